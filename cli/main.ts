@@ -1,6 +1,6 @@
 /** The entry point: reads the arguments and decides the exit status. */
 
-import { BrokenOff, OomkitError } from "../core/errors.ts";
+import { OomkitError, RuntimeFailure } from "../core/errors.ts";
 import { BUG, ERROR, type ExitCode, NOT_OK, OK } from "./exit.ts";
 import { OutputClosed, print, printable, printStderr } from "./output/output.ts";
 import { type BuildInfo, versionText } from "./version.ts";
@@ -27,7 +27,7 @@ function failure(error: unknown): ExitCode {
   if (error instanceof OomkitError) {
     // The message may quote a name that another user chose.
     printStderr(`oomkit: ${printable(error.message)}`);
-    return error instanceof BrokenOff ? NOT_OK : ERROR;
+    return error instanceof RuntimeFailure ? NOT_OK : ERROR;
   }
   const stack = Deno.env.get("OOMKIT_DEBUG") && error instanceof Error ? `\n${error.stack}` : "";
   printStderr(`oomkit: this is a bug: ${error}; please report it with OOMKIT_DEBUG=1${stack}`);

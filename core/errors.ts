@@ -11,7 +11,7 @@ export class OomkitError extends Error {
 }
 
 /** Thrown by a running command that cannot go on: starting it again may help. */
-export class BrokenOff extends OomkitError {}
+export class RuntimeFailure extends OomkitError {}
 
 /** The longest paths in use, those of pods under systemd, have some 200 characters. */
 const MAX_SHOWN_CHARACTERS = 200;

@@ -25,7 +25,7 @@ const WORDS: Readonly<Record<string, string>> = {
   "tripwires?": "throttle",
   "letgo|let_go": "action_skipped",
   "struck": "signalled, killed",
-  "untold": "unreported",
+  "(un)?told": "reported, notified, unreported",
   "who": "the process, the cgroup",
   "whom": "the process, the cgroup",
   "whose": "of the process, of the cgroup",

@@ -2,7 +2,7 @@
 
 import type { CommandUnknownOpts } from "@commander-js/extra-typings";
 import { cgroupsOfProcesses } from "../../core/cgroup/shared_pid_namespace.ts";
-import type { Followed } from "../../core/collect/metric_readings.ts";
+import type { MonitoredCgroup } from "../../core/collect/metric_readings.ts";
 import {
   journalDirectory,
   restoreStale,
@@ -10,7 +10,7 @@ import {
   untrustedReason,
 } from "../../core/control/journal.ts";
 import { openSdNotify } from "../../core/control/sd_notify.ts";
-import { BrokenOff, OomkitError, shortened } from "../../core/errors.ts";
+import { OomkitError, RuntimeFailure, shortened } from "../../core/errors.ts";
 import type { CandidateJson, OomkitEvent } from "../../core/events/event.ts";
 import { toJson } from "../../core/events/json.ts";
 import { type Guard, runAll, startGuard } from "../../core/guard/guard.ts";
@@ -19,7 +19,7 @@ import { type Health, heartbeatHealth } from "../../core/receivers/prometheus/se
 import type { Finish } from "../exit.ts";
 import type { Live } from "../live/live.ts";
 import { isRecorded, wantsJson } from "../options/subcommand.ts";
-import { formatBytes } from "../options/units.ts";
+import { formatBytes, formatCount } from "../options/units.ts";
 import { eventText } from "../output/event_text.ts";
 import { print, printable, printStderr } from "../output/output.ts";
 import { openQueuedOutput } from "../output/queued_output.ts";
@@ -59,7 +59,7 @@ export function guardCommand(finish: Finish) {
 /** Pods are created and removed in bulk, as when a node is drained: their labels are applied in batches. */
 const LABEL_BATCH_MS = 200;
 
-/** One run of a guard, from before the first change of a cgroup until all changes are undone. */
+/** One run of a guard, from before the first change of a cgroup until all changed settings are restored. */
 class GuardRun {
   readonly #isJson: boolean;
   readonly #style: Style;
@@ -67,12 +67,12 @@ class GuardRun {
   readonly #started = Promise.withResolvers<void>();
   /** Reloads run one after another, so that the configuration read last applies. */
   #reloading = this.#started.promise;
-  readonly #faults = catchFaults();
+  readonly #uncaughtErrors = catchUncaughtErrors();
   readonly #output = openQueuedOutput();
   readonly #serviceManager = openSdNotify();
   // On a terminal the events or the live view show the progress.
   readonly #progress = createProgress(Deno.stdout.isTerminal() ? undefined : terminalOutput());
-  readonly #offSignals: () => void;
+  readonly #removeSignalHandlers: () => void;
   #armedCount = 0;
   #isStopping = false;
   #setup: GuardSetup | undefined;
@@ -89,12 +89,12 @@ class GuardRun {
   ) {
     this.#isJson = wantsJson(request.flags);
     this.#style = chooseStyle(request.flags.color);
-    // Installed before anything is changed: from now on a signal must undo the changes before it ends the process.
+    // Installed before the first change: from then on a signal must restore the settings before the process ends.
     const isOnTerminal = Deno.stdin.isTerminal();
-    this.#offSignals = onSignals(ENDING, (signal) => {
+    this.#removeSignalHandlers = onSignals(ENDING, (signal) => {
       // On a terminal, SIGHUP means that the terminal is closed.
       if (signal !== "SIGHUP" || isOnTerminal) return this.#ended.resolve();
-      this.#reloading = this.#reloading.then(() => this.#reload()).catch(this.#faults.fail);
+      this.#reloading = this.#reloading.then(() => this.#reload()).catch(this.#uncaughtErrors.fail);
     });
   }
 
@@ -103,12 +103,14 @@ class GuardRun {
     try {
       await this.#start();
       const { promise: ended } = this.#ended;
-      await Promise.race([this.#guard!.done, ended, this.#faults.thrown]).catch(breakOff);
+      await Promise.race([this.#guard!.done, ended, this.#uncaughtErrors.thrown]).catch(
+        asRuntimeFailure,
+      );
     } finally {
       await this.#stop();
     }
     // An error thrown while stopping is reported too.
-    await Promise.race([this.#faults.thrown, Promise.resolve()]);
+    await Promise.race([this.#uncaughtErrors.thrown, Promise.resolve()]);
     return 0;
   }
 
@@ -116,7 +118,7 @@ class GuardRun {
     const { flags } = this.request;
     const receivers = this.#receivers = await openReceivers(flags, {
       command: "guard",
-      cgroups: () => followed(this.#guard),
+      cgroups: () => monitoredCgroups(this.#guard),
       alive: () => this.#guard ? heartbeatHealth(this.#guard.msSinceHeartbeat()) : { ok: true },
       ready: () => this.#readiness(),
       heartbeatAge: () => this.#guard?.msSinceHeartbeat() ?? 0,
@@ -172,8 +174,8 @@ class GuardRun {
       () => this.#recording?.close(),
       () => this.#receivers?.close(),
       () => this.#output.close(),
-      () => this.#faults.off(),
-      () => this.#offSignals(),
+      () => this.#uncaughtErrors.ignore(),
+      () => this.#removeSignalHandlers(),
     ]);
   }
 
@@ -214,7 +216,7 @@ class GuardRun {
       this.#serviceManager?.status(line);
     } catch (error) {
       // The previous setup stays in force: a mistake in the file must not leave cgroups unguarded.
-      if (!isMistake(error)) throw error;
+      if (!isUserError(error)) throw error;
       printStderr(
         `oomkit: cannot reload the configuration, the previous one stays in force: ${error.message}`,
       );
@@ -226,7 +228,7 @@ class GuardRun {
     try {
       this.#guard?.setPodLabels(this.#receivers?.labels() ?? new Map());
     } catch (error) {
-      this.#faults.fail(error);
+      this.#uncaughtErrors.fail(error);
     }
   }
 
@@ -259,19 +261,19 @@ class GuardRun {
 }
 
 /** An error of a running guard is status 1, which a service manager restarts after; status 2 says that a restart is useless. */
-function breakOff(error: unknown): never {
-  if (error instanceof OomkitError) throw new BrokenOff(error.message, error.hint);
+function asRuntimeFailure(error: unknown): never {
+  if (error instanceof OomkitError) throw new RuntimeFailure(error.message, error.hint);
   throw error;
 }
 
-function* followed(guard: Guard | undefined): Generator<Followed> {
+function* monitoredCgroups(guard: Guard | undefined): Generator<MonitoredCgroup> {
   for (const { cgroup, settings } of guard?.guardedCgroups() ?? []) {
     yield { cgroup, mode: settings.mode, imminent: settings.levelBytes.imminent };
   }
 }
 
-/** commander's own errors have an exit code. */
-function isMistake(error: unknown): error is Error {
+/** Not a bug: an error of the user's settings or arguments. commander's own errors have an exit code. */
+function isUserError(error: unknown): error is Error {
   return error instanceof OomkitError || (error instanceof Error && "exitCode" in error);
 }
 
@@ -280,8 +282,8 @@ function startLine(guard: Guard, { policies }: GuardSetup): string {
   const modes = new Set(all.map(({ settings }) => settings.mode));
   const rules = policies.all.length - 1;
   const head = [
-    `guarding ${all.length === 1 ? "1 cgroup" : `${all.length} cgroups`}${
-      rules > 0 ? ` under ${rules} rules` : ""
+    `guarding ${formatCount(all.length, "cgroup")}${
+      rules > 0 ? ` under ${formatCount(rules, "rule")}` : ""
     }`,
     ...modes.size === 0 ? [] : [[...modes].join(" and ")],
     ...policies.all.some(({ dryRun }) => dryRun) ? ["dry run"] : [],
@@ -290,7 +292,7 @@ function startLine(guard: Guard, { policies }: GuardSetup): string {
   return `${head}; monitor thread: ${guard.scheduling}; ${guard.sources().join("; ")}`;
 }
 
-/** One line for each candidate, in the order in which they would be killed. */
+/** One line for each of the first candidates, in victim order; excluded processes are last. */
 function explain(candidates: readonly CandidateJson[], style: Style): void {
   candidates.forEach((each, at) => print(`    ${style("dim", candidateText(each, at))}`));
 }
@@ -351,16 +353,16 @@ function restoreSettings(
   return restored.some(({ outcome }) => outcome === "failed") ? 2 : 0;
 }
 
-interface Faults {
+interface UncaughtErrors {
   /** Rejects with the first one. */
   readonly thrown: Promise<never>;
   fail(error: unknown): void;
-  /** Lets the next one end the process. */
-  off(): void;
+  /** From then on an uncaught error ends the process. */
+  ignore(): void;
 }
 
-/** Uncaught errors would end the process without undoing its changes. */
-function catchFaults(): Faults {
+/** An uncaught error would end the process before the changed settings are restored. */
+function catchUncaughtErrors(): UncaughtErrors {
   const { promise: thrown, reject: fail } = Promise.withResolvers<never>();
   thrown.catch(() => {});
   const listening = new AbortController();
@@ -373,5 +375,5 @@ function catchFaults(): Faults {
     event.preventDefault();
     fail(event.reason);
   }, { signal });
-  return { thrown, fail, off: () => listening.abort() };
+  return { thrown, fail, ignore: () => listening.abort() };
 }

@@ -11,7 +11,7 @@ import {
   overall,
 } from "../../core/policy/check.ts";
 import { OomkitError } from "../../core/errors.ts";
-import type { Checked, Finding } from "../../core/events/inspect.ts";
+import type { Checked, Finding } from "../../core/events/inspect_document.ts";
 import type { CiService } from "../options/subcommand.ts";
 import { type Annotation, annotationLines } from "../output/annotate.ts";
 import { junitXml } from "../output/junit.ts";

@@ -8,7 +8,7 @@ import type { Requirement } from "../../core/cgroup/requirements.ts";
 import { ownCgroup, resolveTarget } from "../../core/cgroup/resolve.ts";
 import { type CgroupTree, readSubtree } from "../../core/cgroup/subtree.ts";
 import { OomkitError, shortened } from "../../core/errors.ts";
-import type { Checked } from "../../core/events/inspect.ts";
+import type { Checked } from "../../core/events/inspect_document.ts";
 import { toJson } from "../../core/events/json.ts";
 import type { CheckOutput } from "./check.ts";
 import type { AlsoShow } from "./picture.ts";
@@ -110,7 +110,7 @@ const loadParts = async (options: Options) => ({
   checks: options.check
     ? { ...await import("./check.ts"), ...await import("../output/annotate.ts") }
     : undefined,
-  document: wantsJson(options) ? await import("../../core/events/inspect.ts") : undefined,
+  document: wantsJson(options) ? await import("../../core/events/inspect_document.ts") : undefined,
 });
 
 export function inspectCommand(finish: Finish) {

@@ -3,7 +3,7 @@
  * schema allows and GitLab reads. GitLab identifies a case by class and name, which therefore must be unique.
  */
 
-import type { Checked, Finding } from "../../core/events/inspect.ts";
+import type { Checked, Finding } from "../../core/events/inspect_document.ts";
 import { printable } from "./output.ts";
 
 interface JunitFacts {

@@ -8,7 +8,7 @@ import { cannotRunReason } from "../../core/control/executable.ts";
 import { OomkitError, shortened } from "../../core/errors.ts";
 import type { EventType, OomkitEvent } from "../../core/events/event.ts";
 import { toJson } from "../../core/events/json.ts";
-import { type RunReport, runReport } from "../../core/events/run.ts";
+import { type CommandReport, commandReport } from "../../core/events/command_report.ts";
 import { createSandbox, type Sandbox } from "../../core/simulate/sandbox.ts";
 import type { Watching } from "../../core/watch/watch.ts";
 import { formatBytes, formatPercent } from "../options/units.ts";
@@ -58,7 +58,7 @@ export async function runWatched(command: readonly string[], flags: WatchFlags):
     const ancestry = readAncestry(cgroup);
     const summary = await watching.stop();
     const own = sandbox === undefined;
-    const verdict = runReport({ command, status, events, summary, ancestry, own });
+    const verdict = commandReport({ command, status, events, summary, ancestry, own });
     const line = verdictLine(verdict);
     printStderr(`oomkit: ${line}`);
     const seen = new Set<EventType>(events.map(({ type }) => type));
@@ -159,7 +159,7 @@ async function run(
   return await child.status;
 }
 
-function verdictLine(report: RunReport): string {
+function verdictLine(report: CommandReport): string {
   const { peak, limit, headroom } = report;
   const share = limit === null || headroom === null
     ? "no limit"
@@ -184,7 +184,7 @@ const MIN_HEADROOM_SHARE = 0.1;
  * @param failedBy the events of `--fail-on` that occurred
  */
 export function runAnnotation(
-  report: RunReport,
+  report: CommandReport,
   line: string,
   failedBy: readonly EventType[],
 ): Annotation {

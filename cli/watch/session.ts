@@ -16,7 +16,7 @@ export function watchOptions(flags: WatchFlags, targets: readonly Cgroup[]): Wat
     targets,
     recursive: flags.recursive === true,
     thresholds: flags.threshold ?? [],
-    pressure: flags.pressure ?? [],
+    pressureLevels: flags.pressure ?? [],
     psi: flags.psi ?? [],
     ...(flags.poll === undefined ? {} : { poll: flags.poll }),
   };

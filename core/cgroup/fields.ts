@@ -3,7 +3,7 @@
  * gives its unit.
  *
  * To add a field, add a row here and its name to docs/schema/inspect.schema.json. The rest follows from the row: the types in
- * core/snapshot.ts, what v1.ts and v2.ts read, the JSON of core/events/inspect.ts and the text of cli/inspect/text.ts.
+ * core/snapshot.ts, what v1.ts and v2.ts read, the JSON of core/events/inspect_document.ts and the text of cli/inspect/text.ts.
  * tests/core/cgroup/fields_test.ts compares the table with the schema. Pure.
  */
 
@@ -88,7 +88,7 @@ export const STATS = {
 
 /**
  * Times since the cgroup was created. v2 counts for the cgroup alone in memory.events.local and with everything below it in
- * memory.events, under the same keys; v1 counts for the cgroup alone.
+ * memory.events, under the same keys; a counter of another v2 file has no local value. v1 counts for the cgroup alone.
  */
 export const COUNTERS = {
   /** The limit was hit and the kernel had to reclaim. v1.ts adds the hits of memory.memsw.failcnt. */

@@ -5,15 +5,16 @@ import { FieldReader } from "./field_reader.ts";
 import { COUNTERS, FLAGS, LIMITS, SIZES, STATS } from "./fields.ts";
 import type { CgroupVersion, ReadFile } from "./version.ts";
 
-/** Usage includes the subtree's. So do the `total_` rows of memory.stat, which are missing without a hierarchy. */
+/** Usage includes the subtree's, and of memory.stat only the `total_` rows do. */
 const createReader = (read: ReadFile) => new FieldReader("v1", read, "total_");
 
 /** v1 counts for the cgroup itself only, and does not count OOMs: it only notifies about them. */
 function countersOf(reader: FieldReader, read: ReadFile) {
   const local = reader.counts(COUNTERS);
-  // If memory and swap together have the same limit, that limit is hit first and has its own count; v2 has one for both.
-  const withSwap = parseCount(read("memory.memsw.failcnt"));
-  const max = local.max === undefined ? {} : { max: local.max + (withSwap ?? 0n) };
+  // Memory and swap together are charged before memory (mm/memcontrol.c, try_charge_memcg): if both have the same limit, only
+  // memory.memsw.failcnt rises. v2 has no combined limit.
+  const memswFailcnt = parseCount(read("memory.memsw.failcnt"));
+  const max = local.max === undefined ? {} : { max: local.max + (memswFailcnt ?? 0n) };
   return { local: { ...local, ...max }, subtree: {} };
 }
 
@@ -45,7 +46,7 @@ export const v1: CgroupVersion = {
 
   pressure: () => undefined,
 
-  triggers: ({ thresholds, pressure }) => [
+  triggers: ({ thresholds, pressureLevels }) => [
     { kind: "eventfd", file: "memory.oom_control", argument: "", event: "oom" },
     // inotify reports a process that writes the limit, on v1 too, but no change that the kernel makes.
     { kind: "inotify", file: LIMITS.max.v1 },
@@ -55,7 +56,7 @@ export const v1: CgroupVersion = {
       argument: String(bytes),
       event: "threshold" as const,
     })),
-    ...pressure.map(({ level, mode }) => ({
+    ...pressureLevels.map(({ level, mode }) => ({
       kind: "eventfd" as const,
       file: "memory.pressure_level",
       argument: mode === "default" ? level : `${level},${mode}`,

@@ -7,7 +7,9 @@ import { COUNTERS, FLAGS, LIMITS, SIZES, STATS } from "./fields.ts";
 import type { CgroupVersion, ReadFile } from "./version.ts";
 
 function readCounters(read: ReadFile) {
-  const readLocal = (file: string) => read(file === "memory.events" ? "memory.events.local" : file);
+  // No other file with counters has a local counterpart: they have no local value.
+  const readLocal = (file: string) =>
+    file === "memory.events" ? read("memory.events.local") : undefined;
   return {
     local: new FieldReader("v2", readLocal).counts(COUNTERS),
     subtree: new FieldReader("v2", read).counts(COUNTERS),
@@ -47,16 +49,16 @@ export const v2: CgroupVersion = {
   pressure: readPressure,
 
   triggers: ({ psi }) => [
-    // memory.events.local is notified together with memory.events, and hierarchical events are in the latter only.
-    // The limits are watched because inotify reports a process that writes them, though no change that the kernel makes.
+    // Notified of all events of the subtree, and so of all that memory.events.local counts (memcg_memory_event).
     { kind: "inotify", file: "memory.events" },
-    { kind: "inotify", file: "memory.events.local" },
+    // The kernel notifies of each file at most once in 10 ms (cgroup_file_notify): a kill soon after its OOM is notified late.
+    // `populated 0` has its own 10 ms, and leads to a read of the last counters before the cgroup is removed.
     { kind: "inotify", file: "cgroup.events" },
+    // inotify reports a process that writes the limit, but no change that the kernel makes.
     { kind: "inotify", file: LIMITS.max.v2 },
-    { kind: "inotify", file: LIMITS.high.v2 },
     ...psi.map((trigger) => ({ kind: "psi" as const, file: "memory.pressure", psi: trigger })),
   ],
 
-  refusals: ({ pressure }) =>
-    pressure.length === 0 ? [] : ["memory.pressure_level is cgroup v1 only; use --psi"],
+  refusals: ({ pressureLevels }) =>
+    pressureLevels.length === 0 ? [] : ["memory.pressure_level is cgroup v1 only; use --psi"],
 };

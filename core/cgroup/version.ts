@@ -20,7 +20,12 @@ export interface PsiTrigger {
 export interface Interests {
   /** Usage in bytes. */
   readonly thresholds: readonly number[];
-  readonly pressure: readonly { readonly level: PressureLevel; readonly mode: PressureMode }[];
+  /** Of v1 `memory.pressure_level`. */
+  readonly pressureLevels: readonly {
+    readonly level: PressureLevel;
+    readonly mode: PressureMode;
+  }[];
+  /** Of the PSI file `memory.pressure`. */
   readonly psi: readonly PsiTrigger[];
 }
 
@@ -49,7 +54,7 @@ export interface CgroupVersion {
   counters(read: ReadFile): { readonly local: Counters; readonly subtree: Counters };
   /** Only the limit, in bytes; `Infinity` for none. */
   limit(read: ReadFile): number | undefined;
-  /** Only the pressure; `undefined` without PSI. */
+  /** Only the PSI of the cgroup; `undefined` without PSI. */
   pressure(read: ReadFile): Pressure | undefined;
   triggers(interests: Interests): Trigger[];
   /** Interests that this version cannot notify about, each with the reason: they need a poll. */

@@ -8,7 +8,7 @@ import type { Pressure } from "../snapshot.ts";
 import { delay } from "../timing.ts";
 
 /** A cgroup that is watched or guarded. */
-export interface Followed {
+export interface MonitoredCgroup {
   readonly cgroup: Cgroup;
   /** Guard only. */
   readonly mode?: string;
@@ -32,8 +32,8 @@ export interface Collection {
   readonly readings: readonly Reading[];
   /** How many cgroups are in each mode. */
   readonly byMode: ReadonlyMap<string, number>;
-  readonly followed: number;
-  /** Followed and there, but left out of `readings`. */
+  readonly monitored: number;
+  /** Monitored and there, but left out of `readings`. */
   readonly omitted: number;
   /** Milliseconds. */
   readonly took: number;
@@ -49,8 +49,8 @@ const MAX_PATH_LENGTH = 1024;
 /** The cgroups above several others, read once in each collection. */
 type AncestorsByPath = Map<string, readonly AncestorLimit[]>;
 
-interface Candidate {
-  readonly followed: Followed;
+interface MeasuredCgroup {
+  readonly monitored: MonitoredCgroup;
   /** The cgroup itself, then its ancestors, nearest first. */
   readonly chain: readonly AncestorLimit[];
   readonly headroom: number;
@@ -61,12 +61,12 @@ interface Candidate {
  * @param yieldTurn lets other work of this thread run.
  */
 export async function collectAll(
-  followed: Iterable<Followed>,
+  monitored: Iterable<MonitoredCgroup>,
   maxReadings: number,
   yieldTurn: () => Promise<void> = () => delay(0),
 ): Promise<Collection> {
   const startedAt = performance.now();
-  const all = new Map(Iterator.from(followed).map((each) => [each.cgroup.path, each]));
+  const all = new Map(Iterator.from(monitored).map((each) => [each.cgroup.path, each]));
   let turnEndsAt = startedAt + MAX_MS_PER_TURN;
   const yieldIfDue = async () => {
     if (performance.now() < turnEndsAt) return;
@@ -76,24 +76,24 @@ export async function collectAll(
 
   const ancestors: AncestorsByPath = new Map();
   const byMode = new Map<string, number>();
-  const candidates: Candidate[] = [];
+  const measured: MeasuredCgroup[] = [];
   for (const each of all.values()) {
     const { mode, cgroup } = each;
     if (mode !== undefined) byMode.set(mode, (byMode.get(mode) ?? 0) + 1);
     if (cgroup.path.length <= MAX_PATH_LENGTH) {
       const chain = [readLimitAndUsage(cgroup), ...readAncestors(cgroup, ancestors)];
-      candidates.push({ followed: each, chain, headroom: headroom(chain)?.bytes ?? Infinity });
+      measured.push({ monitored: each, chain, headroom: headroom(chain)?.bytes ?? Infinity });
     }
     await yieldIfDue();
   }
-  candidates.sort((a, b) =>
-    a.headroom - b.headroom || (a.followed.cgroup.path < b.followed.cgroup.path ? -1 : 1)
+  measured.sort((a, b) =>
+    a.headroom - b.headroom || (a.monitored.cgroup.path < b.monitored.cgroup.path ? -1 : 1)
   );
   const readings: Reading[] = [];
   let gone = 0;
-  for (const candidate of candidates) {
+  for (const each of measured) {
     if (readings.length >= maxReadings) break;
-    const reading = read(candidate);
+    const reading = read(each);
     if (reading) readings.push(reading);
     else gone += 1;
     await yieldIfDue();
@@ -101,7 +101,7 @@ export async function collectAll(
   return {
     readings,
     byMode,
-    followed: all.size,
+    monitored: all.size,
     omitted: all.size - readings.length - gone,
     took: performance.now() - startedAt,
     at: Date.now(),
@@ -122,7 +122,7 @@ function readAncestors(cgroup: Cgroup, known: AncestorsByPath): readonly Ancesto
 }
 
 /** `undefined` when the cgroup is gone, or another one has its path. */
-function read({ followed: { cgroup, imminent }, chain }: Candidate): Reading | undefined {
+function read({ monitored: { cgroup, imminent }, chain }: MeasuredCgroup): Reading | undefined {
   const { version, hidden } = cgroup.hierarchy;
   const readFile = tryReader(cgroup);
   const snapshot = version.snapshot((name) => {
@@ -165,11 +165,11 @@ const MAX_SHARE_OF_TIME = 1 / 20;
 /**
  * Resolves to a recent collection; requests during a collection share its result.
  *
- * @param cgroups the ones that are followed now.
+ * @param cgroups those that are monitored now.
  * @param now milliseconds of a monotonic clock.
  */
 export function recentCollections(
-  cgroups: () => Iterable<Followed>,
+  cgroups: () => Iterable<MonitoredCgroup>,
   maxReadings: number,
   now: () => number,
 ): () => Promise<Collection> {

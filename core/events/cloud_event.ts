@@ -14,11 +14,14 @@ export const CLOUD_EVENT_TYPE = "application/cloudevents+json; charset=utf-8";
 /**
  * Returns a writer of events of one source. Each gets a unique id, by which a receiver detects a repeated delivery.
  *
- * @param since start of this source in milliseconds since the epoch: part of the ids, so that two runs share none.
+ * @param startedAt start of this source in milliseconds since the epoch: part of the ids, so that two runs share none.
  */
-export function cloudEvents(hostname: string, since: number): (event: OomkitEvent) => HttpMessage {
+export function cloudEvents(
+  hostname: string,
+  startedAt: number,
+): (event: OomkitEvent) => HttpMessage {
   let count = 0;
-  const run = Math.floor(since).toString(36);
+  const run = Math.floor(startedAt).toString(36);
   return (event) => {
     count += 1;
     const body = toJson({

@@ -7,7 +7,10 @@ import { identify } from "../cgroup/identity.ts";
 import type { ACTIONS, KillAction, ReportedAction } from "../policy/actions.ts";
 import type { Level, Mode } from "../policy/levels.ts";
 
-/** What triggered the event. Its payload is not trusted: it leads to a read, and the event reports what was read. */
+/**
+ * What triggered the event. A notification only leads to a read, and the event reports what was read. The exceptions are `oom`
+ * and `pressure` of v1, which no file counts: their `count` is the one in the eventfd.
+ */
 export type Source =
   | "eventfd"
   | "inotify"

@@ -517,7 +517,7 @@ class KernelEvents {
       targets: this.#targets,
       recursive: this.scopes().some(({ recursive }) => recursive),
       thresholds: [],
-      pressure: [],
+      pressureLevels: [],
       psi: [],
     }, this.onEvent);
     this.sources = this.#watching.sources;

@@ -327,9 +327,9 @@ class ThresholdArming {
       const cpus = navigator.hardwareConcurrency;
       const early = kills ? [notificationThreshold(imminent, cpus, pageSize())] : [];
       const thresholds = [...new Set([imminent, ...early, critical, warn])];
-      const pressure = kills ? [{ level: "low", mode: "local" } as const] : [];
+      const pressureLevels = kills ? [{ level: "low", mode: "local" } as const] : [];
       const armed: ArmedEventfd[] = [];
-      for (const trigger of version.triggers({ thresholds, pressure, psi: [] })) {
+      for (const trigger of version.triggers({ thresholds, pressureLevels, psi: [] })) {
         if (trigger.kind !== "eventfd" || trigger.event === "oom") continue;
         // One after the other: of several registered at the same time for one cgroup some never fire (measured on 6.18).
         armed.push(...await this.#armOne(cgroup, trigger, trigger.event === "pressure"));

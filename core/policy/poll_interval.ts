@@ -18,13 +18,13 @@ export function fallbackPoll(count: number): number {
 }
 
 /** When nothing notifies of created and removed cgroups (milliseconds). */
-const SWEEP_MS = 30_000;
+const RESYNC_MS = 30_000;
 /** A read of everything, only to find a lost notification, takes some 0.2 ms: 0.2 % of a core for all cgroups together. */
-const SWEEP_MS_PER_CGROUP = 100;
+const RESYNC_MS_PER_CGROUP = 100;
 
-/** Milliseconds between two sweeps over `count` cgroups. @param isNotified all changes are notified. */
-export function sweepEvery(count: number, isNotified: boolean): number {
-  return isNotified ? Math.max(SWEEP_MS, SWEEP_MS_PER_CGROUP * count) : SWEEP_MS;
+/** Milliseconds between two resyncs of `count` cgroups. @param isNotified all changes are notified. */
+export function resyncInterval(count: number, isNotified: boolean): number {
+  return isNotified ? Math.max(RESYNC_MS, RESYNC_MS_PER_CGROUP * count) : RESYNC_MS;
 }
 
 /** The longest time between two samples of one of `count` cgroups, in milliseconds. */

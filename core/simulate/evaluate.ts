@@ -1,7 +1,7 @@
 /** The verdict of a simulation, from exit codes, the watch's events and the kernel's counters. Pure. */
 
 import type { CounterDeltas, OomkitEvent } from "../events/event.ts";
-import type { AllocatorExit } from "./allocator_process.ts";
+import type { AllocatorExit } from "./allocator_handle.ts";
 import type { Expectation, Outcome, ProcessExit, ThresholdReached, Verdict } from "./event.ts";
 
 export interface Evidence {

@@ -66,7 +66,7 @@ export function watchOptions(plan: Plan, { cgroup, sandbox }: SimulationTarget):
     targets: [cgroup],
     recursive: false,
     thresholds: plan.thresholds,
-    pressure: hasLevels && sandbox
+    pressureLevels: hasLevels && sandbox
       ? levels.map((level) => ({ level, mode: "local" as const }))
       : [],
     psi: [],

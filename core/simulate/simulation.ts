@@ -8,10 +8,10 @@ import { delay } from "../timing.ts";
 import { startWatch, type Watching } from "../watch/watch.ts";
 import {
   type AllocatorExit,
-  AllocatorProcess,
+  AllocatorHandle,
   createStepFilter,
   StepReporter,
-} from "./allocator_process.ts";
+} from "./allocator_handle.ts";
 import { evaluate, type Evidence } from "./evaluate.ts";
 import { clock, type EmitEvent, EventStream, type OnUsage, type Verdict } from "./event.ts";
 import { FAKE_CGROUP, type FakeState, FakeTree } from "./fake_tree.ts";
@@ -49,7 +49,7 @@ export async function simulate(options: SimulationOptions): Promise<Verdict> {
   const events = new EventStream(target.cgroup.path, emit);
   const scale = target.limit ?? plan.stopAt ?? plan.maxBytes;
   const steps = new StepReporter(scale, events.emit, onUsage);
-  const allocators: AllocatorProcess[] = [];
+  const allocators: AllocatorHandle[] = [];
   const oomScoreAdj = target.sandbox ? undefined : setOwnOomScoreAdj(UNKILLABLE);
   try {
     return await watchedVerdict(plan, target, events, false, async (watching) => {
@@ -64,7 +64,7 @@ export async function simulate(options: SimulationOptions): Promise<Verdict> {
       try {
         for (const allocation of allocationsOf(plan, target)) {
           allocators.push(
-            new AllocatorProcess(program, allocation, (pid, progress) => steps.add(pid, progress)),
+            new AllocatorHandle(program, allocation, (pid, progress) => steps.add(pid, progress)),
           );
         }
         const ended = await run(options, watching, allocators, steps, events);
@@ -118,7 +118,7 @@ async function watchedVerdict(
 async function run(
   { plan, target, interrupted }: SimulationOptions,
   watching: Watching,
-  allocators: readonly AllocatorProcess[],
+  allocators: readonly AllocatorHandle[],
   steps: StepReporter,
   events: EventStream,
 ): Promise<Pick<Evidence, "exits" | "endedEarly">> {
@@ -144,7 +144,7 @@ async function run(
   return { exits: await exits, endedEarly };
 }
 
-async function allReady(allocators: readonly AllocatorProcess[]): Promise<undefined> {
+async function allReady(allocators: readonly AllocatorHandle[]): Promise<undefined> {
   const ready = await Promise.all(allocators.map((each) => each.ready));
   // An allocator that exited instead makes `exitOf` throw.
   if (!ready.every(Boolean)) await new Promise<never>(() => {});
@@ -158,7 +158,7 @@ function aborted(signal: AbortSignal): Promise<"interrupt"> {
 }
 
 async function exitOf(
-  allocator: AllocatorProcess,
+  allocator: AllocatorHandle,
   steps: StepReporter,
   events: EventStream,
 ): Promise<AllocatorExit> {

@@ -21,7 +21,7 @@ import { fallbackPoll, maxPollInterval, nextPollIn } from "../policy/poll_interv
 import type { Counters } from "../snapshot.ts";
 import { type KillMatcher, type MatchedKill, MAX_NOTIFICATION_DELAY_MS } from "./kill_matcher.ts";
 import type { EmitBody, WatchOptions } from "./options.ts";
-import type { Wake } from "./sources.ts";
+import type { Wake } from "./notifications.ts";
 import {
   type BothCounters,
   relevantCounters,
@@ -178,9 +178,12 @@ export class ChangeDetector {
     }
   }
 
-  emitKill({ cgroup, watched, kill, inferred }: MatchedKill, source: Source): void {
+  emitKill({ cgroup, watched, kill, inferred }: MatchedKill): void {
     const owner = kill?.owner ??
       (kill?.scope === "system" || !watched ? undefined : this.#limitOwnerOf(watched));
+    // v2: the parent's counter shows a kill in a removed cgroup. v1: only the notification of its OOM does.
+    const counter = inferred && watched?.removedKills ? "parent" : undefined;
+    const source = kill ? "kmsg" : counter ?? watched?.notifications.source ?? "poll";
     this.context.emit(cgroup, source, {
       type: "oom_kill",
       victim: kill?.victim ?? null,

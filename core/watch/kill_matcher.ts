@@ -129,7 +129,7 @@ export class KillMatcher {
       if (watched) this.#report(watched, read, now);
       return watched !== undefined;
     }
-    const watched = innermost([...this.context.watchedCgroups()], kill.cgroup);
+    const watched = ownerOf(kill.cgroup, at, [...this.context.watchedCgroups()]);
     if (watched) this.#report(watched, read, now);
     else if (this.context.covers(kill.cgroup)) {
       if (this.#early.size > MAX_EARLY_CGROUPS) this.#early.clear();
@@ -196,7 +196,7 @@ export class KillMatcher {
   }
 
   #report(watched: WatchedCgroup, { kill, at }: ReadKill, now: number): void {
-    if (at < watched.kills.since) return;
+    if (at < watched.kills.reportFrom) return;
     const cgroup = kill.cgroup ?? watched.cgroup.path;
     this.#account(cgroup, watched, now);
     if (kill.isRepeated) watched.kills.repeated += 1;
@@ -213,7 +213,7 @@ export class KillMatcher {
     const innermostFirst = pending.toSorted((a, b) => b.cgroup.path.length - a.cgroup.path.length);
     for (const watched of innermostFirst) {
       const { cgroup: { path }, kills, removedKills } = watched;
-      const below = watched.countsSubtree
+      const below = watched.representsSubtree
         ? all.filter((other) => other !== watched && isInSubtree(other.cgroup.path, path))
         : [];
       // Its counter includes what is still pending below it, which is reported there.
@@ -244,7 +244,7 @@ export class KillMatcher {
       // An OOM is notified at the victim's cgroup and at its ancestors.
       if (isAround && watched !== own && watched.kills.suspected > 0) watched.kills.suspected -= 1;
       // v1 counts a kill in the victim's own cgroup only, v2 in all around it.
-      const counts = isAround && watched.countsSubtree && hasSubtreeCounter(watched);
+      const counts = isAround && watched.representsSubtree && hasSubtreeCounter(watched);
       if (counts || (watched === own && cgroup === own.cgroup.path)) takeCounted(watched);
     }
   }
@@ -272,16 +272,26 @@ const hasSubtreeCounter = ({ counters }: WatchedCgroup) =>
   counters.last.subtree.oomKill !== undefined;
 
 /**
- * The watched cgroup that a victim's cgroup belongs to. A removed one with an open kill precedes a living one of the same
- * path; of several that contain the victim the innermost counts.
+ * The watched cgroup that a victim's cgroup belongs to. Of several at the same path, a living one with a counted kill precedes a
+ * removed one in which the kill may have happened; of several that contain the victim the innermost counts.
+ *
+ * @param at when the line was read: what is read after a removal was noticed was logged after it, unless v2's parent counts more.
  */
-function innermost(all: readonly WatchedCgroup[], path: string): WatchedCgroup | undefined {
+function ownerOf(
+  path: string,
+  at: number,
+  all: readonly WatchedCgroup[],
+): WatchedCgroup | undefined {
   const exact = all.filter(({ cgroup }) => cgroup.path === path);
   if (exact.length > 0) {
-    return exact.find((each) => each.removedAt !== undefined && isSuspicious(each)) ??
-      exact.find(({ removedAt }) => removedAt === undefined) ?? exact[0];
+    const living = exact.filter(({ removedAt }) => removedAt === undefined);
+    const mayHaveBeenKilled = (each: WatchedCgroup) =>
+      each.removedAt !== undefined && isSuspicious(each) &&
+      (at <= each.removedAt || (each.removedKills?.unreported() ?? 0n) > 0n);
+    return living.find(({ kills }) => kills.pending > 0n) ?? exact.find(mayHaveBeenKilled) ??
+      living[0] ?? exact[0];
   }
   return all
-    .filter(({ cgroup, countsSubtree }) => countsSubtree && isInSubtree(path, cgroup.path))
+    .filter(({ cgroup, representsSubtree }) => representsSubtree && isInSubtree(path, cgroup.path))
     .toSorted((a, b) => b.cgroup.path.length - a.cgroup.path.length)[0];
 }

@@ -11,7 +11,7 @@ export interface WatchOptions {
   readonly recursive: boolean;
   /** In bytes, or in percent of each cgroup's effective limit. */
   readonly thresholds: readonly ({ readonly bytes: number } | { readonly percent: number })[];
-  readonly pressure: Interests["pressure"];
+  readonly pressureLevels: Interests["pressureLevels"];
   readonly psi: Interests["psi"];
   /** Milliseconds: read at this interval instead of being notified. */
   readonly poll?: number;

@@ -17,7 +17,7 @@ export interface RemovedChildrenKills {
 export interface RemovedChild {
   readonly cgroup: Cgroup;
   readonly removedKills: RemovedChildrenKills;
-  readonly countsSubtree: boolean;
+  readonly representsSubtree: boolean;
   readonly last: { readonly local: Counters; readonly subtree: Counters };
   /** Kills reported before its counter showed them. */
   readonly ahead: bigint;
@@ -95,9 +95,9 @@ export class RemovedKillCounts {
   }
 
   /** A watched child was removed: what was read of it, or reported ahead of its counter, is not unreported. */
-  childRemoved({ cgroup, removedKills, countsSubtree, last, ahead }: RemovedChild): void {
+  childRemoved({ cgroup, removedKills, representsSubtree, last, ahead }: RemovedChild): void {
     const account = (removedKills as Account).current;
-    const own = countsSubtree ? undefined : this.#accounts.get(keyOf(cgroup));
+    const own = representsSubtree ? undefined : this.#accounts.get(keyOf(cgroup));
     account.balance -= ahead;
     account.readBefore += own && last.local.oomKill !== undefined
       ? last.local.oomKill + own.inRemoved
@@ -136,14 +136,14 @@ export class RemovedKillCounts {
 
   /**
    * Reads the parents of removed cgroups. An unnoticed removal of a child would look like unreported kills:
-   * `findRemoved` reports all removed cgroups below a parent, which is then read again.
+   * `markRemovedBelow` marks all removed cgroups below a parent, which is then read again.
    */
-  update(findRemoved: (parent: Cgroup) => void): void {
+  update(markRemovedBelow: (parent: Cgroup) => void): void {
     const unread: Account[] = [];
-    // `findRemoved` may add the account again; it is updated again in the next round.
+    // `markRemovedBelow` may add the account again; it is updated again in the next round.
     for (let [account] = this.#outdated; account; [account] = this.#outdated) {
       this.#outdated.delete(account);
-      if (account.update()) findRemoved(account.parent);
+      if (account.update()) markRemovedBelow(account.parent);
       else unread.push(account);
     }
     for (const account of unread) if (!account.successor) this.#outdated.add(account);

@@ -1,6 +1,6 @@
 /**
- * Watches cgroups: one epoll set for all notifications, one timer for all polls. Every wake-up leads to a new read, and
- * the events are the differences to the last one. Times are `performance.now()`.
+ * Watches cgroups with one epoll set for all notifications and one timer for all polls. A wake-up reads the cgroup again, and
+ * events report what has changed since the previous read. Times are `performance.now()`.
  */
 
 import type { AncestorLimits } from "../cgroup/ancestry.ts";
@@ -9,7 +9,7 @@ import { directoryOf, type Hierarchy, pathOf } from "../cgroup/hierarchy.ts";
 import { isInSubtree, parentPath } from "../cgroup_path.ts";
 import { type CounterDeltas, makeEvent, type OomkitEvent, type Source } from "../events/event.ts";
 import { wallClock } from "../kernel/clock.ts";
-import { sweepEvery } from "../policy/poll_interval.ts";
+import { resyncInterval } from "../policy/poll_interval.ts";
 import { recordingClock } from "../record/clock.ts";
 import { delay } from "../timing.ts";
 import { ChangeDetector, counterDeltas } from "./change_detector.ts";
@@ -17,7 +17,7 @@ import { KillMatcher, LOG_GRACE_MS, type MatchedKill } from "./kill_matcher.ts";
 import type { EmitBody, WatchOptions } from "./options.ts";
 import { WatchRecorder } from "./record.ts";
 import { type RemovedChildrenKills, RemovedKillCounts } from "./removed_kills.ts";
-import { type Batch, Sources } from "./sources.ts";
+import { type Batch, Notifications } from "./notifications.ts";
 import {
   createMissedCgroup,
   createWatchedCgroup,
@@ -43,12 +43,15 @@ export interface Watching {
 const MS_WITHOUT_WAKE = 20;
 const MAX_MS_TO_STOP = 2000;
 
-/** A sweep reads so many cgroups at once, which takes some 10 ms, so that notifications are not delayed. */
+/** A resync reads this many cgroups at once, which takes some 10 ms, so that notifications are not delayed longer. */
 const MAX_READS_PER_TURN = 50;
-/** As long again for everything else. */
+/** Between two turns of a resync other work of this thread gets as much time as a turn takes. */
 const MS_BETWEEN_TURNS = 10;
 
-/** One removal arrives as several notifications; so many paths are remembered as may be removed meanwhile. */
+/**
+ * One removal arrives as several notifications, and a later one must not be taken for a cgroup that was never read. At most
+ * this many other cgroups are expected to be removed in between.
+ */
 const MAX_REMEMBERED_PATHS = 50;
 
 /**
@@ -75,18 +78,19 @@ class Watch implements Watching {
    */
   readonly #removed = new Set<WatchedCgroup>();
   readonly #recentlyRemovedPaths: string[] = [];
-  /** Of cgroups after their removal is reported. */
+  /** For the summary: of the cgroups for which `cgroup_removed` was emitted. */
   readonly #removedDeltas: CounterDeltas[] = [];
   readonly #removedKills = new RemovedKillCounts();
-  readonly #sources: Sources;
+  readonly #notifications: Notifications;
   readonly #kills: KillMatcher;
   readonly #changes: ChangeDetector;
   readonly #recorder: WatchRecorder | undefined;
-  /** Still to be read by the current sweep, the next one last, and the limits of their ancestors. */
-  #unswept: WatchedCgroup[] = [];
-  #sweptAncestors: AncestorLimits = new Map();
+  /** Still to be read by the current resync, the next one last. */
+  #toResync: WatchedCgroup[] = [];
+  /** Limits of their ancestors, read once in each resync. */
+  #resyncAncestors: AncestorLimits = new Map();
   /** Notifications are not known to be lost, but a watch that relied on them alone would never notice. */
-  #nextSweepAt = this.#startedAt + sweepEvery(0, false);
+  #nextResyncAt = this.#startedAt + resyncInterval(0, false);
   #timer: { readonly id: ReturnType<typeof setTimeout>; readonly at: number } | undefined;
   #lastWakeAt = this.#startedAt;
   #following = Promise.resolve();
@@ -100,12 +104,12 @@ class Watch implements Watching {
   ) {
     this.done = this.#done.promise;
     this.#hierarchy = options.targets[0]!.hierarchy;
-    this.#sources = new Sources(options, this.#hierarchy, this.#emit);
+    this.#notifications = new Notifications(options, this.#hierarchy, this.#emit);
     this.#kills = new KillMatcher({
       watchedCgroups: () => [...this.#removed, ...this.#watched.values()],
       covers: (path) => this.#covers(path),
       reportedAhead: (path, kills) => this.#removedKills.reportedAhead(path, kills),
-      hasLog: this.#sources.log !== undefined,
+      hasLog: this.#notifications.log !== undefined,
       emit: (kill) => this.#emitKill(kill),
     });
     this.#changes = new ChangeDetector({
@@ -119,12 +123,12 @@ class Watch implements Watching {
   }
 
   start(): void {
-    this.#sources.hierarchyWatcher.start(this.#guarded((dir: string | undefined) => {
+    this.#notifications.hierarchyWatcher.start(this.#rejectOnThrow((dir: string | undefined) => {
       if (this.#isClosed) return;
       this.#lastWakeAt = performance.now();
       if (dir === undefined) this.#updateAll();
       else this.#update(dir);
-      this.#settle();
+      this.#reportAndSchedule();
     }));
     const { targets, recursive, onTarget } = this.options;
     let count = 0;
@@ -135,13 +139,13 @@ class Watch implements Watching {
       }
     }
     if (this.#watched.size === 0) this.#done.resolve();
-    this.#following = this.#sources.follow(this.#guarded((batch: Batch) => {
+    this.#following = this.#notifications.follow(this.#rejectOnThrow((batch: Batch) => {
       this.#lastWakeAt = performance.now();
       this.#handle(batch);
-      this.#settle();
+      this.#reportAndSchedule();
     }));
-    this.#settle();
-    this.sources = this.#sources.lines();
+    this.#reportAndSchedule();
+    this.sources = this.#notifications.lines();
   }
 
   cgroups(): Cgroup[] {
@@ -149,21 +153,21 @@ class Watch implements Watching {
   }
 
   async stop(): Promise<Summary> {
-    for (const watched of [...this.#watched.values()]) this.#read(watched, "poll");
-    this.#settle();
+    for (const watched of [...this.#watched.values()]) this.#refresh(watched, "poll");
+    this.#reportAndSchedule();
     await this.#waitUntilQuiet();
     this.#isClosed = true;
     clearTimeout(this.#timer?.id);
-    this.#sources.wakeUp();
+    this.#notifications.wakeUp();
     await this.#following;
-    this.#settle();
+    this.#reportAndSchedule();
     this.#recorder?.stop();
     for (const watched of [...this.#removed]) this.#finishRemoval(watched);
     const watched = [...this.#watched.values()];
     this.#changes.flush(watched);
     const cgroups = watched.flatMap((each) => counterDeltas(each) ?? []);
     watched.forEach(disarm);
-    await this.#sources.close();
+    await this.#notifications.close();
     this.#done.resolve();
     const { targets } = this.options;
     const path = targets.length === 1 ? targets[0]!.path : this.#hierarchy.root;
@@ -193,8 +197,8 @@ class Watch implements Watching {
     }
   }
 
-  /** An exception that no caller can catch ends the watch instead of the process. */
-  #guarded<A extends unknown[]>(action: (...args: A) => void): (...args: A) => void {
+  /** An exception in a callback of epoll, a timer or watchFs reaches no caller: it ends the watch, not the process. */
+  #rejectOnThrow<A extends unknown[]>(action: (...args: A) => void): (...args: A) => void {
     return (...args) => {
       try {
         action(...args);
@@ -205,24 +209,23 @@ class Watch implements Watching {
   }
 
   #emitKill(matched: MatchedKill): void {
-    const { watched, kill, inferred } = matched;
+    const { watched, kill } = matched;
     if (watched) watched.kills.victims += 1;
     if (kill && watched && watched.removedAt === undefined) {
       // The OOM was notified before its kill was logged, but the log may have been read first.
-      this.#sources.takeOomNotifications(watched);
-      this.#read(watched, watched.notifications.source);
+      this.#notifications.takeOomNotifications(watched);
+      this.#refresh(watched, watched.notifications.source);
     }
-    const source = kill ? "kmsg" : inferred ? "parent" : watched?.notifications.source ?? "poll";
-    this.#changes.emitKill(matched, source);
+    this.#changes.emitKill(matched);
   }
 
   #add(cgroup: Cgroup, isNew: boolean): void {
-    // A kill logged before this cannot be in this cgroup, unless its counter shows it.
+    // Lines that are in the log by now get a time before `kills.reportFrom`: the first read of the counters includes their kills.
     this.#readLog();
     const { recursive, targets } = this.options;
     const watched = createWatchedCgroup(cgroup, {
       isTarget: targets.some(({ path }) => path === cgroup.path),
-      countsSubtree: !recursive,
+      representsSubtree: !recursive,
       isNew,
       removedKills: this.#removedKills.accountOf(parentOf(cgroup)),
     });
@@ -231,16 +234,18 @@ class Watch implements Watching {
     this.#watched.set(cgroup.path, watched);
     this.#kills.startWatching(watched);
     if (isNew) {
-      this.#emit(cgroup.path, this.#sources.hierarchyWatcher.source, { type: "cgroup_created" });
+      this.#emit(cgroup.path, this.#notifications.hierarchyWatcher.source, {
+        type: "cgroup_created",
+      });
     }
     this.#changes.setThresholds(watched);
-    this.#sources.arm(watched);
+    this.#notifications.arm(watched);
     if (isNew) rememberPids(watched, performance.now());
     // What happened while it was being armed was not notified.
-    this.#read(watched, "poll");
+    this.#refresh(watched, "poll");
   }
 
-  #read(watched: WatchedCgroup, source: Source, ancestors?: AncestorLimits): void {
+  #refresh(watched: WatchedCgroup, source: Source, ancestors?: AncestorLimits): void {
     if (watched.removedAt !== undefined) return;
     watched.polls.nextAt = Infinity;
     const at = recordingClock();
@@ -249,7 +254,7 @@ class Watch implements Watching {
     }
     this.#recorder?.snapshot(watched, at);
     if (this.#changes.updateEffectiveLimit(watched, ancestors)) {
-      this.#sources.rearmThresholds(watched);
+      this.#notifications.rearmThresholds(watched);
     }
   }
 
@@ -261,7 +266,7 @@ class Watch implements Watching {
   }
 
   #readLog(): void {
-    for (const kill of this.#sources.log?.read() ?? []) {
+    for (const kill of this.#notifications.log?.read() ?? []) {
       this.#kills.logged(kill, performance.now());
     }
   }
@@ -283,8 +288,8 @@ class Watch implements Watching {
     if (cgroup && covered) this.#addAll(cgroup);
     if (cgroup || watched) return;
     if (covered) {
-      // watchFs reports files too, and what is gone cannot be told apart.
-      if (this.#sources.hierarchyWatcher.source === "inotify") this.#addMissed(path);
+      // watchFs reports files too, and what is gone cannot be distinguished.
+      if (this.#notifications.hierarchyWatcher.source === "inotify") this.#addMissed(path);
       return;
     }
     const parent = openCgroup(this.#hierarchy, parentPath(path));
@@ -313,7 +318,7 @@ class Watch implements Watching {
   }
 
   /** Marks every watched cgroup below `parent` that is gone. */
-  #findRemoved(parent: Cgroup): void {
+  #markRemovedBelow(parent: Cgroup): void {
     for (const watched of [...this.#watched.values()]) {
       const { cgroup } = watched;
       const isBelow = cgroup.path !== parent.path && isInSubtree(cgroup.path, parent.path);
@@ -324,30 +329,34 @@ class Watch implements Watching {
   /** Kills in siblings of the targets must not be taken for kills in a target. */
   #ignoreSiblings(parent: Cgroup): void {
     if (this.#covers(parent.path)) return;
-    this.#findRemoved(parent);
+    this.#markRemovedBelow(parent);
     this.#removedKills.ignoreRemoval(parent);
   }
 
-  /** Its directory is gone. */
+  /** Called when its directory is gone. `#finishRemoval` reports the removal, once the kernel log has had its time. */
   #markRemoved(watched: WatchedCgroup): void {
     this.#watched.delete(watched.cgroup.path);
     this.#recorder?.removed(watched);
     if (watched.removedAt !== undefined) return;
-    const { cgroup, removedKills, countsSubtree, counters, kills, notifications } = watched;
-    // Its kills were logged before it could be removed: those read until now may be its own, later ones are not.
+    const { cgroup, removedKills, representsSubtree, counters, kills, notifications } = watched;
+    // Its kills were logged before it could be removed, so of the kills without a cgroup only those read by now may be its own.
     this.#readLog();
     watched.removedAt = performance.now();
     this.#removed.add(watched);
-    if (kills.pending < 0n) kills.beforeRemoval -= kills.pending;
+    if (kills.pending < 0n) {
+      // Kills that were reported from the log before the counter showed them, which it cannot any more.
+      kills.beforeRemoval -= kills.pending;
+      kills.pending = 0n;
+    }
     if (removedKills) {
       const { last } = counters;
       const ahead = kills.beforeRemoval;
-      this.#removedKills.childRemoved({ cgroup, removedKills, countsSubtree, last, ahead });
-      if (kills.pending < 0n) kills.pending = 0n;
+      this.#removedKills.childRemoved({ cgroup, removedKills, representsSubtree, last, ahead });
       return;
     }
-    // v1 signals the removal itself once, at some time; every other signal was an OOM, too late for the counters to be read.
-    this.#sources.takeOomNotifications(watched);
+    // The removal itself signals the OOM eventfd once, from a workqueue, so before or after this (mm/memcontrol-v1.c,
+    // memcg1_css_offline and memcg_event_remove). Every other signal was an OOM, too late for the counters to be read.
+    this.#notifications.takeOomNotifications(watched);
     const signals = notifications.ooms - notifications.reportedOoms;
     if (signals > 1) this.#emitLateOoms(watched, signals - 1);
     const wasNeverRead = counters.readAt === -Infinity || notifications.source === "poll";
@@ -361,12 +370,12 @@ class Watch implements Watching {
     const dir = directoryOf(this.#hierarchy, path)!;
     const cgroup: Cgroup = { hierarchy: this.#hierarchy, path, dir, inode: 0 };
     const missed = createMissedCgroup(cgroup, this.#removedKills.accountOf(parentOf(cgroup)));
-    this.#emit(path, this.#sources.hierarchyWatcher.source, { type: "cgroup_created" });
+    this.#emit(path, this.#notifications.hierarchyWatcher.source, { type: "cgroup_created" });
     this.#kills.startWatching(missed);
     this.#markRemoved(missed);
   }
 
-  /** When the removal is reported: once the kernel log has had its time. */
+  /** When the removal is reported: a kill is logged before it, but its line may be read, or find its cgroup, later. */
   #removalDueAt({ removedAt, removedKills }: WatchedCgroup): number {
     // A logged kill that waits for its cgroup may turn out to be the one that is missing here.
     const isOpen = this.#kills.isWaiting && removedKills !== undefined &&
@@ -377,23 +386,25 @@ class Watch implements Watching {
   /** Reports the kills that are still suspected, then the removal. */
   #finishRemoval(watched: WatchedCgroup): void {
     const { cgroup: { path }, removedKills, notifications } = watched;
-    this.#sources.takeOomNotifications(watched);
+    this.#notifications.takeOomNotifications(watched);
     const ooms = notifications.ooms - notifications.reportedOoms - 1;
     if (ooms > 0) this.#emitLateOoms(watched, ooms);
-    // Without the log a suspicion is all there is; with it, a kill would have had a line.
-    const suspected = this.#sources.log === undefined && watched.kills.suspected > 0 ? 1n : 0n;
+    // v1: with the log, a kill would have had a line by now. Without it, a notified OOM is the only trace of a kill.
+    const suspected = this.#notifications.log === undefined && watched.kills.suspected > 0
+      ? 1n
+      : 0n;
     const unseen = removedKills ? this.#shareOf(watched, removedKills) : suspected;
     for (let n = 0n; n < unseen; n++) this.#kills.reportInferred(watched, performance.now());
     this.#removed.delete(watched);
-    this.#emit(path, this.#sources.hierarchyWatcher.source, { type: "cgroup_removed" });
-    this.#sources.forget(watched);
+    this.#emit(path, this.#notifications.hierarchyWatcher.source, { type: "cgroup_removed" });
+    this.#notifications.forget(watched);
     disarm(watched);
     if (this.#recentlyRemovedPaths.push(path) > MAX_REMEMBERED_PATHS) {
       this.#recentlyRemovedPaths.shift();
     }
     const deltas = counterDeltas(watched);
     if (deltas) this.#removedDeltas.push(deltas);
-    // Targets come first: this does not go through thousands of cgroups.
+    // A target was inserted before what is below it, so this rarely goes through thousands of cgroups.
     const isTarget = ({ isTarget }: WatchedCgroup) => isTarget;
     if (!this.#watched.values().some(isTarget) && !this.#removed.values().some(isTarget)) {
       this.#done.resolve();
@@ -407,54 +418,54 @@ class Watch implements Watching {
 
   /** How many of the unreported kills of removed siblings are most likely its own. */
   #shareOf(watched: WatchedCgroup, removedKills: RemovedChildrenKills): bigint {
-    const isCandidate = ({ kills, counters }: WatchedCgroup) =>
+    const mayHaveBeenKilled = ({ kills, counters }: WatchedCgroup) =>
       kills.victims === 0 && (kills.suspected > 0 || counters.readAt === -Infinity);
     const others = [...this.#removed].filter((each) =>
-      each !== watched && each.removedKills === removedKills && isCandidate(each)
+      each !== watched && each.removedKills === removedKills && mayHaveBeenKilled(each)
     );
     const unreported = removedKills.unreported();
-    const left = unreported - BigInt(others.length);
-    return left <= 0n && unreported > 0n && isCandidate(watched) ? 1n : left;
+    const remaining = unreported - BigInt(others.length);
+    return remaining <= 0n && unreported > 0n && mayHaveBeenKilled(watched) ? 1n : remaining;
   }
 
-  #beginSweep(): void {
-    const { reportsAllChanges } = this.#sources.hierarchyWatcher;
-    this.#nextSweepAt = performance.now() + sweepEvery(this.#watched.size, reportsAllChanges);
+  #beginResync(): void {
+    const { reportsAllChanges } = this.#notifications.hierarchyWatcher;
+    this.#nextResyncAt = performance.now() + resyncInterval(this.#watched.size, reportsAllChanges);
     this.#updateAll();
-    this.#unswept = [...this.#watched.values()].reverse();
-    this.#sweptAncestors = new Map();
-    this.#continueSweep();
+    this.#toResync = [...this.#watched.values()].reverse();
+    this.#resyncAncestors = new Map();
+    this.#continueResync();
   }
 
-  /** Reads the next few again, in case that a notification was lost, even when they have been removed since. */
-  #continueSweep(): void {
-    for (const watched of this.#unswept.splice(-MAX_READS_PER_TURN).reverse()) {
-      this.#read(watched, "poll", this.#sweptAncestors);
+  /** Reads the next few again, in case a notification was lost. Skips those of which the removal has been noticed. */
+  #continueResync(): void {
+    for (const watched of this.#toResync.splice(-MAX_READS_PER_TURN).reverse()) {
+      this.#refresh(watched, "poll", this.#resyncAncestors);
     }
   }
 
   #handle({ wakes, changed, hasOverflowed }: Batch): void {
     for (const dir of changed) this.#update(dir);
     for (const [watched, wake] of wakes) {
-      this.#read(watched, wake.source);
+      this.#refresh(watched, wake.source);
       // A removal signals every eventfd, but a removed cgroup has no pressure.
       if (watched.removedAt === undefined) this.#changes.emitPressure(watched, wake);
     }
-    if (hasOverflowed) this.#beginSweep();
+    if (hasOverflowed) this.#beginResync();
   }
 
   /** Reports what is certain by now, and sets the timer for the rest. */
-  #settle(): void {
-    // Before the log is read: a line that is not in it by now is late, however long the thread is held up in between.
+  #reportAndSchedule(): void {
+    // Taken before the log is read: if this thread is held up in between, that must not count as waiting for a line.
     const now = performance.now();
     this.#readLog();
     this.#removedKills.update((parent) => {
-      this.#handle(this.#sources.drain());
-      this.#findRemoved(parent);
+      this.#handle(this.#notifications.drain());
+      this.#markRemovedBelow(parent);
       this.#readLog();
     });
-    let next = Math.min(this.#nextSweepAt, this.#kills.settle(now));
-    if (this.#unswept.length > 0) next = Math.min(next, now + MS_BETWEEN_TURNS);
+    let next = Math.min(this.#nextResyncAt, this.#kills.settle(now));
+    if (this.#toResync.length > 0) next = Math.min(next, now + MS_BETWEEN_TURNS);
     for (const watched of [...this.#removed]) {
       const dueAt = this.#removalDueAt(watched);
       if (dueAt <= now) this.#finishRemoval(watched);
@@ -465,20 +476,20 @@ class Watch implements Watching {
     }
     if (this.#isClosed || (this.#timer && this.#timer.at <= next)) return;
     clearTimeout(this.#timer?.id);
-    const id = setTimeout(this.#guarded(() => this.#poll()), Math.max(1, next - now));
+    const id = setTimeout(this.#rejectOnThrow(() => this.#poll()), Math.max(1, next - now));
     this.#timer = { id, at: next };
   }
 
   #poll(): void {
     this.#timer = undefined;
     const now = performance.now();
-    if (this.#nextSweepAt <= now) this.#beginSweep();
-    else this.#continueSweep();
+    if (this.#nextResyncAt <= now) this.#beginResync();
+    else this.#continueResync();
     for (const watched of this.#watched.values()) {
       const { polls, notifications } = watched;
-      if (polls.nextAt <= now) this.#read(watched, notifications.source);
+      if (polls.nextAt <= now) this.#refresh(watched, notifications.source);
       if (polls.nextUsageAt <= now) this.#pollUsage(watched, now);
     }
-    this.#settle();
+    this.#reportAndSchedule();
   }
 }

@@ -14,8 +14,8 @@ export interface WatchedCgroup {
   readonly cgroup: Cgroup;
   /** Given by the user, not found below a target. */
   readonly isTarget: boolean;
-  /** Its kills are those of its whole subtree, because the cgroups below it are not watched. */
-  readonly countsSubtree: boolean;
+  /** Its events are about its whole subtree, because the cgroups below it are not watched. */
+  readonly representsSubtree: boolean;
   /** v2: the parent's account, which still counts its kills after its removal. */
   readonly removedKills?: RemovedChildrenKills;
   readonly counters: CounterState;
@@ -46,9 +46,9 @@ class CounterState {
   reportedHigh: bigint | undefined;
 
   /** @param first when the watch began; all zero for a cgroup that was created later. */
-  constructor(readonly first: BothCounters, countsSubtree: boolean) {
+  constructor(readonly first: BothCounters, representsSubtree: boolean) {
     this.last = this.known = first;
-    const { max, high } = relevantCounters({ countsSubtree }, first);
+    const { max, high } = relevantCounters({ representsSubtree }, first);
     this.reportedMax = max;
     this.reportedHigh = high;
   }
@@ -75,7 +75,7 @@ class PollState {
   usageFile?: ControlFile;
 }
 
-/** Written by `Sources`, `reportedOoms` by `ChangeDetector`. */
+/** Written by `Notifications`, `reportedOoms` by `ChangeDetector`. */
 class NotificationState {
   armed: Armed[] = [];
   /** Which source notifies of OOMs; `poll` where none does. */
@@ -115,24 +115,24 @@ class KillState {
   beforeRemoval = 0n;
 
   /**
-   * @param since kills logged before this are in the counters that the watch began with; `-Infinity` for a cgroup that was
+   * @param reportFrom kills logged before this are in the counters that the watch began with; `-Infinity` for a cgroup that was
    * created later.
    */
-  constructor(readonly since: number) {}
+  constructor(readonly reportFrom: number) {}
 }
 
 /** The counters that its events are about. */
 export function relevantCounters(
-  { countsSubtree }: Pick<WatchedCgroup, "countsSubtree">,
+  { representsSubtree }: Pick<WatchedCgroup, "representsSubtree">,
   { local, subtree }: BothCounters,
 ): Counters {
   const hasSubtree = subtree.oomKill !== undefined;
-  return hasSubtree && (countsSubtree || local.oomKill === undefined) ? subtree : local;
+  return hasSubtree && (representsSubtree || local.oomKill === undefined) ? subtree : local;
 }
 
 interface Origin {
   readonly isTarget: boolean;
-  readonly countsSubtree: boolean;
+  readonly representsSubtree: boolean;
   /** Created after the watch began, so that everything it has counted is new. */
   readonly isNew: boolean;
   readonly removedKills: RemovedChildrenKills | undefined;
@@ -140,14 +140,14 @@ interface Origin {
 
 /** Reads a cgroup for the first time; `undefined` when it is gone. Throws `OomkitError` when a file may not be read. */
 export function createWatchedCgroup(cgroup: Cgroup, origin: Origin): WatchedCgroup | undefined {
-  const since = origin.isNew ? -Infinity : performance.now();
+  const reportFrom = origin.isNew ? -Infinity : performance.now();
   const summary = readSummary(cgroup);
   if (summary === undefined) return undefined;
   const { local, subtree, limits, usage, peak } = summary;
   const first = origin.isNew
     ? { local: zeroed(local), subtree: zeroed(subtree) }
     : { local, subtree };
-  const watched = createState(cgroup, origin, first, since);
+  const watched = createState(cgroup, origin, first, reportFrom);
   const effective = readEffectiveLimit(cgroup);
   Object.assign(watched.memory, { limit: limits.max, effective, usage, peak });
   return watched;
@@ -158,7 +158,7 @@ export function createMissedCgroup(
   cgroup: Cgroup,
   removedKills: RemovedChildrenKills | undefined,
 ): WatchedCgroup {
-  const origin = { isTarget: false, countsSubtree: false, isNew: true, removedKills };
+  const origin = { isTarget: false, representsSubtree: false, isNew: true, removedKills };
   return createState(cgroup, origin, { local: {}, subtree: {} }, -Infinity);
 }
 
@@ -167,20 +167,20 @@ const zeroed = (counters: Counters): Counters =>
 
 function createState(
   cgroup: Cgroup,
-  { isTarget, countsSubtree, removedKills }: Origin,
+  { isTarget, representsSubtree, removedKills }: Origin,
   first: BothCounters,
-  since: number,
+  reportFrom: number,
 ): WatchedCgroup {
   return {
     cgroup,
     isTarget,
-    countsSubtree,
+    representsSubtree,
     ...(removedKills && { removedKills }),
-    counters: new CounterState(first, countsSubtree),
+    counters: new CounterState(first, representsSubtree),
     memory: new MemoryState(),
     polls: new PollState(),
     notifications: new NotificationState(),
-    kills: new KillState(since),
+    kills: new KillState(reportFrom),
     removedAt: undefined,
   };
 }

@@ -20,14 +20,14 @@ export async function latency(): Promise<Measured> {
   const floor = await echoed((echo) => echo.roundTrip());
   const posted = await echoed((echo) => echo.postedRoundTrip());
   const woken = await signalled();
-  const { told, read } = await limitChanged(cgroup!);
+  const { emitted, read } = await limitChanged(cgroup!);
   const medianOf = (times: number[]) => summarize(times).median;
   const times = (own: number[]) => `${(medianOf(own) / medianOf(floor)).toFixed(2)} × the floor`;
   const rows = [
     row("eventfd → a thread that blocks, half an echo", floor, "the floor: FFI without oomkit"),
     row("postMessage → a thread, half an echo", posted, `the naive way, ${times(posted)}`),
     row("eventfd signalled → waiter runs", woken, `core/kernel/epoll.ts, ${times(woken)}`),
-    row("limit written → ts of limit_changed", told, "oomkit watch --json, inotify"),
+    row("limit written → ts of limit_changed", emitted, "oomkit watch --json, inotify"),
     row("limit written → line at the reader", read, "through a pipe"),
   ];
   return { tables: [{ title: "notification to event", unit: "µs", rows }], lines: [] };
@@ -65,8 +65,8 @@ async function signalled(): Promise<number[]> {
 }
 
 /** Microseconds from just before the write, by the wall clock, since two processes take part. */
-async function limitChanged(cgroup: Cgroup): Promise<{ told: number[]; read: number[] }> {
-  const told: number[] = [];
+async function limitChanged(cgroup: Cgroup): Promise<{ emitted: number[]; read: number[] }> {
+  const emitted: number[] = [];
   const read: number[] = [];
   await using watch = await startWatch([cgroup.path]);
   for (let n = -5; n < WRITES; n++) {
@@ -77,10 +77,10 @@ async function limitChanged(cgroup: Cgroup): Promise<{ told: number[]; read: num
     const event = JSON.parse(line);
     if (event.type !== "limit_changed") throw new Error(`expected limit_changed, got ${line}`);
     if (n < 0) continue;
-    told.push(microsecondsOf(event.ts) - start);
+    emitted.push(microsecondsOf(event.ts) - start);
     read.push(at - start);
   }
-  return { told, read };
+  return { emitted, read };
 }
 
 /** Microseconds since the epoch of an RFC 3339 time with up to six decimals. */

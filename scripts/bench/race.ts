@@ -141,7 +141,7 @@ interface Arena {
 /** Also enough for an emulated machine. */
 const LONGEST_MS = 20_000;
 /** From the exits to the last event about them. */
-const TOLD_WITHIN_MS = 2000;
+const MAX_MS_TO_REPORT = 2000;
 /** Between two kills that are reported together, once memory is free. */
 const TOGETHER_MS = 2;
 /** The slow part of a slow filler: this many seconds, but at most this share of the limit. */
@@ -307,7 +307,7 @@ async function killsOf(guard: RaceGuard | undefined, cgroup: string, expected: n
   const pendingKills = () =>
     guard.events(cgroup).filter((event) => event.type === "action" && "victim" in event)
       .filter(({ victim, signal }) => victim !== null && signal === "SIGKILL");
-  const deadline = performance.now() + TOLD_WITHIN_MS;
+  const deadline = performance.now() + MAX_MS_TO_REPORT;
   while (pendingKills().length < expected && performance.now() < deadline) await delay(4);
   return pendingKills();
 }

@@ -144,13 +144,13 @@ function growth(name: string, all: readonly Figures[]): string[] {
     (of(to) - of(from)) / (to.cgroups - from.cgroups);
   const ratio = (of: (figures: Figures) => number) =>
     slope(middle, last, of) / slope(first, middle, of);
-  const told = (what: string, value: number) =>
+  const compared = (what: string, value: number) =>
     `${what} ${value.toFixed(2)} × (${value <= EVEN ? "evenly" : "NOT EVENLY"})`;
   const wake = summarize(last.wakes).median / summarize(first.wakes).median;
   return [
     `${name}, one more of ${last.cgroups} against one more of ${middle.cgroups}: ${
-      told("armed", ratio(({ armed }) => armed))
-    }, ${told("anonymous", ratio(({ anonymous }) => anonymous))}; a wake of ${last.cgroups} ${
+      compared("armed", ratio(({ armed }) => armed))
+    }, ${compared("anonymous", ratio(({ anonymous }) => anonymous))}; a wake of ${last.cgroups} ${
       wake.toFixed(2)
     } × one of ${first.cgroups}`,
   ];

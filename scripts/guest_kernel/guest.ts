@@ -20,7 +20,7 @@ export interface Run {
   readonly files?: Readonly<Record<string, string>>;
   /** With Deno in the guest, which makes it 124 MB larger. */
   readonly deno?: boolean;
-  /** The executable that becomes /oomkit; dist/oomkit, where it exists, unless told otherwise. */
+  /** The executable that becomes /oomkit; by default dist/oomkit, where it exists. */
   readonly executable?: string;
   readonly kernel?: string;
   /** MiB; the programs in the first root take 230 of them. */
@@ -34,7 +34,7 @@ export interface Run {
   /** Ends the machine at once. */
   readonly signal?: AbortSignal;
   readonly onOutput: (channel: "stdout" | "stderr", bytes: Uint8Array) => void;
-  /** Is told what goes on, and how far it has come. */
+  /** Called with what is being done, and how much of it is done. */
   readonly onStage?: (what: string, done?: number, total?: number) => void;
 }
 
@@ -236,7 +236,7 @@ async function makeDisk(path: string, size: number): Promise<void> {
 
 function programs({ deno, executable }: Run): Record<string, string> {
   const found: Record<string, string> = {};
-  // busybox has a setpriv too, which cannot change the user; its shell takes that unless told /bin/setpriv.
+  // busybox has a setpriv too, which cannot change the user; its shell takes that unless /bin/setpriv is named.
   for (const name of ["runc", "setpriv", "tmux"]) {
     const path = findProgram(name);
     if (path !== undefined) found[`/bin/${name}`] = path;

@@ -119,7 +119,7 @@ export function wasAtWork(program: Program, from: number, to: number): boolean {
 /** An emulated machine takes its time. */
 const END_MS = 60_000;
 
-/** Returns when it is gone and all that it has told is read. */
+/** Returns when it is gone and all its output is read. */
 export async function endProgram(program: Program, signal: Deno.Signal): Promise<void> {
   program.ending = { at: Date.now(), signal };
   continueProgram(program);

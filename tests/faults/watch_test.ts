@@ -67,12 +67,17 @@ function watchOnce(version: 1 | 2) {
     let counted = 0n;
     const thresholds = [{ bytes: 48 * MIB }];
     const detector = new ChangeDetector({
-      options: { targets: [], recursive: false, thresholds, pressure: [], psi: [] },
+      options: { targets: [], recursive: false, thresholds, pressureLevels: [], psi: [] },
       kills: { counted: (_, count) => void (counted += count) },
       emit: (_cgroup, _source, body) => void events.push(body),
       watchedCount: () => 1,
     });
-    const origin = { isTarget: true, countsSubtree: true, isNew: false, removedKills: undefined };
+    const origin = {
+      isTarget: true,
+      representsSubtree: true,
+      isNew: false,
+      removedKills: undefined,
+    };
     const watched = createWatchedCgroup(cgroup, origin);
     if (!watched) return { events, counted, deltas: undefined };
     detector.setThresholds(watched);

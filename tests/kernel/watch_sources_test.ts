@@ -124,7 +124,7 @@ kernelTest(
     const [degraded, ...more] = ofType(events, "degraded");
     assert.deepEqual(more, []);
     assert.equal(degraded.requested, "pressure");
-    assert.equal(degraded.fallback, "nothing");
+    assert.equal(degraded.fallback, "none");
     assert.match(degraded.reason, reason);
     assert.deepEqual(ofType(events, "pressure"), []);
     assert.equal(ofType(events, "oom_kill").length, 2);

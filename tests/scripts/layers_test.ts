@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { offences, rooms } from "../../scripts/layers.ts";
 
-/** One file, or several, must give exactly these offences, each told by what it begins with. */
+/** One file, or several, must give exactly these offences, each given by its beginning. */
 function gives(files: Record<string, string>, ...expected: string[]) {
   const found = offences(files);
   assert.equal(found.length, expected.length, found.join("\n"));

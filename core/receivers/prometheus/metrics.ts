@@ -4,7 +4,7 @@ import process from "node:process";
 import { identify } from "../../cgroup/identity.ts";
 import {
   type Collection,
-  type Followed,
+  type MonitoredCgroup,
   type Reading,
   recentCollections,
 } from "../../collect/metric_readings.ts";
@@ -21,8 +21,8 @@ type CountedReceiver = Pick<Receiver, "name" | "counts">;
 export interface MetricsOptions {
   readonly command: "watch" | "guard";
   readonly version: string;
-  /** The cgroups that are followed now; called at most once a second. */
-  cgroups(): Iterable<Followed>;
+  /** The cgroups that are monitored now; called at most once a second. */
+  cgroups(): Iterable<MonitoredCgroup>;
   receivers(): Iterable<CountedReceiver>;
   alive(): Health;
   ready(): Health;
@@ -171,7 +171,7 @@ function labelsOf(path: string): string {
 }
 
 function collectionFamilies(
-  { byMode, followed, omitted, took, at }: Collection,
+  { byMode, monitored, omitted, took, at }: Collection,
   command: MetricsOptions["command"],
 ): Family[] {
   const modes = new Map([["notify", 0], ["throttle", 0], ["hold", 0], ...byMode]);
@@ -179,7 +179,7 @@ function collectionFamilies(
   return [
     command === "guard"
       ? family("oomkit_guarded_cgroups", guarded)
-      : single("oomkit_watched_cgroups", followed),
+      : single("oomkit_watched_cgroups", monitored),
     single("oomkit_cgroups_omitted", omitted),
     single("oomkit_collect_duration_seconds", took / 1000),
     single("oomkit_collect_timestamp_seconds", at / 1000),

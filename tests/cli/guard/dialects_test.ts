@@ -169,3 +169,14 @@ Deno.test("a v2 tree that is not a kernel's is guarded by polling", async () => 
   assert.match(stderr, /^guarding 1 cgroup, notify, dry run, nothing is killed; [^\n]+\n$/);
   assert.match(stdout, /"type":"summary"/);
 });
+
+Deno.test("the start-up line counts the rules, one in the singular", async () => {
+  using tree = makeTree(2, { "/a": { "memory.max": 64 * MIB, "memory.current": 1 } });
+  using directory = makeDirectory();
+  const rule = '[[guard.rule]]\ncgroup = "/a"\n';
+  for (const [text, expected] of [[rule, "1 rule"], [rule + rule, "2 rules"]] as const) {
+    const config = directory.write("oomkit.toml", text);
+    const { stderr } = await guard(["--root", tree.dir, "--config", config, "/a"]);
+    assert.match(stderr, new RegExp(`^guarding 1 cgroup under ${expected}, notify`, "m"));
+  }
+});

@@ -137,7 +137,7 @@ Deno.test("targets that do not exist or have no limit exit with 2 and one line",
     [["/nothing/*"], /no cgroup matches/],
     [["/a", "/none"], /cannot guard \/none/],
     [["/a", "--pod"], /cannot guard \/a and a pod together; give one of them/],
-    [["--restore", "/a"], /cannot restore \/a alone: .*; write: oomkit guard --restore/],
+    [["--restore", "/a"], /cannot use \/a with --restore: .*; write: oomkit guard --restore/],
   ]);
 });
 

@@ -7,7 +7,7 @@ import {
   withoutCommands,
 } from "../../../cli/output/annotate.ts";
 import { runAnnotation } from "../../../cli/watch/run.ts";
-import type { RunReport } from "../../../core/events/run.ts";
+import type { CommandReport } from "../../../core/events/command_report.ts";
 import { runOomkit } from "../../helpers/run_oomkit.ts";
 import { makeTree, type Tree } from "../../helpers/trees.ts";
 
@@ -87,7 +87,7 @@ Deno.test("older commands, which GitHub finds anywhere in a line, are broken for
   assert.equal(withoutCommands(undefined, "##[a]"), "##[a]");
 });
 
-const run: RunReport = {
+const run: CommandReport = {
   v: 2,
   ts: "",
   command: ["make"],
@@ -110,7 +110,7 @@ const run: RunReport = {
 };
 
 Deno.test("the level of a run's annotation depends on its verdict", () => {
-  const cases: [Partial<RunReport>, string, string][] = [
+  const cases: [Partial<CommandReport>, string, string][] = [
     [{}, "notice", "oomkit: memory"],
     [{ headroom: 99 }, "warning", "oomkit: close to the memory limit"],
     [{ headroom: 100 }, "notice", "oomkit: memory"],

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { junitXml, xmlText } from "../../../cli/output/junit.ts";
-import type { Finding } from "../../../core/events/inspect.ts";
+import type { Finding } from "../../../core/events/inspect_document.ts";
 import { runOomkit } from "../../helpers/run_oomkit.ts";
 import { makeTree } from "../../helpers/trees.ts";
 

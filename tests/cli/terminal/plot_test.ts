@@ -25,7 +25,7 @@ const plot = (parts: Partial<Plot>): string[] =>
 
 Deno.test("the area rises to the limit in front of the thresholds, above a time axis", () => {
   const marks = [
-    { at: 20, label: "told", role: "warn" },
+    { at: 20, label: "warn", role: "warn" },
     { at: 22, label: "hit", role: "warn" },
     { at: 40, label: "killed", role: "bad", isEnd: true },
   ] as const;
@@ -37,20 +37,20 @@ Deno.test("the area rises to the limit in front of the thresholds, above a time 
     "      ┤ ▁▃▄▆▇██████████████████",
     "    0 ┼────────────┬──────────┬──────",
     "       0         20 ms      40 ms",
-    "                   ▲ told",
+    "                   ▲ warn",
     "                    ▲ hit",
     "                       killed ▲",
   ]);
 });
 
 Deno.test("a kill is named even if many marks fall on one moment", () => {
-  const labels = ["65% told", "90% told", "limit hit", "out of memory"];
+  const labels = ["65% fired", "90% fired", "limit hit", "out of memory"];
   const marks = [
     ...labels.map((label, at) => ({ at: 30 + at, label, role: "warn" }) as const),
     { at: 35, label: "killed", role: "bad", isEnd: true },
   ] as const;
   const lines = plot({ marks }).slice(-3).map((line) => line.trim());
-  assert.deepEqual(lines, ["▲ killed", "▲ 65% told", "▲ 90% told"]);
+  assert.deepEqual(lines, ["▲ killed", "▲ 65% fired", "▲ 90% fired"]);
 });
 
 Deno.test("ASCII draws the same plot", () => {

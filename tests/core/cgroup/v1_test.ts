@@ -51,7 +51,7 @@ Deno.test("missing v1 files leave their fields absent", () => {
   assert.equal(v1.limit(() => undefined), undefined);
 });
 
-Deno.test("without total_ rows, as without a hierarchy, v1 reads the cgroup's own rows", () => {
+Deno.test("without total_ rows v1 reads the cgroup's own rows", () => {
   const stat = "cache 7\nrss 5\ninactive_file 3\n";
   const { stats } = v1.snapshot((file) => file === "memory.stat" ? stat : undefined);
   assert.deepEqual(stats, { anon: 5, file: 7, inactiveFile: 3 });
@@ -59,8 +59,11 @@ Deno.test("without total_ rows, as without a hierarchy, v1 reads the cgroup's ow
 
 Deno.test("v1 notifies about OOMs, thresholds and pressure levels, and refuses PSI", () => {
   const psi = [{ kind: "some", stall: 1, window: 2 }] as const;
-  const pressure = [{ level: "low", mode: "default" }, { level: "medium", mode: "local" }] as const;
-  const triggers = v1.triggers({ thresholds: [4096], pressure, psi });
+  const pressureLevels = [{ level: "low", mode: "default" }, {
+    level: "medium",
+    mode: "local",
+  }] as const;
+  const triggers = v1.triggers({ thresholds: [4096], pressureLevels, psi });
   assert.deepEqual(
     triggers.filter((each) => each.kind === "eventfd").map((each) => [each.file, each.argument]),
     [
@@ -70,6 +73,6 @@ Deno.test("v1 notifies about OOMs, thresholds and pressure levels, and refuses P
       ["memory.pressure_level", "medium,local"],
     ],
   );
-  assert.equal(v1.refusals({ thresholds: [], pressure, psi }).length, 1);
-  assert.deepEqual(v1.refusals({ thresholds: [], pressure, psi: [] }), []);
+  assert.equal(v1.refusals({ thresholds: [], pressureLevels, psi }).length, 1);
+  assert.deepEqual(v1.refusals({ thresholds: [], pressureLevels, psi: [] }), []);
 });

@@ -58,12 +58,15 @@ Deno.test("disabled PSI is absent, not zero pressure", () => {
 
 Deno.test("v2 notifies by inotify and PSI, and refuses pressure levels", () => {
   const psi = [{ kind: "full", stall: 100, window: 1000 }] as const;
-  const triggers = v2.triggers({ thresholds: [4096], pressure: [], psi });
+  const triggers = v2.triggers({ thresholds: [4096], pressureLevels: [], psi });
   assert.deepEqual(
     triggers.filter((each) => each.kind === "psi").map((each) => each.psi),
     [...psi],
   );
-  assert.ok(triggers.some((each) => each.kind === "inotify" && each.file === "memory.events"));
-  const pressure = [{ level: "low", mode: "default" }] as const;
-  assert.equal(v2.refusals({ thresholds: [], pressure, psi }).length, 1);
+  assert.deepEqual(
+    triggers.filter(({ kind }) => kind === "inotify").map(({ file }) => file),
+    ["memory.events", "cgroup.events", "memory.max"],
+  );
+  const pressureLevels = [{ level: "low", mode: "default" }] as const;
+  assert.equal(v2.refusals({ thresholds: [], pressureLevels, psi }).length, 1);
 });

@@ -5,7 +5,7 @@ import { collectAll, recentCollections } from "../../../core/collect/metric_read
 import { makeTree, type Tree } from "../../helpers/trees.ts";
 
 const open = (tree: Tree, path: string) => openCgroup(discover(tree.dir), path)!;
-const followed = (cgroups: readonly Cgroup[]) => cgroups.map((cgroup) => ({ cgroup }));
+const monitored = (cgroups: readonly Cgroup[]) => cgroups.map((cgroup) => ({ cgroup }));
 
 const PRESSURE = (some: number, full: number) =>
   `some avg10=0.00 avg60=0.00 avg300=0.00 total=${some}\n` +
@@ -38,7 +38,7 @@ Deno.test("v1 has no pressure, and includes the limit of an ancestor that is hid
   const stat = "inactive_file 5\ntotal_inactive_file 50\nhierarchical_memory_limit 900\n";
   using tree = makeTree(1, { "/c": { "memory.stat": stat, "memory.usage_in_bytes": 300 } });
   const hidden = openCgroup({ ...discover(tree.dir), hidden: true }, "/c")!;
-  const { readings: [reading] } = await collectAll(followed([hidden]), 10);
+  const { readings: [reading] } = await collectAll(monitored([hidden]), 10);
   assert.deepEqual([reading?.limit, reading?.headroom, reading?.workingSet], [900, 600, 250]);
   assert.equal(reading?.pressure, undefined);
 });
@@ -52,7 +52,7 @@ Deno.test("what cannot be read or is truncated is unknown, never zero", async ()
       "memory.pressure": "",
     },
   });
-  const { readings: [reading] } = await collectAll(followed([open(tree, "/a")]), 10);
+  const { readings: [reading] } = await collectAll(monitored([open(tree, "/a")]), 10);
   assert.deepEqual(reading, {
     path: "/a",
     usage: undefined,
@@ -71,7 +71,7 @@ Deno.test("a cgroup that is gone, or was replaced by another of the same path, i
   // The old one is kept, because the new one could get its inode.
   Deno.renameSync(`${tree.dir}/b`, `${tree.dir}/old`);
   tree.add("/b");
-  const { readings, omitted } = await collectAll(followed(cgroups), 10);
+  const { readings, omitted } = await collectAll(monitored(cgroups), 10);
   assert.deepEqual([readings.map(({ path }) => path), omitted], [["/c"], 0]);
 });
 
@@ -88,9 +88,9 @@ Deno.test("beyond the maximum, the cgroups with the least headroom are read, and
   );
   const long = { ...open(tree, "/free"), path: `/${"x".repeat(2000)}` };
   const cgroups = [...Object.keys(limits).map((path) => open(tree, path)), long];
-  const collection = await collectAll(followed([...cgroups, ...cgroups]), 3);
+  const collection = await collectAll(monitored([...cgroups, ...cgroups]), 3);
   assert.deepEqual(collection.readings.map(({ path }) => path), ["/nearest", "/near", "/next"]);
-  assert.deepEqual([collection.followed, collection.omitted], [6, 3]);
+  assert.deepEqual([collection.monitored, collection.omitted], [6, 3]);
 });
 
 Deno.test("modes are counted over all cgroups, including omitted ones", async () => {
@@ -110,7 +110,7 @@ Deno.test("requests within a second, or during a collection, get the same collec
   let collections = 0;
   const cgroups = () => {
     collections += 1;
-    return followed([open(tree, "/a")]);
+    return monitored([open(tree, "/a")]);
   };
   const collect = recentCollections(cgroups, 10, () => now);
   const [first, second] = await Promise.all([collect(), collect()]);

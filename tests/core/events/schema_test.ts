@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import { type Body, EVENT_TYPES, makeEvent } from "../../../core/events/event.ts";
 import { toJson } from "../../../core/events/json.ts";
-import { type RunFacts, runReport } from "../../../core/events/run.ts";
+import { type CommandFacts, commandReport } from "../../../core/events/command_report.ts";
 import eventSchema from "../../../docs/schema/event.schema.json" with { type: "json" };
 import runSchema from "../../../docs/schema/run.schema.json" with { type: "json" };
 
@@ -160,15 +160,15 @@ Deno.test("the report of a command fits the published schema", () => {
   const kill = makeEvent(1, "/a", "kmsg", bodies.find(({ type }) => type === "oom_kill")!);
   const status = { success: false, code: 137, signal: "SIGKILL" } as const;
   for (const events of [[], [kill]]) {
-    const facts: RunFacts = {
+    const facts: CommandFacts = {
       command: ["make", ""],
       status,
       events,
       summary: { ...makeEvent(1, "/a", "none", summary), ...summary },
-      ancestry: { limit: { bytes: Infinity } } as RunFacts["ancestry"],
+      ancestry: { limit: { bytes: Infinity } } as CommandFacts["ancestry"],
       own: false,
     };
-    const report = JSON.parse(toJson(runReport(facts)));
+    const report = JSON.parse(toJson(commandReport(facts)));
     assert.ok(isRun(report), JSON.stringify(isRun.errors));
   }
 });

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { type Body, type CounterDeltas, makeEvent } from "../../../core/events/event.ts";
-import type { AllocatorExit } from "../../../core/simulate/allocator_process.ts";
+import type { AllocatorExit } from "../../../core/simulate/allocator_handle.ts";
 import { evaluate, type Evidence } from "../../../core/simulate/evaluate.ts";
 
 const deltas: CounterDeltas = {

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { openCgroup } from "../../../core/cgroup/cgroup.ts";
 import { discover } from "../../../core/cgroup/hierarchy.ts";
-import { counterDeltas, finite } from "../../../core/watch/change_detector.ts";
+import { ChangeDetector, counterDeltas, finite } from "../../../core/watch/change_detector.ts";
 import type { BothCounters } from "../../../core/watch/watched_cgroup.ts";
 import { makeTree } from "../../helpers/trees.ts";
-import { type Facts, makeWatched } from "./watched_cgroups.ts";
+import { type Facts, makeRemovedKills, makeWatched } from "./watched_cgroups.ts";
 
 const counted = (oomKill: bigint, max = 0n): BothCounters => ({
   local: { max, high: 0n, oom: 0n, oomKill, oomGroupKill: 0n },
@@ -25,8 +25,8 @@ Deno.test("counter deltas are the rise since the watch began, exact beyond 2^53"
 
 Deno.test("a cgroup counts for itself, and for its subtree where that is not watched", () => {
   const counters = { first: counted(1n), last: counted(2n) };
-  assert.equal(deltas({ counters, countsSubtree: false })!.oom_kill, 1n);
-  assert.equal(deltas({ counters, countsSubtree: true })!.oom_kill, 10n);
+  assert.equal(deltas({ counters, representsSubtree: false })!.oom_kill, 1n);
+  assert.equal(deltas({ counters, representsSubtree: true })!.oom_kill, 10n);
 });
 
 Deno.test("what the kernel does not count is null, not 0", () => {
@@ -61,6 +61,25 @@ Deno.test("a cgroup that is no target is in the summary only when something happ
   assert.equal(found({ counters: { last: counted(0n, 1n) } })!.max, 1n);
   assert.equal(found({ kills: { victims: 1 } })!.victims, 1);
   assert.notEqual(deltas({ isTarget: true }), undefined);
+});
+
+Deno.test("the source of an inferred kill is the parent's counter on v2, and the OOM's notification on v1", () => {
+  const sources: string[] = [];
+  const changes = new ChangeDetector({
+    options: { targets: [], recursive: true, thresholds: [], pressureLevels: [], psi: [] },
+    kills: { counted() {} },
+    emit: (_cgroup, source) => sources.push(source),
+    watchedCount: () => 0,
+  });
+  const v1 = makeWatched("/a", { removedAt: 0, notifications: { source: "eventfd" } }, 1);
+  const v2 = makeWatched("/a", {
+    removedAt: 0,
+    removedKills: makeRemovedKills(1n),
+    notifications: { source: "inotify" },
+  });
+  for (const watched of [v1, v2]) changes.emitKill({ cgroup: "/a", watched, inferred: true });
+  changes.emitKill({ cgroup: "/a", watched: v2, inferred: false });
+  assert.deepEqual(sources, ["eventfd", "parent", "inotify"]);
 });
 
 Deno.test("peak and limit are current for a living cgroup, and the last ones read for a removed one", () => {

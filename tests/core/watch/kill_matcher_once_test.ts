@@ -40,7 +40,7 @@ type Step = readonly [at: number, action: () => void];
 /** Feeds the kills to a matcher that watches /a, /a/b and /c; returns what it reported. */
 function play(sequence: readonly Kill[], hasLog = true): MatchedKill[] {
   const watchedCgroups = ["/a", "/a/b", "/c"].map((path) =>
-    makeWatched(path, { countsSubtree: true, counters: { last: COUNTERS[2] } })
+    makeWatched(path, { representsSubtree: true, counters: { last: COUNTERS[2] } })
   );
   const reported: MatchedKill[] = [];
   const kills = new KillMatcher({

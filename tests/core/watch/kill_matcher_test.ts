@@ -98,8 +98,8 @@ Deno.test("each process of a group kill is reported once, though the first is co
 
 Deno.test("a kill below two watched cgroups is reported once, by the innermost, with the log or without", () => {
   for (const isLogged of [true, false]) {
-    const outer = makeWatched("/a", { countsSubtree: true });
-    const inner = makeWatched("/a/b", { countsSubtree: true });
+    const outer = makeWatched("/a", { representsSubtree: true });
+    const inner = makeWatched("/a/b", { representsSubtree: true });
     const { kills, reported } = start([outer, inner], { hasLog: isLogged });
     kills.counted(outer, 1n, 10, 0);
     kills.settle(10);
@@ -111,8 +111,8 @@ Deno.test("a kill below two watched cgroups is reported once, by the innermost, 
 });
 
 Deno.test("a lost line does not make one kill two, though the outer and the inner counter are read at different times", () => {
-  const outer = makeWatched("/a", { countsSubtree: true });
-  const inner = makeWatched("/a/b", { countsSubtree: true });
+  const outer = makeWatched("/a", { representsSubtree: true });
+  const inner = makeWatched("/a/b", { representsSubtree: true });
   const { kills, lines } = start([outer, inner]);
   kills.counted(outer, 2n, 10, 0);
   kills.counted(inner, 1n, 30, 0);
@@ -121,8 +121,8 @@ Deno.test("a lost line does not make one kill two, though the outer and the inne
 });
 
 Deno.test("v1 counts in the victim's own cgroup alone, so a parent's count is about its own processes", () => {
-  const outer = makeWatched("/a", { countsSubtree: true }, 1);
-  const inner = makeWatched("/a/b", { countsSubtree: true }, 1);
+  const outer = makeWatched("/a", { representsSubtree: true }, 1);
+  const inner = makeWatched("/a/b", { representsSubtree: true }, 1);
   const { kills, lines } = start([outer, inner]);
   kills.counted(inner, 1n, 10, 0);
   kills.counted(outer, 1n, 10, 0);
@@ -132,14 +132,17 @@ Deno.test("v1 counts in the victim's own cgroup alone, so a parent's count is ab
 });
 
 Deno.test("a kill outside the watched cgroups is not reported", () => {
-  const { kills, lines } = start([makeWatched("/a"), makeWatched("/ab", { countsSubtree: true })]);
+  const { kills, lines } = start([
+    makeWatched("/a"),
+    makeWatched("/ab", { representsSubtree: true }),
+  ]);
   for (const cgroup of ["/a/b", "/abc", "/"]) kills.logged(makeKill(7, { cgroup }), 10);
   kills.settle(END);
   assert.deepEqual(lines(), []);
 });
 
 Deno.test("a kill from before the watch that is read late is not reported", () => {
-  const a = makeWatched("/a", { kills: { since: 100 } });
+  const a = makeWatched("/a", { kills: { reportFrom: 100 } });
   const { kills, lines } = start([a]);
   kills.logged(makeKill(7, { cgroup: "/a" }), 99);
   kills.logged(makeKill(8, { cgroup: "/a" }), 100);
@@ -206,7 +209,7 @@ Deno.test("a line without a cgroup that fits no cgroup is dropped, not matched t
 Deno.test("the last kill in a removed cgroup is not matched to the next cgroup of the same name", () => {
   const removedKills = makeRemovedKills(1n);
   const gone = makeWatched("/a", { removedAt: 20, removedKills });
-  const next = makeWatched("/a", { kills: { since: -Infinity } });
+  const next = makeWatched("/a", { kills: { reportFrom: -Infinity } });
   const { kills, reported } = start([gone, next]);
   kills.logged(makeKill(7, { cgroup: "/a" }), 25);
   kills.logged(makeKill(8, { cgroup: "/a" }), 26);
@@ -217,6 +220,35 @@ Deno.test("the last kill in a removed cgroup is not matched to the next cgroup o
   ]);
   assert.equal(removedKills.unreported(), 0n);
   assert.equal(gone.kills.beforeRemoval, 1n);
+});
+
+Deno.test("on v1 a kill in a cgroup that was created again is not taken for one in its predecessor", () => {
+  // The kernel suppressed the cgroup of victim 7; the removal may have been one more OOM.
+  const gone = makeWatched("/a", {
+    counters: { readAt: 10 },
+    kills: { suspected: 1, maybeKilled: true },
+    removedAt: 15,
+  }, 1);
+  const next = makeWatched("/a", {}, 1);
+  const { kills, lines, reported } = start([gone, next]);
+  kills.counted(gone, 1n, 10, 5);
+  kills.logged(makeKill(7), 11);
+  kills.logged(makeKill(8, { cgroup: "/a" }), 20);
+  kills.counted(next, 1n, 21, 16);
+  for (let at = 21; at < END;) at = Math.max(at + 1, kills.settle(at));
+  assert.deepEqual(lines(), ["/a 8", "/a 7"]);
+  assert.deepEqual(reported.map(({ watched }) => watched === next), [true, false]);
+});
+
+Deno.test("on v1 a counted kill precedes a removal that may have been an OOM", () => {
+  const gone = makeWatched("/a", { kills: { maybeKilled: true }, removedAt: 21 }, 1);
+  const next = makeWatched("/a", {}, 1);
+  const { kills, lines } = start([gone, next]);
+  // Logged after the new cgroup was created, but before the removal of the old one was noticed.
+  kills.logged(makeKill(8, { cgroup: "/a" }), 20);
+  kills.counted(next, 1n, 22, 2);
+  for (const at of [22, END]) kills.settle(at);
+  assert.deepEqual(lines(), ["/a 8"]);
 });
 
 Deno.test("a kill that only the parent has counted is inferred once, and taken from the parent's account", () => {

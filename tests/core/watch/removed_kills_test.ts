@@ -42,7 +42,7 @@ function family(...paths: readonly string[]): Family {
       const cgroup = open(path);
       const last = readCounters(cgroup)!;
       tree.remove(path);
-      return { cgroup, removedKills, countsSubtree: false, last, ahead: 0n, ...facts };
+      return { cgroup, removedKills, representsSubtree: false, last, ahead: 0n, ...facts };
     },
     [Symbol.dispose]: () => tree[Symbol.dispose](),
   };

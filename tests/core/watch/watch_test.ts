@@ -61,7 +61,7 @@ Deno.test("a watch ends immediately when its target is removed before it is arme
   using tree = makeTree(2, { "/a": {} });
   const targets = [openCgroup(discover(tree.dir), "/a")!];
   tree.remove("/a");
-  const options = { targets, recursive: false, thresholds: [], pressure: [], psi: [] };
+  const options = { targets, recursive: false, thresholds: [], pressureLevels: [], psi: [] };
   const types: string[] = [];
   const watching = startWatch(options, ({ type }) => types.push(type));
   await watching.done;

@@ -41,7 +41,7 @@ export function watchTree(
     found: (event: OomkitEvent) => void;
   }[] = [];
   const watching = startWatch(
-    { targets: cgroups, recursive: false, thresholds: [], pressure: [], psi: [], ...options },
+    { targets: cgroups, recursive: false, thresholds: [], pressureLevels: [], psi: [], ...options },
     (event) => {
       events.push(event);
       waiting = waiting.filter(({ fits, found }) => !fits(event) || found(event));

@@ -34,7 +34,7 @@ function seriesOf(text: string): Map<string, number> {
   return new Map(series);
 }
 
-const followed = (tree: Tree, paths: readonly string[]) =>
+const monitored = (tree: Tree, paths: readonly string[]) =>
   paths.flatMap((path) => openCgroup(discover(tree.dir), path) ?? [])
     .map((cgroup) => ({ cgroup, mode: "notify", imminent: 90 }));
 
@@ -59,7 +59,7 @@ Deno.test("a cgroup has labels of its container and pod, and no series for unkno
     [CONTAINER]: { "memory.current": 400, "memory.max": 1000 },
     "/free": { "memory.current": 7 },
   });
-  const metrics = open({ cgroups: () => followed(tree, [CONTAINER, "/free"]) });
+  const metrics = open({ cgroups: () => monitored(tree, [CONTAINER, "/free"]) });
   const series = seriesOf(await metrics.text());
   const labels = `cgroup="${CONTAINER}",container_id="${"ab".repeat(32)}",` +
     'pod_uid="0f2f8c2e-1111-2222-3333-444455556666"';
@@ -77,7 +77,7 @@ Deno.test("a cgroup has labels of its container and pod, and no series for unkno
 Deno.test("a removed cgroup has no series except its kills", async () => {
   using tree = makeTree(2, { "/a": {}, "/b": {} });
   let now = 0;
-  const metrics = open({ cgroups: () => followed(tree, ["/a", "/b"]), now: () => now += 60_000 });
+  const metrics = open({ cgroups: () => monitored(tree, ["/a", "/b"]), now: () => now += 60_000 });
   assert.ok((await metrics.text()).includes('oomkit_cgroup_oom_kills_total{cgroup="/a"} 0\n'));
   metrics.emit("/a", KILL);
   tree.remove("/a");
@@ -91,7 +91,7 @@ Deno.test("a hostile name is one line", async () => {
     2,
     Object.fromEntries(names.map((name) => [name, { "memory.current": 3 }])),
   );
-  const metrics = open({ cgroups: () => followed(tree, names) });
+  const metrics = open({ cgroups: () => monitored(tree, names) });
   const text = await metrics.text();
   const line = /^(?:# (?:HELP|TYPE) .+|[a-z_]+(?:\{(?:[a-z_]+="(?:\\[\\n"]|[^\\"])*",?)+\})? \S+)$/;
   for (const each of text.trimEnd().split("\n")) assert.match(each, line);
@@ -240,7 +240,7 @@ Deno.test("counters never fall between two scrapes, whatever cgroups come and go
   let listed = ["/0", "/1", "/2"];
   const metrics = open({
     maxCgroups: 3,
-    cgroups: () => followed(tree, listed),
+    cgroups: () => monitored(tree, listed),
     now: () => now += 60_000,
   });
   let before = new Map<string, number>();
@@ -268,7 +268,7 @@ Deno.test("every metric has a unique name, and a guard and a watch together have
   }];
   const seen = new Set<string>();
   for (const command of ["guard", "watch"] as const) {
-    const cgroups = () => followed(tree, ["/a"]);
+    const cgroups = () => monitored(tree, ["/a"]);
     const metrics = open({ command, cgroups, receivers, heartbeatAge: () => 0 });
     metrics.emit("/", { type: "degraded", requested: "w", fallback: "u", reason: "r" });
     const types = (await metrics.text()).matchAll(/^# TYPE (\S+) /gm);

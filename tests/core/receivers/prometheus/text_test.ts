@@ -54,7 +54,7 @@ Deno.test("whatever a cgroup is named, its sample is one line that gives the nam
   }));
 });
 
-Deno.test("of two samples with the same labels one is told, since a scrape with both is refused", () => {
+Deno.test("of two samples with the same labels one is written, since a scrape with both is refused", () => {
   const name = labels({ cgroup: "/\ud800" });
   const same = labels({ cgroup: "/\ud801" });
   const text = renderText([gauge([{ labels: name, value: 1 }, { labels: same, value: 2 }])]);

@@ -147,10 +147,13 @@ function identityOf(path: string) {
 const limitOf = (bytes: number | undefined) =>
   bytes === undefined ? null : { bytes, unlimited: bytes === Infinity };
 
-const headroomOf = (left: Headroom | undefined) =>
-  left === undefined
-    ? null
-    : { bytes: left.bytes, percent: left.percent, limit: left.limit, owner: left.owner ?? null };
+const headroomOf = (headroom: Headroom | undefined) =>
+  headroom === undefined ? null : {
+    bytes: headroom.bytes,
+    percent: headroom.percent,
+    limit: headroom.limit,
+    owner: headroom.owner ?? null,
+  };
 
 const countersOf = ({ local, subtree }: Snapshot) => ({
   local: fieldsOf(COUNTERS, local),

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { createStepFilter } from "../../../core/simulate/allocator_process.ts";
+import { createStepFilter } from "../../../core/simulate/allocator_handle.ts";
 
 Deno.test("a steady rise to the limit gives sixteen rows, whatever the step size", () => {
   fc.assert(fc.property(fc.integer({ min: 16, max: 5000 }), (steps) => {

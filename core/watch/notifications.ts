@@ -34,7 +34,7 @@ import {
 } from "./triggers.ts";
 import { openUsageFile, type WatchedCgroup } from "./watched_cgroup.ts";
 
-/** Why a cgroup is read again. Only `source` reaches an event. */
+/** Why a cgroup is read again. `source` and the counts of `levels` reach events, and so do the OOMs that v1 only notifies. */
 export interface Wake {
   readonly source: Source;
   readonly levels: { readonly level: PressureLevel; readonly count: bigint }[];
@@ -68,7 +68,7 @@ const LOG_TOKEN = 1;
 const INOTIFY_TOKEN = 2;
 const FIRST_FREE_TOKEN = 3;
 
-export class Sources {
+export class Notifications {
   readonly log: KernelLog | undefined;
   readonly hierarchyWatcher: HierarchyWatcher;
   readonly #report: SourceReport;
@@ -132,7 +132,7 @@ export class Sources {
     const { armed } = watched.notifications;
     const interests = this.#interestsIn(watched);
     for (const reason of version.refusals(interests)) {
-      this.#report.reportFallback(watched.cgroup.path, "pressure", "nothing", reason);
+      this.#report.reportFallback(watched.cgroup.path, "pressure", "none", reason);
     }
     let hasThresholds = version.notifiesThresholds;
     for (const trigger of this.#epoll ? version.triggers(interests) : []) {
@@ -167,8 +167,8 @@ export class Sources {
   }
 
   #interestsIn({ memory }: WatchedCgroup): Interests {
-    const { pressure, psi } = this.options;
-    return { thresholds: memory.thresholds.map(({ bytes }) => bytes), pressure, psi };
+    const { pressureLevels, psi } = this.options;
+    return { thresholds: memory.thresholds.map(({ bytes }) => bytes), pressureLevels, psi };
   }
 
   #pollThresholds(watched: WatchedCgroup): void {
@@ -202,7 +202,7 @@ export class Sources {
       if (!isOptional && trigger.file !== this.hierarchy.version.limitFile) {
         const fallback = isOomTrigger(trigger) || isThresholdTrigger(trigger)
           ? describePoll(this.options.poll)
-          : "nothing";
+          : "none";
         const requested = describeTrigger(trigger);
         this.#report.reportFallback(cgroup.path, requested, fallback, reasonOf(error));
       }
@@ -412,7 +412,8 @@ class SourceReport {
   reportFallback(cgroup: string, requested: string, fallback: string, reason: string): void {
     const key = `${requested} ${reason}`;
     if (this.#fallbacks.has(key)) return;
-    this.#fallbacks.set(key, `${requested} unavailable: ${fallback} (${reason})`);
+    const effect = fallback === "none" ? "no fallback" : fallback;
+    this.#fallbacks.set(key, `${requested} unavailable: ${effect} (${reason})`);
     this.emit(cgroup, "none", { type: "degraded", requested, fallback, reason });
   }
 

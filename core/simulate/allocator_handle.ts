@@ -17,7 +17,7 @@ export interface AllocatorExit {
   readonly errorText?: string;
 }
 
-export class AllocatorProcess {
+export class AllocatorHandle {
   readonly #child: Deno.ChildProcess;
   readonly #ready = Promise.withResolvers<boolean>();
   readonly pid: number;

@@ -9,11 +9,11 @@ import {
   timestamp,
 } from "./event.ts";
 
-export type RunReport = ReturnType<typeof runReport>;
-type Verdict = "fine" | "limit_hit" | "oom_killed" | "unknown";
+export type CommandReport = ReturnType<typeof commandReport>;
+type CommandVerdict = "fine" | "limit_hit" | "oom_killed" | "unknown";
 type Kill = { readonly cgroup: string; readonly victim: KernelVictim | null };
 
-export interface RunFacts {
+export interface CommandFacts {
   readonly command: readonly string[];
   readonly status: Deno.CommandStatus;
   readonly events: readonly OomkitEvent[];
@@ -22,7 +22,7 @@ export interface RunFacts {
   readonly own: boolean;
 }
 
-export function runReport({ command, status, events, summary, ancestry, own }: RunFacts) {
+export function commandReport({ command, status, events, summary, ancestry, own }: CommandFacts) {
   const deltas = summary.cgroups[0];
   const kills = events.flatMap((event): Kill[] =>
     event.type === "oom_kill" ? [{ cgroup: event.cgroup, victim: event.victim }] : []
@@ -60,13 +60,13 @@ export function runReport({ command, status, events, summary, ancestry, own }: R
 }
 
 /** `unknown` when the counters could not be read. */
-function verdictOf(kills: number, deltas: CounterDeltas | undefined): Verdict {
+function verdictOf(kills: number, deltas: CounterDeltas | undefined): CommandVerdict {
   if (kills > 0) return "oom_killed";
   if (deltas === undefined || deltas.oom_kill === null || deltas.max === null) return "unknown";
   return deltas.max > 0n ? "limit_hit" : "fine";
 }
 
-function verdictText(verdict: Verdict, kills: readonly Kill[]): string {
+function verdictText(verdict: CommandVerdict, kills: readonly Kill[]): string {
   switch (verdict) {
     case "unknown":
       return "the counters could not be read, so OOM kills are unknown";
