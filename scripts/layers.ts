@@ -244,7 +244,7 @@ function sources(directory: string): Record<string, string> {
   for (const { name, isDirectory } of Deno.readDirSync(directory)) {
     const path = `${directory}/${name}`;
     if (isDirectory) Object.assign(found, sources(path));
-    else if (name.endsWith(".ts")) found[path] = Deno.readTextFileSync(path);
+    else if (/\.[jt]s$/.test(name)) found[path] = Deno.readTextFileSync(path);
   }
   return found;
 }
