@@ -161,8 +161,8 @@ function isBackgroundAction(kind: keyof typeof ACTIONS): kind is BackgroundActio
 async function reclaim({ guarded, level, usage }: Run): Promise<ActionResult> {
   if (guarded.policy.dryRun) return { outcome: "dry_run" };
   const started = performance.now();
-  const levelBytes = guarded.settings.levelBytes[level];
-  const refused = askToReclaim(guarded, usage - levelBytes);
+  const targetBytes = guarded.settings.levelBytes[level];
+  const refused = askToReclaim(guarded, usage - targetBytes);
   if (refused) return { outcome: "failed", reason: refused };
   let after = usage;
   while (performance.now() - started < MAX_MS_TO_RECLAIM) {
@@ -170,7 +170,7 @@ async function reclaim({ guarded, level, usage }: Run): Promise<ActionResult> {
     const read = readUsage(guarded.limitOwner);
     if (read === undefined) return { outcome: "failed", reason: "the cgroup was removed" };
     after = read;
-    if (after < levelBytes) break;
+    if (after < targetBytes) break;
   }
   return {
     outcome: "reclaimed",

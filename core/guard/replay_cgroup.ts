@@ -95,8 +95,8 @@ export class ReplayedState {
   }
 
   #stepKillCycle(seen: RecordedSnapshot, before: KillCycle): Act | undefined {
-    const { timeouts } = this.#policy;
-    const { killCycle, step } = nextStep(before, this.#observe(seen), timeouts, seen.at);
+    const { killSettings } = this.#policy;
+    const { killCycle, step } = nextStep(before, this.#observe(seen), killSettings, seen.at);
     // Another cgroup was being killed, or the sample was too old: the recording has another one.
     if (step.do === "kill" && seen.decision === "deferred") return undefined;
     this.#decision.killCycle = killCycle;
@@ -165,7 +165,7 @@ export class ReplayedState {
     if (this.#reclaimable === undefined) this.assumedReads++;
     return {
       metricValue: this.#metricOf(seen),
-      levelBytes: levelBytes[this.#decision.killLevel],
+      killLevelBytes: levelBytes[this.#decision.killLevel],
       usage,
       limit,
       reclaimable: this.#reclaimable,

@@ -1,7 +1,7 @@
 /**
  * The guard's actions, one row each. An action is written `kind` or `kind:argument`. Pure.
  *
- * What runs an action is in core/guard/background_actions.ts, or in core/guard/thread/kill.ts when it kills. The runners are
+ * What runs an action is in core/guard/background_actions.ts, or in core/guard/thread/kill_executor.ts when it kills. The runners are
  * typed by this table, so the compiler finds an action that nothing runs.
  */
 

@@ -33,7 +33,7 @@ import {
 } from "../../policy/usage_trend.ts";
 import type { ResolvedPolicy } from "../policy.ts";
 import { type CgroupSpec, type GuardSettings, unflatten, type WakeSource } from "./protocol.ts";
-import type { Victim, VictimSelection } from "./victims.ts";
+import type { Victim, VictimSelection } from "./victim_selection.ts";
 
 export interface CgroupState {
   readonly id: number;
@@ -42,13 +42,13 @@ export interface CgroupState {
   readonly files: ControlFiles;
   /** Written by this module. */
   readonly memory: MemoryReading;
-  /** Written by `core/policy/kill_cycle.ts`, and by `kill.ts` at each step. */
+  /** Written by `core/policy/kill_cycle.ts`, and by `kill_executor.ts` at each step. */
   readonly decision: DecisionState;
   /** Written by `loop.ts`, as are the settings and the policy. */
   readonly schedule: Schedule;
   settings: GuardSettings;
   policy: ResolvedPolicy;
-  /** Written by `kill.ts`. */
+  /** Written by `kill_executor.ts`. */
   readonly actions: ActionState;
   /** Written by `pending_kills.ts`. */
   readonly pinned: PinnedVictims;
@@ -230,7 +230,7 @@ export function observe(
   const { inactiveFile = memory.usage, reclaimable = memory.usage } = memory.pageCache;
   return {
     metricValue: metricOf(policy.metric, memory.usage, inactiveFile),
-    levelBytes: levelBytes[decision.killLevel],
+    killLevelBytes: levelBytes[decision.killLevel],
     usage: memory.usage,
     limit,
     reclaimable,

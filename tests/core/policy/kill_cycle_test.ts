@@ -2,21 +2,21 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import {
   type KillCycle,
-  type KillTimeouts,
+  type KillSettings,
   nextStep,
   type Observation,
   startKillCycle,
   type Step,
 } from "../../../core/policy/kill_cycle.ts";
-import { MIB, observation, timeouts } from "../../helpers/observations.ts";
+import { killSettings, MIB, observation } from "../../helpers/observations.ts";
 
-const withoutGrace: KillTimeouts = { reclaim: true, graceMs: 0, killMs: 500 };
-const withGrace: KillTimeouts = { ...withoutGrace, graceMs: 100 };
+const withoutGrace: KillSettings = { reclaimFirst: true, graceMs: 0, exitTimeoutMs: 500 };
+const withGrace: KillSettings = { ...withoutGrace, graceMs: 100 };
 
 /** Just over the level, nothing reclaimable, no growth, no process signalled yet. */
 const full: Observation = {
   metricValue: 98 * MIB,
-  levelBytes: 98 * MIB,
+  killLevelBytes: 98 * MIB,
   usage: 98 * MIB,
   limit: 100 * MIB,
   reclaimable: 0,
@@ -34,12 +34,12 @@ const racing: Partial<Observation> = { rate: 100 * MIB };
 
 /** The step at each of these times, without its `until`. */
 function steps(
-  timeouts: KillTimeouts,
+  killSettings: KillSettings,
   ...course: readonly (readonly [number, Observation])[]
 ): string[] {
   let killCycle = startKillCycle(0);
   return course.map(([now, observation]) => {
-    const result = nextStep(killCycle, observation, timeouts, now);
+    const result = nextStep(killCycle, observation, killSettings, now);
     killCycle = result.killCycle;
     return result.step.do;
   });
@@ -81,7 +81,7 @@ Deno.test("page cache that is not reclaimed in a second is left to the kernel, a
 });
 
 Deno.test("page cache is left to the kernel also if reclaim is switched off", () => {
-  const passive = { ...withoutGrace, reclaim: false };
+  const passive = { ...withoutGrace, reclaimFirst: false };
   assert.deepEqual(steps(passive, [0, cached], [2, cached], [4, full]), [
     "skip",
     "skip",
@@ -249,14 +249,14 @@ const course = fc.array(fc.tuple(observation, fc.nat(300)), { maxLength: 30 });
 
 /** Calls `see` for each sample. */
 function follow(
-  timeouts: KillTimeouts,
+  killSettings: KillSettings,
   course: readonly (readonly [Observation, number])[],
   see: (step: Step, observation: Observation, now: number) => void = () => {},
 ): { killCycle: KillCycle; now: number } {
   let now = 0;
   let killCycle = startKillCycle(now);
   for (const [observation, wait] of course) {
-    const result = nextStep(killCycle, observation, timeouts, now += wait);
+    const result = nextStep(killCycle, observation, killSettings, now += wait);
     killCycle = result.killCycle;
     see(result.step, observation, now);
   }
@@ -264,17 +264,17 @@ function follow(
 }
 
 Deno.test("whatever is observed, the next poll is due within 10 ms", () => {
-  fc.assert(fc.property(timeouts, course, (timeouts, course) => {
-    follow(timeouts, course, (step, _, now) => {
+  fc.assert(fc.property(killSettings, course, (killSettings, course) => {
+    follow(killSettings, course, (step, _, now) => {
       if ("until" in step) assert.ok(step.until > now && step.until <= now + 10, step.do);
     });
   }));
 });
 
 Deno.test("no process is signalled below the level", () => {
-  fc.assert(fc.property(timeouts, course, (timeouts, course) => {
-    follow(timeouts, course, (step, observation) => {
-      if (observation.metricValue < observation.levelBytes) {
+  fc.assert(fc.property(killSettings, course, (killSettings, course) => {
+    follow(killSettings, course, (step, observation) => {
+      if (observation.metricValue < observation.killLevelBytes) {
         assert.ok(step.do === "wait" || step.do === "skip" || step.do === "end", step.do);
       }
     });
@@ -290,34 +290,41 @@ Deno.test("whatever came before, usage that rises above the level with no victim
     rate: seen.limit,
   }));
   const victim = fc.constantFrom<Observation["victim"]>("none", "dead");
-  fc.assert(fc.property(timeouts, course, risen, victim, (timeouts, course, risen, victim) => {
-    // From the level, because an exhausted cycle waits for growth.
-    const fallen = { ...risen, usage: risen.levelBytes, metricValue: risen.levelBytes, victim };
-    let { killCycle, now } = follow(timeouts, [...course, [fallen, 1]]);
-    const late = now + timeouts.killMs + 2;
-    for (let step: Step["do"] = "wait"; step !== "kill";) {
-      assert.ok(now <= late, `still ${killCycle.phase} after ${now} ms`);
-      const result = nextStep(killCycle, { ...risen, victim }, timeouts, now);
-      killCycle = result.killCycle;
-      step = result.step.do;
-      if ("until" in result.step) now = result.step.until;
-    }
-  }));
+  fc.assert(
+    fc.property(killSettings, course, risen, victim, (killSettings, course, risen, victim) => {
+      // From the level, because an exhausted cycle waits for growth.
+      const fallen = {
+        ...risen,
+        usage: risen.killLevelBytes,
+        metricValue: risen.killLevelBytes,
+        victim,
+      };
+      let { killCycle, now } = follow(killSettings, [...course, [fallen, 1]]);
+      const late = now + killSettings.exitTimeoutMs + 2;
+      for (let step: Step["do"] = "wait"; step !== "kill";) {
+        assert.ok(now <= late, `still ${killCycle.phase} after ${now} ms`);
+        const result = nextStep(killCycle, { ...risen, victim }, killSettings, now);
+        killCycle = result.killCycle;
+        step = result.step.do;
+        if ("until" in result.step) now = result.step.until;
+      }
+    }),
+  );
 });
 
 Deno.test("a victim that lives on without making room is killed after the grace period, and followed by another", () => {
-  fc.assert(fc.property(timeouts, (timeouts) => {
+  fc.assert(fc.property(killSettings, (killSettings) => {
     let killCycle = startKillCycle(0);
     const done: string[] = [];
-    const end = timeouts.graceMs + timeouts.killMs + 10;
+    const end = killSettings.graceMs + killSettings.exitTimeoutMs + 10;
     for (let now = 0; now <= end;) {
       const seen = done.length === 0 ? full : alive(full);
-      const result = nextStep(killCycle, seen, timeouts, now);
+      const result = nextStep(killCycle, seen, killSettings, now);
       killCycle = result.killCycle;
       if ("until" in result.step) now = result.step.until;
       else now += done.push(result.step.do) && 1;
     }
-    const expected = timeouts.graceMs > 0 ? ["kill", "escalate", "kill"] : ["kill", "kill"];
+    const expected = killSettings.graceMs > 0 ? ["kill", "escalate", "kill"] : ["kill", "kill"];
     assert.deepEqual(done.slice(0, expected.length), expected);
   }));
 });

@@ -77,7 +77,7 @@ Deno.test(
     await using processes = startWaitingProcesses();
     using guarded = guardTree(1, { usage: 8, inactiveFile: 0, pids: processes.pids }, {
       dryRun: false,
-      timeouts: { reclaim: false, graceMs: 0, killMs: 500 },
+      killSettings: { reclaimFirst: false, graceMs: 0, exitTimeoutMs: 500 },
     });
     const loop = guarded.startLoop(clock.epoll, () => {});
     try {

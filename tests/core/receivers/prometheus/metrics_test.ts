@@ -191,7 +191,7 @@ Deno.test("health and the age of the heartbeat have series", async () => {
   const metrics = open({
     heartbeatAge: () => heartbeatAge,
     alive: () => heartbeatHealth(heartbeatAge),
-    ready: () => ({ ok: false, why: "not yet" }),
+    ready: () => ({ ok: false, reason: "not yet" }),
   });
   const series = seriesOf(await metrics.text());
   assert.equal(series.get('oomkit_build_info{version="1.2.3",command="guard"}'), 1);
@@ -203,7 +203,7 @@ Deno.test("health and the age of the heartbeat have series", async () => {
   assert.equal(seriesOf(await metrics.text()).get("oomkit_healthy"), 0);
   assert.deepEqual(heartbeatHealth(12_300), {
     ok: false,
-    why: "the monitor thread has not responded for 12 s",
+    reason: "the monitor thread has not responded for 12 s",
   });
 });
 
