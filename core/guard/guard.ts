@@ -234,7 +234,16 @@ export class Guard {
   }
 
   #startRestoreWatchdog(): void {
-    this.#restoreWatchdog ??= startRestoreWatchdog(this.options.restoreCommand);
+    if (this.#restoreWatchdog) return;
+    const started = startRestoreWatchdog(this.options.restoreCommand);
+    if ("pid" in started) this.#restoreWatchdog = started;
+    else {
+      this.#reportFallback("/", {
+        requested: "restore watchdog",
+        fallback: "restore by the next guard",
+        reason: started.failed,
+      });
+    }
   }
 
   /** To be called before the monitor thread may suspend processes under these policies. */
