@@ -14,6 +14,7 @@ import {
   triggeredLevels,
   type TriggerPolicy,
 } from "./levels.ts";
+import { withoutPageCache } from "./usage_trend.ts";
 
 /** The sample that a step is decided on; sizes in bytes, rates in bytes per second. */
 export interface Observation {
@@ -23,7 +24,7 @@ export interface Observation {
   readonly killLevelBytes: number;
   readonly usage: number;
   readonly limit: number;
-  /** Page cache that the kernel can reclaim; `undefined` when unknown. */
+  /** Page cache that the kernel can reclaim. `undefined` when unknown: then it may be all of usage, and nothing is killed for it. */
   readonly reclaimable: number | undefined;
   /** Of usage: 0 or less when it does not rise, `undefined` after a single sample. */
   readonly rate: number | undefined;
@@ -283,7 +284,7 @@ const isBlockedAtLimit = (observation: Observation) =>
 
 /** Without page cache, usage would be below the level. */
 const reclaimSuffices = ({ usage, reclaimable, killLevelBytes }: Observation) =>
-  reclaimable !== undefined && usage - reclaimable < killLevelBytes;
+  withoutPageCache(usage, reclaimable) < killLevelBytes;
 
 /** The limit is reached, with all page cache reclaimed, before a reclaim or a grace period has had an effect. */
 function isTooLateToReclaim(observation: Observation): boolean {
@@ -292,7 +293,7 @@ function isTooLateToReclaim(observation: Observation): boolean {
   const rate = observation.unreclaimableRate ??
     (reclaimSuffices(observation) ? undefined : observation.rate);
   if (rate === undefined || rate <= 0) return false;
-  return 1000 * (limit - usage + (reclaimable ?? 0)) / rate < MIN_MS_FOR_RECLAIM;
+  return 1000 * (limit - withoutPageCache(usage, reclaimable)) / rate < MIN_MS_FOR_RECLAIM;
 }
 
 /** The limit may be reached before the memory of the victim is free; then the kernel would kill another process. */

@@ -30,6 +30,7 @@ import {
   updateTrend,
   updateUnreclaimable,
   type UsageTrend,
+  withoutPageCache,
 } from "../../policy/usage_trend.ts";
 import type { ResolvedPolicy } from "../policy.ts";
 import { type CgroupSpec, type GuardSettings, unflatten, type WakeSource } from "./protocol.ts";
@@ -226,8 +227,7 @@ export function observe(
   if (age > MAX_STAT_AGE_MS || (age > 0 && msUntilLimit(memory, limit) > MAX_MS_TO_SKIP_STAT)) {
     readStat(state, now);
   }
-  // Unknown memory may be page cache, for which no process is killed.
-  const { inactiveFile = memory.usage, reclaimable = memory.usage } = memory.pageCache;
+  const { inactiveFile, reclaimable } = memory.pageCache;
   return {
     metricValue: metricOf(policy.metric, memory.usage, inactiveFile),
     killLevelBytes: levelBytes[decision.killLevel],
@@ -247,7 +247,7 @@ export function readStat({ memory, files }: CgroupState, now: number): void {
   if (text === undefined) return;
   memory.stat = text;
   memory.pageCache = parsePageCache(text);
-  updateUnreclaimable(memory, memory.usage - (memory.pageCache.reclaimable ?? 0), now);
+  updateUnreclaimable(memory, withoutPageCache(memory.usage, memory.pageCache.reclaimable), now);
 }
 
 /** Reads the metric that the levels are of, in bytes. */
@@ -255,9 +255,7 @@ export function readMetric(state: CgroupState, now: number): number {
   const { memory, policy, settings: { levelBytes }, files } = state;
   if (policy.metric === "usage" || memory.usage < levelBytes.warn) return memory.usage;
   const text = files.statFile.text();
-  const { inactiveFile = memory.usage } = text === undefined
-    ? memory.pageCache
-    : parsePageCache(text);
+  const { inactiveFile } = text === undefined ? memory.pageCache : parsePageCache(text);
   const metricValue = metricOf(policy.metric, memory.usage, inactiveFile);
   const over = now - memory.metricAt;
   if (over < MIN_MS_FOR_RATE) return metricValue;

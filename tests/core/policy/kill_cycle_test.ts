@@ -8,6 +8,7 @@ import {
   startKillCycle,
   type Step,
 } from "../../../core/policy/kill_cycle.ts";
+import { metricOf } from "../../../core/policy/usage_trend.ts";
 import { killSettings, MIB, observation } from "../../helpers/observations.ts";
 
 const withoutGrace: KillSettings = { reclaimFirst: true, graceMs: 0, exitTimeoutMs: 500 };
@@ -58,7 +59,17 @@ const dead = (observation: Observation, more: Partial<Observation> = {}): Observ
 
 Deno.test("a cgroup full of unreclaimable memory leads to a kill immediately", () => {
   assert.deepEqual(steps(withoutGrace, [0, full]), ["kill"]);
-  assert.deepEqual(steps(withoutGrace, [0, { ...full, reclaimable: undefined }]), ["kill"]);
+});
+
+Deno.test("nothing is killed for unknown page cache, because it may be all of usage", () => {
+  const unknown: Observation = { ...full, reclaimable: undefined };
+  assert.deepEqual(steps(withoutGrace, [0, unknown], [999, unknown], [1000, unknown]), [
+    "reclaim",
+    "wait",
+    "skip",
+  ]);
+  assert.deepEqual(steps(withoutGrace, [0, { ...unknown, ...racing }]), ["reclaim"]);
+  assert.equal(metricOf("working-set", full.usage, undefined), 0);
 });
 
 Deno.test("nothing is killed if usage is below the level again at the first sample", () => {

@@ -94,6 +94,15 @@ Deno.test(
   },
 );
 
+Deno.test("nothing is killed while memory.stat cannot be read, because all of usage may be page cache", () => {
+  using guarded = guardTree(2, { usage: 64, inactiveFile: 0, pids: [Deno.pid] });
+  guarded.tree.write("/a", "memory.stat", "");
+  const { reports } = guarded.run();
+  const bodies = reports.flatMap((report) => report.type === "event" ? [report.body] : []);
+  assert.ok(!reports.some(({ type }) => type === "kill"));
+  assert.ok(bodies.some((body) => body.type === "action_skipped" && body.reclaimable === null));
+});
+
 /** A signal takes effect when the process runs next. */
 async function until(isSo: () => boolean): Promise<void> {
   for (let n = 0; n < 1000 && !isSo(); n++) await delay(1);
