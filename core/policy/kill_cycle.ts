@@ -144,9 +144,7 @@ export function initialDecision(): DecisionState {
 
 /** For a new policy: triggered levels, the kill cycle and the delay of its retry belong to the old one. */
 export function resetDecision(decision: DecisionState): void {
-  decision.levelStates = initialLevelStates;
-  decision.killCycle = undefined;
-  decision.retryAt = -Infinity;
+  Object.assign(decision, initialDecision());
 }
 
 /**

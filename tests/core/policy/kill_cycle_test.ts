@@ -1,10 +1,13 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import {
+  initialDecision,
   type KillCycle,
   type KillSettings,
   nextStep,
   type Observation,
+  resetDecision,
+  retryLater,
   startKillCycle,
   type Step,
 } from "../../../core/policy/kill_cycle.ts";
@@ -70,6 +73,15 @@ Deno.test("nothing is killed for unknown page cache, because it may be all of us
   ]);
   assert.deepEqual(steps(withoutGrace, [0, { ...unknown, ...racing }]), ["reclaim"]);
   assert.equal(metricOf("working-set", full.usage, undefined), 0);
+});
+
+Deno.test("a new policy does not inherit the wait after failed kills under the old one", () => {
+  const decision = initialDecision();
+  assert.equal(retryLater(decision, 0), 100);
+  assert.equal(retryLater(decision, 100), 300);
+  resetDecision(decision);
+  assert.deepEqual(decision, initialDecision());
+  assert.equal(retryLater(decision, 1000), 1100);
 });
 
 Deno.test("nothing is killed if usage is below the level again at the first sample", () => {
