@@ -349,7 +349,7 @@ export class MonitorLoop {
       return openCgroupState(spec, this.#resolved[spec.policy]!);
     } catch (error) {
       if (!(error instanceof SystemCallError)) throw error;
-      this.#reportFallback(spec.id, false, "a guard", "nothing", error.message);
+      this.#reportFallback(spec.id, false, "guard", "none", error.message);
       return undefined;
     }
   }
