@@ -85,8 +85,10 @@ export interface Schedule {
 }
 
 export interface ActionState {
-  /** The reclaim in progress, and usage when it began. */
-  reclaim: { readonly before: number; readonly since: number } | undefined;
+  /** The reclaim in progress with usage when it began; `refused` says why it could not be started. */
+  reclaim:
+    | { readonly before: number; readonly since: number; readonly refused: string | undefined }
+    | undefined;
   /** So that the same thing is not reported at every poll. */
   reclaimReportedAt: number;
   skipReportedAt: number;

@@ -11,8 +11,7 @@ import {
   SIGTERM,
 } from "../../control/kill.ts";
 import { SuspensionLog } from "../../control/journal.ts";
-import { startReclaim } from "../../control/reclaim.ts";
-import { tryOpenDirectory } from "../../kernel/fd.ts";
+import { startReclaim, startReclaimAt } from "../../control/reclaim.ts";
 import { type KillAction, killActionOf } from "../../policy/actions.ts";
 import {
   type KillCycle,
@@ -29,7 +28,7 @@ import {
   msUntilLimitAtPeakRate,
 } from "../../policy/usage_trend.ts";
 import type { RecordedDecision } from "../../record/format.ts";
-import { actionEvent, rounded } from "../events.ts";
+import { actionEvent, type ActionResult, rounded } from "../events.ts";
 import { type CgroupState, observe, readStat, reportHead } from "./cgroup_state.ts";
 import { PendingKills } from "./pending_kills.ts";
 import type { Report } from "./protocol.ts";
@@ -134,6 +133,7 @@ export class KillExecutor {
 
   /** For a new policy: what was selected and reported under the old one does not count. */
   reset(state: CgroupState, now: number): void {
+    this.#endReclaim(state, now);
     this.finish(state, now);
     this.dropSelection(state);
     state.actions.failure = undefined;
@@ -324,29 +324,30 @@ export class KillExecutor {
 
   #reclaim(state: CgroupState, now: number): void {
     const { memory: { usage }, settings, decision, files: { directory }, limitOwner } = state;
-    state.actions.reclaim = { before: usage, since: now };
-    if (state.policy.dryRun) return;
-    // Whether the reclaim could be requested and has worked is seen by the usage.
-    const opened = directory ?? tryOpenDirectory(limitOwner.dir);
-    if (opened) startReclaim(opened, usage - settings.levelBytes[decision.killLevel]);
-    if (opened !== directory) opened?.close();
+    const bytes = usage - settings.levelBytes[decision.killLevel];
+    let refused: string | undefined;
+    if (!state.policy.dryRun) {
+      refused = directory ? startReclaim(directory, bytes) : startReclaimAt(limitOwner.dir, bytes);
+    }
+    state.actions.reclaim = { before: usage, since: now, refused };
   }
 
   #endReclaim(state: CgroupState, now: number): void {
     const { actions, memory, decision, policy } = state;
     if (actions.reclaim === undefined) return;
-    const { before, since } = actions.reclaim;
+    const { before, since, refused } = actions.reclaim;
     actions.reclaim = undefined;
     // In mode throttle a stream of page cache is reclaimed dozens of times a second.
     if (now - actions.reclaimReportedAt < MIN_MS_BETWEEN_REPORTS) return;
     actions.reclaimReportedAt = now;
     const { dryRun } = policy;
-    const body = actionEvent(state, "reclaim", decision.killLevel, before, {
+    const result: ActionResult = refused ? { outcome: "failed", reason: refused } : {
       usage_after: memory.usage,
       outcome: dryRun ? "dry_run" : "reclaimed",
       freed: dryRun ? null : Math.max(0, before - memory.usage),
       freed_ms: rounded(now - since),
-    });
+    };
+    const body = actionEvent(state, "reclaim", decision.killLevel, before, result);
     this.options.report({ type: "event", ...reportHead(state), body });
   }
 
