@@ -118,8 +118,17 @@ function linesOf(
 
 /** `null` for the parts of the margin that the mode decides. */
 function policyDocument(policy: GuardPolicy) {
-  const { mode, levels, metric, actions, timeouts, triggerPolicy, preferences, poll, softLimit } =
-    policy;
+  const {
+    mode,
+    levels,
+    metric,
+    actions,
+    killSettings,
+    triggerPolicy,
+    preferences,
+    poll,
+    softLimit,
+  } = policy;
   const { ratio = null, min = null, max = null } = levels.margin;
   const sources = (list: readonly RegExp[]) => list.map(({ source }) => source);
   const { prefer, avoid, ignore } = preferences;
@@ -130,9 +139,9 @@ function policyDocument(policy: GuardPolicy) {
     margin: { ratio, min, max },
     metric,
     actions: mapActions(actions, actionText),
-    reclaim: timeouts.reclaim,
-    grace_ms: timeouts.graceMs,
-    kill_timeout_ms: timeouts.killMs,
+    reclaim: killSettings.reclaimFirst,
+    grace_ms: killSettings.graceMs,
+    kill_timeout_ms: killSettings.exitTimeoutMs,
     hysteresis: triggerPolicy.hysteresis,
     cooldown_ms: triggerPolicy.cooldown,
     repeat: triggerPolicy.repeat,
@@ -145,7 +154,7 @@ function policyDocument(policy: GuardPolicy) {
 }
 
 function policyText(policy: GuardPolicy): string {
-  const { mode, levels: { warn, critical, margin }, metric, actions, timeouts, triggerPolicy } =
+  const { mode, levels: { warn, critical, margin }, metric, actions, killSettings, triggerPolicy } =
     policy;
   const words = (list: GuardPolicy["actions"]["warn"]) => list.map(actionText).join("+") || "noop";
   const margins = [
@@ -160,8 +169,8 @@ function policyText(policy: GuardPolicy): string {
     `imminent ${words(actions.imminent)}`,
     `margin ${margins.join(", ") || "of the mode"}`,
     `metric ${metric}`,
-    ...timeouts.graceMs > 0 ? [`grace period ${timeouts.graceMs} ms`] : [],
-    ...timeouts.reclaim ? [] : ["no reclaim"],
+    ...killSettings.graceMs > 0 ? [`grace period ${killSettings.graceMs} ms`] : [],
+    ...killSettings.reclaimFirst ? [] : ["no reclaim"],
     ...policy.softLimit ? ["soft limits"] : [],
     ...policy.poll === undefined ? [] : [`poll ${policy.poll} ms`],
     `hysteresis ${triggerPolicy.hysteresis * 100}%`,

@@ -234,7 +234,7 @@ class GuardRun {
 
   #readiness(): Health {
     if (this.#guard && !this.#isStopping) return { ok: true };
-    return { ok: false, why: this.#isStopping ? "it is stopping" : "it is still starting" };
+    return { ok: false, reason: this.#isStopping ? "it is stopping" : "it is still starting" };
   }
 
   /** Why lines are printed instead of a live view; `undefined` if no option asks for lines. */

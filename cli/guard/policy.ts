@@ -82,10 +82,10 @@ export function policyOfFlags(
       cooldown: hero?.cooldown ?? flags.cooldown,
       repeat: flags.repeat === true || (hero !== undefined && !overridesOomHero("repeat")),
     },
-    timeouts: {
-      reclaim: flags.reclaim,
+    killSettings: {
+      reclaimFirst: flags.reclaim,
       graceMs: flags.gracePeriod,
-      killMs: flags.guardMs ?? flags.killTimeout,
+      exitTimeoutMs: flags.guardMs ?? flags.killTimeout,
     },
     metric: flags.metric,
     actions,

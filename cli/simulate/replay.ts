@@ -186,8 +186,8 @@ function limitsOfReplay(
     ],
     [
       assumedReads > 0,
-      `page cache was not read at ${formatCount(assumedReads, "sample")}: ` +
-      "the last known value is used, or none",
+      `page cache is unknown at ${formatCount(assumedReads, "sample")}: ` +
+      "it may be all of usage, for which nothing is killed",
     ],
     [lost > 0, `${lost} snapshots were lost while recording`],
     [ending === "full", "the recording reached its maximum size before the run ended"],

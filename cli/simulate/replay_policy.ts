@@ -108,10 +108,10 @@ function overridden(recorded: GuardPolicy, requested: GuardPolicy, values: Value
       cooldown: from("cooldown").triggerPolicy.cooldown,
       repeat: from("repeat").triggerPolicy.repeat,
     },
-    timeouts: {
-      reclaim: from("reclaim").timeouts.reclaim,
-      graceMs: from("gracePeriod").timeouts.graceMs,
-      killMs: from("killTimeout").timeouts.killMs,
+    killSettings: {
+      reclaimFirst: from("reclaim").killSettings.reclaimFirst,
+      graceMs: from("gracePeriod").killSettings.graceMs,
+      exitTimeoutMs: from("killTimeout").killSettings.exitTimeoutMs,
     },
     actions: {
       warn: from("onWarn").actions.warn,

@@ -52,8 +52,10 @@ export class WatchSession {
       command: "watch",
       cgroups: () => session?.watching?.cgroups().map((cgroup) => ({ cgroup })) ?? [],
       alive: () =>
-        session?.failure === undefined ? { ok: true } : { ok: false, why: String(session.failure) },
-      ready: () => session?.watching ? { ok: true } : { ok: false, why: "it is still starting" },
+        session?.failure === undefined
+          ? { ok: true }
+          : { ok: false, reason: String(session.failure) },
+      ready: () => session?.watching ? { ok: true } : { ok: false, reason: "it is still starting" },
     });
     try {
       return session = new WatchSession(receivers, await openRecording(flags, hierarchy));

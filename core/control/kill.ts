@@ -16,10 +16,10 @@ export const SIGTERM = 15;
 export const SIGCONT = 18;
 export const SIGSTOP = 19;
 
-/** Why a signal was not sent; `undefined` when it was. `gone` is an ordinary outcome: try the next process. */
-export type Failure = "gone" | { readonly reason: string } | undefined;
+/** Why a signal was not sent. `gone` is an ordinary outcome: try the next process. */
+export type KillFailure = "gone" | { readonly reason: string };
 
-const failureOf = (error: unknown): Failure => {
+const failureOf = (error: unknown): KillFailure => {
   if (error instanceof SystemCallError) return { reason: `${error.call}: ${error.code}` };
   throw error;
 };
@@ -45,7 +45,7 @@ export function signalProcess(
   present: ReadonlySet<number>,
   signal: number,
   dryRun: boolean,
-): Failure {
+): KillFailure | undefined {
   if (!present.has(pid)) return "gone";
   try {
     return signalPidfd(pidfd, dryRun ? 0 : signal) ? undefined : "gone";
@@ -67,7 +67,7 @@ export function killCgroup(
   dryRun: boolean,
   protectedPids: ReadonlySet<number>,
   freeze: SuspensionLog | false,
-): Failure {
+): KillFailure | undefined {
   try {
     using directory = openDirectory(cgroup.dir);
     if (inodeOfFd(directory) !== cgroup.inode) return "gone";
@@ -109,8 +109,12 @@ function holdsNone(cgroup: Cgroup, protectedPids: ReadonlySet<number>): boolean 
   );
 }
 
-function signalEach(cgroup: Cgroup, signal: number, protectedPids: ReadonlySet<number>): Failure {
-  let failure: Failure;
+function signalEach(
+  cgroup: Cgroup,
+  signal: number,
+  protectedPids: ReadonlySet<number>,
+): KillFailure | undefined {
+  let failure: KillFailure | undefined;
   for (const each of walk(cgroup)) {
     const pinned: { readonly pid: number; readonly pidfd: Fd | undefined }[] = [];
     try {

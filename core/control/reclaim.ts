@@ -1,6 +1,6 @@
 /** Page cache reclaim: cgroup-v2.rst, memory.reclaim (Linux 5.19); cgroup-v1/memory.rst, force_empty. */
 
-import { type Fd, O_WRONLY, openIn, writeOnThread } from "../kernel/fd.ts";
+import { type Fd, O_WRONLY, openDirectory, openIn, writeOnThread } from "../kernel/fd.ts";
 import { SystemCallError } from "../kernel/libc.ts";
 
 /** No write reports its end, and until then its file must stay open and its text in memory. */
@@ -8,11 +8,11 @@ const underway: { readonly file: Fd; readonly text: Uint8Array<ArrayBuffer> }[] 
 const MAX_UNDERWAY = 16;
 
 /**
- * Asks the kernel to reclaim `bytes`, without waiting. The kernel may take long and returns EAGAIN when it found less, which is not
- * an error; usage shows what was reclaimed.
+ * Starts a reclaim without waiting for its end: of `bytes` by memory.reclaim, which returns EAGAIN when there is less to reclaim; of
+ * all that can be reclaimed by memory.force_empty, which has no size. Usage shows what was reclaimed.
  *
  * @param directory of the cgroup.
- * @returns why it could not be asked; `undefined` when it was.
+ * @returns why it could not be started; `undefined` when it was.
  */
 export function startReclaim(directory: Fd, bytes: number): string | undefined {
   const requests = [
@@ -34,4 +34,15 @@ export function startReclaim(directory: Fd, bytes: number): string | undefined {
     }
   }
   return refused;
+}
+
+/** The same for the cgroup with this directory. */
+export function startReclaimAt(path: string, bytes: number): string | undefined {
+  try {
+    using directory = openDirectory(path);
+    return startReclaim(directory, bytes);
+  } catch (error) {
+    if (error instanceof SystemCallError) return `${error.call}: ${error.code}`;
+    throw error;
+  }
 }

@@ -3,6 +3,8 @@
  * `oomkit guard --restore`. It ignores the signals that end a foreground job.
  */
 
+import { reasonOf } from "./write.ts";
+
 export interface RestoreWatchdog {
   readonly pid: number;
   /** Ends it: there is nothing left to restore. */
@@ -12,10 +14,10 @@ export interface RestoreWatchdog {
 /** Waits with the shell's own commands: a child for that would outlive the dismissed shell. */
 const SCRIPT = 'trap "" INT TERM HUP QUIT; while read -r _; do :; done; exec "$@"';
 
-/** @param restoreCommand `undefined` is returned where there is no shell. */
+/** Fails where there is no shell. */
 export function startRestoreWatchdog(
   restoreCommand: readonly string[],
-): RestoreWatchdog | undefined {
+): RestoreWatchdog | { readonly failed: string } {
   try {
     const child = new Deno.Command("sh", {
       args: ["-c", SCRIPT, "oomkit-restore", ...restoreCommand],
@@ -37,7 +39,7 @@ export function startRestoreWatchdog(
         await child.stdin.close().catch(() => {});
       },
     };
-  } catch {
-    return undefined;
+  } catch (error) {
+    return { failed: `cannot start sh: ${reasonOf(error)}` };
   }
 }

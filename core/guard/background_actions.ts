@@ -2,14 +2,12 @@
 
 import { readUsage } from "../cgroup/cgroup.ts";
 import { runHook } from "../control/hook.ts";
-import { startReclaim } from "../control/reclaim.ts";
+import { startReclaimAt } from "../control/reclaim.ts";
 import { signalHandlingProcesses } from "../control/signal.ts";
 import { environmentOf } from "../events/environment.ts";
 import { type Body, type KillBody, type LevelReachedBody, makeEvent } from "../events/event.ts";
 import { toJson } from "../events/json.ts";
 import { wallClock } from "../kernel/clock.ts";
-import { openDirectory } from "../kernel/fd.ts";
-import { SystemCallError } from "../kernel/libc.ts";
 import {
   ACTIONS,
   type BackgroundAction,
@@ -161,8 +159,8 @@ function isBackgroundAction(kind: keyof typeof ACTIONS): kind is BackgroundActio
 async function reclaim({ guarded, level, usage }: Run): Promise<ActionResult> {
   if (guarded.policy.dryRun) return { outcome: "dry_run" };
   const started = performance.now();
-  const levelBytes = guarded.settings.levelBytes[level];
-  const refused = askToReclaim(guarded, usage - levelBytes);
+  const targetBytes = guarded.settings.levelBytes[level];
+  const refused = startReclaimAt(guarded.limitOwner.dir, usage - targetBytes);
   if (refused) return { outcome: "failed", reason: refused };
   let after = usage;
   while (performance.now() - started < MAX_MS_TO_RECLAIM) {
@@ -170,7 +168,7 @@ async function reclaim({ guarded, level, usage }: Run): Promise<ActionResult> {
     const read = readUsage(guarded.limitOwner);
     if (read === undefined) return { outcome: "failed", reason: "the cgroup was removed" };
     after = read;
-    if (after < levelBytes) break;
+    if (after < targetBytes) break;
   }
   return {
     outcome: "reclaimed",
@@ -178,14 +176,4 @@ async function reclaim({ guarded, level, usage }: Run): Promise<ActionResult> {
     freed: Math.max(0, usage - after),
     freed_ms: Math.round(performance.now() - started),
   };
-}
-
-function askToReclaim({ limitOwner }: GuardedCgroup, bytes: number): string | undefined {
-  try {
-    using directory = openDirectory(limitOwner.dir);
-    return startReclaim(directory, bytes);
-  } catch (error) {
-    if (error instanceof SystemCallError) return `${error.call}: ${error.code}`;
-    throw error;
-  }
 }

@@ -23,13 +23,13 @@ import type { Labels } from "../policy/rules.ts";
 import type { RecordSink } from "../record/format.ts";
 import { startWatch, type Watching } from "../watch/watch.ts";
 import { BackgroundActions } from "./background_actions.ts";
-import { Collector } from "./heap.ts";
+import { GarbageCollector } from "./garbage_collection.ts";
 import { kills, maySuspend, type PolicySet } from "./policy.ts";
 import { GuardRecording } from "./record.ts";
 import { type Fallback, type GuardedCgroup, GuardRegistry } from "./registry.ts";
 import { candidatesIn, pathIn, sameScopes, type Scope, scopeOf } from "./targets.ts";
 import { type CgroupReport, type MonitorThread, startMonitorThread } from "./thread/handle.ts";
-import { predictVictims } from "./thread/victims.ts";
+import { predictVictims } from "./thread/victim_selection.ts";
 
 export interface GuardOptions {
   readonly policies: PolicySet;
@@ -84,7 +84,7 @@ export class Guard {
   readonly #backgroundActions: BackgroundActions;
   readonly #kernelEvents: KernelEvents;
   readonly #heartbeat: Heartbeat;
-  #heap: Collector | undefined;
+  #garbageCollector: GarbageCollector | undefined;
   readonly #reportedFallbacks = new Set<string>();
   #ownOomScoreAdj: OwnOomScoreAdj | undefined;
   #scheduling = "";
@@ -150,13 +150,13 @@ export class Guard {
         reason: `${refused}; lowering it needs CAP_SYS_RESOURCE`,
       });
     }
-    this.#heap = new Collector();
+    this.#garbageCollector = new GarbageCollector();
     this.#kernelEvents.renew();
     this.#prepareSuspensionLog();
     this.#updateAll();
     this.#recording.begin();
     await this.#registry.armed();
-    this.#heap.tidyUp();
+    this.#garbageCollector.tidyUp();
     if (kills(this.#policies)) {
       for (const guarded of this.#registry.all()) {
         for (const warning of permissionWarnings(guarded)) {
@@ -234,7 +234,16 @@ export class Guard {
   }
 
   #startRestoreWatchdog(): void {
-    this.#restoreWatchdog ??= startRestoreWatchdog(this.options.restoreCommand);
+    if (this.#restoreWatchdog) return;
+    const started = startRestoreWatchdog(this.options.restoreCommand);
+    if ("pid" in started) this.#restoreWatchdog = started;
+    else {
+      this.#reportFallback("/", {
+        requested: "restore watchdog",
+        fallback: "restore by the next guard",
+        reason: started.failed,
+      });
+    }
   }
 
   /** To be called before the monitor thread may suspend processes under these policies. */
@@ -259,7 +268,7 @@ export class Guard {
     for (const { cgroup, isTarget } of [...found, ...candidatesIn(this.#scopes)]) {
       present.add(cgroup.path);
       this.#registry.update(cgroup, isTarget);
-      this.#heap?.collect();
+      this.#garbageCollector?.collect();
     }
     for (const { cgroup: { path } } of this.#registry.all()) {
       if (!present.has(path)) this.#registry.remove(path);
@@ -288,7 +297,7 @@ export class Guard {
       }
     });
     every(CHECK_EVERY_MS, () => this.#checkUnnotified());
-    every(CHECK_EVERY_MS, () => this.#heap?.collect());
+    every(CHECK_EVERY_MS, () => this.#garbageCollector?.collect());
     every(REAPPLY_MODES_EVERY_MS, () => {
       for (const { cgroup, isTarget, requested, settings } of this.#registry.all()) {
         if (requested === "notify") continue;
@@ -339,7 +348,7 @@ export class Guard {
       case "event":
         return emit(report.body);
       case "fallback": {
-        const { requested, fallback, why: reason, isGuarded } = report;
+        const { requested, fallback, reason, isGuarded } = report;
         this.#reportFallback(isGuarded ? "/" : path, { requested, fallback, reason });
         return isGuarded ? undefined : this.#registry.remove(path);
       }

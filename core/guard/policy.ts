@@ -2,7 +2,7 @@
 
 import { identify } from "../cgroup/identity.ts";
 import { type Action, killActionOf } from "../policy/actions.ts";
-import type { DecisionPolicy, KillTimeouts } from "../policy/kill_cycle.ts";
+import type { DecisionPolicy, KillSettings } from "../policy/kill_cycle.ts";
 import {
   type Level,
   LEVELS,
@@ -26,7 +26,7 @@ export interface GuardPolicy {
     readonly margin: Partial<Margin>;
   };
   readonly triggerPolicy: TriggerPolicy;
-  readonly timeouts: KillTimeouts;
+  readonly killSettings: KillSettings;
   readonly metric: "usage" | "working-set";
   readonly actions: Readonly<Record<Level, readonly Action[]>>;
   readonly preferences: VictimPreferences;

@@ -34,9 +34,9 @@ export function recordedPolicy(policy: GuardPolicy): RecordedPolicy {
     metric: policy.metric,
     actions: mapActions(policy.actions, recordedActionText),
     ...policy.triggerPolicy,
-    reclaim: policy.timeouts.reclaim,
-    grace_period: policy.timeouts.graceMs,
-    kill_timeout: policy.timeouts.killMs,
+    reclaim: policy.killSettings.reclaimFirst,
+    grace_period: policy.killSettings.graceMs,
+    kill_timeout: policy.killSettings.exitTimeoutMs,
     dry_run: policy.dryRun,
   };
 }
@@ -48,10 +48,10 @@ export function policyOfRecord(policy: RecordedPolicy): GuardPolicy {
     mode: policy.mode,
     levels: { warn, critical, margin },
     triggerPolicy: { hysteresis, cooldown, repeat },
-    timeouts: {
-      reclaim: policy.reclaim,
+    killSettings: {
+      reclaimFirst: policy.reclaim,
       graceMs: policy.grace_period,
-      killMs: policy.kill_timeout,
+      exitTimeoutMs: policy.kill_timeout,
     },
     metric: policy.metric,
     actions: mapActions(policy.actions, recordedAction),

@@ -128,10 +128,10 @@ export class GuardRegistry {
     };
     this.#byPath.set(cgroup.path, guarded);
     this.#byId.set(id, guarded);
-    const isNews = !isUnchanged || known?.settings.mode !== mode;
+    const hasChanged = !isUnchanged || known?.settings.mode !== mode;
     if (policy.poll === undefined && limitOwner.hierarchy.version.notifiesThresholds) {
-      this.#track(this.#arm(guarded, isNews));
-    } else if (isNews) this.options.onArmed(guarded);
+      this.#track(this.#arm(guarded, hasChanged));
+    } else if (hasChanged) this.options.onArmed(guarded);
   }
 
   remove(path: string): void {
@@ -212,7 +212,7 @@ export class GuardRegistry {
   }
 
   /** Until then the monitor thread polls it. */
-  async #arm(guarded: GuardedCgroup, isNews: boolean): Promise<void> {
+  async #arm(guarded: GuardedCgroup, hasChanged: boolean): Promise<void> {
     const { id, cgroup, limitOwner, settings, policy } = guarded;
     const kills = killLevel(policy.actions) !== undefined;
     const fresh = await this.#arming.arm(limitOwner, settings.levelBytes, kills);
@@ -221,7 +221,7 @@ export class GuardRegistry {
     this.options.send({ type: "update_settings", id, settings: { ...settings, eventfds } });
     disarm(guarded.armed);
     guarded.armed = fresh;
-    if (isNews) this.options.onArmed(guarded);
+    if (hasChanged) this.options.onArmed(guarded);
   }
 
   #track(work: Promise<void>): void {
@@ -286,11 +286,14 @@ function applyMode(
 interface ArmedEventfd {
   readonly token: number;
   disarm(): void;
-  /** It reports that the kernel reclaims, which matters only for a cgroup that is full of page cache. */
-  readonly isHint: boolean;
+  /** Of memory.pressure_level: the kernel reclaims, which matters only to a cgroup that is full of page cache. */
+  readonly isReclaimNotification: boolean;
 }
 
-const tokenOf = ({ token, isHint }: ArmedEventfd) => ({ token, isHint });
+const tokenOf = ({ token, isReclaimNotification }: ArmedEventfd) => ({
+  token,
+  isReclaimNotification,
+});
 
 function disarm(all: readonly ArmedEventfd[]): void {
   for (const armed of all) armed.disarm();
@@ -344,18 +347,18 @@ class ThresholdArming {
   async #armOne(
     cgroup: Cgroup,
     trigger: Parameters<typeof armAsync>[1],
-    isHint: boolean,
+    isReclaimNotification: boolean,
   ): Promise<ArmedEventfd[]> {
     const token = this.#nextToken++;
     try {
       const { disarm } = await armAsync(cgroup, trigger, token, { epoll: this.epoll });
-      return [{ token, disarm, isHint }];
+      return [{ token, disarm, isReclaimNotification }];
     } catch (error) {
       if (!(error instanceof SystemCallError)) throw error;
       // A shortage of descriptors is reported for the first cgroup only; thousands may follow.
       const isReported = this.#hasReportedShortage;
       this.#hasReportedShortage ||= shortageOf(error) !== undefined;
-      if (!isHint && !isReported && isThere(cgroup)) {
+      if (!isReclaimNotification && !isReported && isThere(cgroup)) {
         const reason = reasonOf(error);
         this.onFallback(cgroup, { requested: "threshold notification", fallback: "poll", reason });
       }

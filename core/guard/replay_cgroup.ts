@@ -19,6 +19,7 @@ import {
   noUnreclaimableTrend,
   updateTrend,
   updateUnreclaimable,
+  withoutPageCache,
 } from "../policy/usage_trend.ts";
 import type { RecordedSnapshot } from "../record/format.ts";
 import { type GuardPolicy, type ResolvedPolicy, resolvePolicy } from "./policy.ts";
@@ -34,7 +35,7 @@ export interface ReplaySettings {
 }
 
 export class ReplayedState {
-  /** How often memory.stat was needed but not recorded: the last reading was used, or nothing. */
+  /** How often page cache was needed that no snapshot had: it counts as unknown, see `Observation`. */
   assumedReads = 0;
   readonly #ofGuard: boolean;
   #settings: ReplaySettings;
@@ -95,8 +96,8 @@ export class ReplayedState {
   }
 
   #stepKillCycle(seen: RecordedSnapshot, before: KillCycle): Act | undefined {
-    const { timeouts } = this.#policy;
-    const { killCycle, step } = nextStep(before, this.#observe(seen), timeouts, seen.at);
+    const { killSettings } = this.#policy;
+    const { killCycle, step } = nextStep(before, this.#observe(seen), killSettings, seen.at);
     // Another cgroup was being killed, or the sample was too old: the recording has another one.
     if (step.do === "kill" && seen.decision === "deferred") return undefined;
     this.#decision.killCycle = killCycle;
@@ -148,7 +149,11 @@ export class ReplayedState {
     this.#reclaimable = seen.reclaimable ?? this.#reclaimable;
     if (this.#ofGuard) this.#unreclaimable.unreclaimableRate = seen.unreclaimable_rate;
     else if (seen.reclaimable !== undefined) {
-      updateUnreclaimable(this.#unreclaimable, seen.usage - seen.reclaimable, this.#now);
+      updateUnreclaimable(
+        this.#unreclaimable,
+        withoutPageCache(seen.usage, seen.reclaimable),
+        this.#now,
+      );
     }
   }
 
@@ -156,7 +161,7 @@ export class ReplayedState {
     const { policy, levelBytes } = this.#settings;
     if (policy.metric === "usage" || usage < levelBytes.warn) return usage;
     if (this.#inactiveFile === undefined) this.assumedReads++;
-    return metricOf(policy.metric, usage, this.#inactiveFile ?? 0);
+    return metricOf(policy.metric, usage, this.#inactiveFile);
   }
 
   #observe(seen: RecordedSnapshot): Observation {
@@ -165,7 +170,7 @@ export class ReplayedState {
     if (this.#reclaimable === undefined) this.assumedReads++;
     return {
       metricValue: this.#metricOf(seen),
-      levelBytes: levelBytes[this.#decision.killLevel],
+      killLevelBytes: levelBytes[this.#decision.killLevel],
       usage,
       limit,
       reclaimable: this.#reclaimable,

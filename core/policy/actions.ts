@@ -1,7 +1,7 @@
 /**
  * The guard's actions, one row each. An action is written `kind` or `kind:argument`. Pure.
  *
- * What runs an action is in core/guard/background_actions.ts, or in core/guard/thread/kill.ts when it kills. The runners are
+ * What runs an action is in core/guard/background_actions.ts, or in core/guard/thread/kill_executor.ts when it kills. The runners are
  * typed by this table, so the compiler finds an action that nothing runs.
  */
 
@@ -42,8 +42,6 @@ interface CommonSpec {
   readonly affectsCgroup: boolean;
   /** All outcomes of its `action` events. */
   readonly outcomes: readonly string[];
-  /** The latencies that its events carry: `signal_ms`, `exit_ms`, `freed_ms`. */
-  readonly latencies: readonly ("signal" | "exit" | "freed")[];
 }
 
 interface OtherSpec extends CommonSpec {
@@ -66,11 +64,10 @@ const KILL = {
   runs: "kill",
   affectsCgroup: true,
   outcomes: ["killed", "survived", "dry_run", "failed"],
-  latencies: ["signal", "exit", "freed"],
 } as const;
 
 export const ACTIONS = {
-  noop: { runs: "never", affectsCgroup: false, outcomes: [], latencies: [] },
+  noop: { runs: "never", affectsCgroup: false, outcomes: [] },
   /** To every process in the cgroup that handles the signal. */
   signal: {
     argument: {
@@ -83,13 +80,11 @@ export const ACTIONS = {
     runs: "background",
     affectsCgroup: true,
     outcomes: ["signalled", "dry_run", "failed"],
-    latencies: [],
   },
   reclaim: {
     runs: "background",
     affectsCgroup: true,
     outcomes: ["reclaimed", "dry_run", "failed"],
-    latencies: ["freed"],
   },
   process: { ...KILL, killScope: "victim", oomGuardName: "Process" },
   container: { ...KILL, killScope: "container", oomGuardName: "Container" },
@@ -108,7 +103,6 @@ export const ACTIONS = {
     runs: "after_kill",
     affectsCgroup: false,
     outcomes: ["ok", "dry_run", "failed"],
-    latencies: [],
   },
 } as const satisfies Readonly<Record<string, ActionSpec>>;
 

@@ -1,7 +1,7 @@
 /**
  * What a guard does when a cgroup has reached a level: which levels trigger, and from the start of a kill cycle to its end the
- * step to take at each sample. Pure. The monitor thread and a replay drive the same functions: both sample, take the step that
- * they return, and call them again.
+ * step to take at each sample. No I/O; DecisionState is changed in place. The monitor thread and a replay drive the same
+ * functions: both sample, take the step that they return, and call them again.
  */
 
 import {
@@ -14,20 +14,21 @@ import {
   triggeredLevels,
   type TriggerPolicy,
 } from "./levels.ts";
+import { withoutPageCache } from "./usage_trend.ts";
 
-/** One sample of a cgroup, as a step is decided by it; sizes in bytes, rates in bytes per second. */
+/** The sample that a step is decided on; sizes in bytes, rates in bytes per second. */
 export interface Observation {
-  /** Usage or working set, whichever the level is of. */
+  /** Usage or working set, by `policy.metric`. */
   readonly metricValue: number;
-  /** Where the level begins. */
-  readonly levelBytes: number;
+  /** Bytes of the metric at which the level of this kill cycle begins. */
+  readonly killLevelBytes: number;
   readonly usage: number;
   readonly limit: number;
-  /** Page cache that the kernel can reclaim; `undefined` when unknown. */
+  /** Page cache that the kernel can reclaim. `undefined` when unknown: then it may be all of usage, and nothing is killed for it. */
   readonly reclaimable: number | undefined;
-  /** Of usage; 0 or less when it does not rise, `undefined` after a single sample. */
+  /** Of usage: 0 or less when it does not rise, `undefined` after a single sample. */
   readonly rate: number | undefined;
-  /** Of what cannot be reclaimed: fast growth of page cache is harmless. */
+  /** Of usage without page cache: fast growth of page cache is harmless. */
   readonly unreclaimableRate: number | undefined;
   /** In mode `hold` an allocator that reaches the limit waits there. */
   readonly oomKillerDisabled: boolean;
@@ -35,41 +36,59 @@ export interface Observation {
   readonly victim: "none" | "alive" | "dead";
 }
 
-export interface KillTimeouts {
-  /** Make the kernel reclaim page cache; if false, the kernel is left to do so by itself at the limit. */
-  readonly reclaim: boolean;
+export interface KillSettings {
+  /** Make the kernel reclaim page cache before a kill; if false, the kernel does so by itself at the limit. */
+  readonly reclaimFirst: boolean;
   /** Milliseconds between SIGTERM and SIGKILL; 0 sends SIGKILL immediately. */
   readonly graceMs: number;
-  /** Milliseconds for a killed process to exit before the next one is killed: 1 GiB is freed in some 50 ms. */
-  readonly killMs: number;
+  /** Milliseconds for a killed process to exit before the next one is killed; 512 MiB are free after 18 ms (docs/performance.md). */
+  readonly exitTimeoutMs: number;
 }
 
-/** If the limit is reached sooner than this, only a kill is in time (milliseconds). */
+// In milliseconds, and estimates where no source is named.
+
+/** If the limit is reached sooner than this, only a kill is in time: the kernel reclaims 64 MiB of page cache in about this long. */
 const MIN_MS_FOR_RECLAIM = 20;
-/** Poll interval during a kill cycle (milliseconds). */
+/** Poll interval during a kill cycle until SIGKILL is sent. */
 const POLL_MS = 2;
-/** The kernel reclaims 64 MiB of page cache in some 20 ms; what remains after this long is not reclaimed. */
+/** Poll interval after SIGKILL: a victim of 64 MiB frees its memory in 7 ms (docs/performance.md). */
+const POLL_MS_AFTER_SIGKILL = 1;
+/** Page cache that is left after this long is not reclaimed by the guard; fifty times {@link MIN_MS_FOR_RECLAIM}. */
 const MAX_RECLAIM_MS = 1000;
-/**
- * Poll interval of a cgroup that is full of page cache (milliseconds). It can stay so for weeks; anything else that fills it
- * must push out the cache first.
- */
-const DEFERRED_POLL_MS = 10;
-/** Maximum wait for a killed process to exit when there is room again (milliseconds). */
+/** Poll interval of a cgroup full of page cache. It can stay so for weeks; other memory must push out the page cache first. */
+const CACHE_POLL_MS = 10;
+/** Poll interval when the victims freed too little and usage does not rise. */
+const EXHAUSTED_POLL_MS = 10;
+/** Maximum wait for a signalled process to exit when usage is below the level again. */
 const MAX_MS_TO_EXIT = 5000;
-/** Between the exit of a process and the release of its last memory (milliseconds). */
-const FREED_AFTER_EXIT_MS = 10;
-/** When no process can be killed, a new one may appear (milliseconds). */
+/** Maximum time from SIGKILL until a process that has exited has released its last memory. */
+const FREED_AFTER_SIGKILL_MS = 10;
+/** First wait after no process could be killed: another may have appeared by then. It doubles each time. */
 const FIRST_RETRY_MS = 100;
-/** A search costs some 0.1 ms per process; the delay doubles each time up to this (milliseconds). */
+/** Maximum of that wait: a selection costs some 0.1 ms per process. */
 const MAX_RETRY_MS = 1000;
 
-export type Phase = "reached" | "reclaiming" | "terminating" | "killed" | "skipped" | "exhausted";
+/**
+ * - `reached`: the cycle has just started.
+ * - `reclaiming`: the kernel was asked to reclaim page cache.
+ * - `sigterm_sent`: the last victim has its grace period.
+ * - `sigkill_sent`: the last victim exits, or its memory is being freed.
+ * - `skipped`: the cgroup is full of page cache, which the kernel reclaims before it kills.
+ * - `exhausted`: the victims have exited and freed too little, but usage does not rise.
+ */
+export type Phase =
+  | "reached"
+  | "reclaiming"
+  | "sigterm_sent"
+  | "sigkill_sent"
+  | "skipped"
+  | "exhausted";
 
 export interface KillCycle {
   readonly phase: Phase;
+  /** When the phase began: milliseconds of a monotonic clock. */
   readonly since: number;
-  /** Bytes in use when the phase began; in `exhausted` the lowest since. */
+  /** Bytes in use when the phase began; in `exhausted` the lowest usage since. */
   readonly usage: number;
 }
 
@@ -84,7 +103,7 @@ export type Step =
   | { readonly do: "reclaim" }
   /** Select a victim and send SIGTERM, or SIGKILL without a grace period. */
   | { readonly do: "kill" }
-  /** The grace period of the last victim is over: send SIGKILL. */
+  /** The grace period of the last victim is phaseMs: send SIGKILL. */
   | { readonly do: "escalate" }
   | { readonly do: "wait"; readonly until: number }
   /** Page cache: do nothing while it stays so, and sample again. */
@@ -97,7 +116,7 @@ export type Step =
 export interface DecisionState {
   levelStates: LevelStates;
   killCycle: KillCycle | undefined;
-  /** The level at which the kill cycle started. */
+  /** The level at which the present or last kill cycle started; `imminent` before the first. */
   killLevel: Level;
   /** No kill cycle starts before this, because the last one found no victim. */
   retryAt: number;
@@ -123,11 +142,9 @@ export function initialDecision(): DecisionState {
   };
 }
 
-/** Forgets what was triggered and deferred under another policy. */
+/** For a new policy: triggered levels, the kill cycle and the delay of its retry belong to the old one. */
 export function resetDecision(decision: DecisionState): void {
-  decision.levelStates = initialLevelStates;
-  decision.killCycle = undefined;
-  decision.retryAt = -Infinity;
+  Object.assign(decision, initialDecision());
 }
 
 /**
@@ -154,7 +171,8 @@ export function evaluateLevels(
   decision.levelStates = levelStates;
   const reached = levelOf(levelBytes, metricValue);
   if (!reached) decision.retryDelay = 0;
-  // Without hysteresis: a kill that waits at the imminent level comes too late. In a dry run nothing happens: once is enough.
+  // No hysteresis for a kill: at the imminent level there is no time for it. A dry run changes nothing, so a cycle would start at
+  // every poll: one for each triggered level is enough.
   else if (now >= decision.retryAt && (!dryRun || levels.length > 0)) {
     const level = highestUpTo(reached, killing);
     if (level) {
@@ -180,102 +198,107 @@ export function retryLater(decision: DecisionState, now: number): number {
 export function nextStep(
   killCycle: KillCycle,
   observation: Observation,
-  timeouts: KillTimeouts,
+  killSettings: KillSettings,
   now: number,
 ): { readonly killCycle: KillCycle; readonly step: Step } {
-  const stay = (step: Step) => ({ killCycle, step });
-  const go = (phase: Phase, step: Step) => ({
+  const stayInPhase = (step: Step) => ({ killCycle, step });
+  const enterPhase = (phase: Phase, step: Step) => ({
     killCycle: { phase, since: now, usage: observation.usage },
     step,
   });
-  const wait: Step = { do: "wait", until: now + (killCycle.phase === "killed" ? 1 : POLL_MS) };
-  const kill = () => go(timeouts.graceMs > 0 ? "terminating" : "killed", { do: "kill" });
-  const skip = () => go("skipped", { do: "skip", until: now + DEFERRED_POLL_MS });
-  const over = now - killCycle.since;
+  const pollMs = killCycle.phase === "sigkill_sent" ? POLL_MS_AFTER_SIGKILL : POLL_MS;
+  const wait: Step = { do: "wait", until: now + pollMs };
+  const kill = () =>
+    enterPhase(killSettings.graceMs > 0 ? "sigterm_sent" : "sigkill_sent", { do: "kill" });
+  const skip = () => enterPhase("skipped", { do: "skip", until: now + CACHE_POLL_MS });
+  const phaseMs = now - killCycle.since;
 
   // In this form NaN counts as below the level.
-  if (!(observation.metricValue >= observation.levelBytes)) {
-    // A dying victim is still part of the usage, and a terminating one may free enough to live. How long the exit takes is no
-    // reason to kill another process.
-    const time = killCycle.phase === "terminating" ? timeouts.graceMs : MAX_MS_TO_EXIT;
-    return stay(observation.victim !== "alive" || over >= time ? { do: "end" } : wait);
+  if (!(observation.metricValue >= observation.killLevelBytes)) {
+    // Keep the victim: its exit frees more, and after SIGTERM it may free enough to live. A slow exit is no reason to kill another
+    // process while usage is below the level.
+    const time = killCycle.phase === "sigterm_sent" ? killSettings.graceMs : MAX_MS_TO_EXIT;
+    return stayInPhase(observation.victim !== "alive" || phaseMs >= time ? { do: "end" } : wait);
   }
   switch (killCycle.phase) {
     case "reached":
-      if (!isCache(observation) || isTooLate(observation)) return kill();
-      return timeouts.reclaim ? go("reclaiming", { do: "reclaim" }) : skip();
+      if (!reclaimSuffices(observation) || isTooLateToReclaim(observation)) return kill();
+      return killSettings.reclaimFirst ? enterPhase("reclaiming", { do: "reclaim" }) : skip();
     case "reclaiming":
-      if (!isCache(observation) || isTooLate(observation)) return kill();
-      return over < MAX_RECLAIM_MS ? stay(wait) : skip();
+      if (!reclaimSuffices(observation) || isTooLateToReclaim(observation)) return kill();
+      return phaseMs < MAX_RECLAIM_MS ? stayInPhase(wait) : skip();
     case "skipped":
-      return isCache(observation) ? stay({ do: "skip", until: now + DEFERRED_POLL_MS }) : kill();
-    case "terminating":
-      if (observation.victim !== "alive") return isCache(observation) ? skip() : kill();
-      return over >= timeouts.graceMs || isTooLate(observation) || isNearlyFull(observation)
-        ? go("killed", { do: "escalate" })
-        : stay(wait);
-    case "killed":
-      // A dying victim is still part of the usage. If usage rises meanwhile, another process allocates: the kernel's next victim.
+      return reclaimSuffices(observation)
+        ? stayInPhase({ do: "skip", until: now + CACHE_POLL_MS })
+        : kill();
+    case "sigterm_sent":
+      if (observation.victim !== "alive") return reclaimSuffices(observation) ? skip() : kill();
+      return phaseMs >= killSettings.graceMs || isTooLateToReclaim(observation) ||
+          isNearlyFull(observation)
+        ? enterPhase("sigkill_sent", { do: "escalate" })
+        : stayInPhase(wait);
+    case "sigkill_sent":
+      // The memory of a victim that exits is still part of usage. If usage rises meanwhile, another process allocates.
       if (observation.victim === "alive") {
-        const isNext = isRising(observation) && isPressing(observation);
-        return isNext || over >= timeouts.killMs ? kill() : stay(wait);
+        const isUrgent = isRising(observation) && kernelWouldKill(observation);
+        return isUrgent || phaseMs >= killSettings.exitTimeoutMs ? kill() : stayInPhase(wait);
       }
-      if (isRising(observation) && !isCache(observation)) return kill();
-      if (!isSettled(observation, over)) return stay(wait);
-      if (isCache(observation)) return skip();
-      return isStuck(observation)
+      if (isRising(observation) && !reclaimSuffices(observation)) return kill();
+      if (!isMemoryFreed(observation, phaseMs)) return stayInPhase(wait);
+      if (reclaimSuffices(observation)) return skip();
+      return isBlockedAtLimit(observation)
         ? kill()
-        : go("exhausted", { do: "exhausted", until: now + DEFERRED_POLL_MS });
+        : enterPhase("exhausted", { do: "exhausted", until: now + EXHAUSTED_POLL_MS });
     case "exhausted":
-      if (isCache(observation)) return skip();
-      if (isStuck(observation) || hasGrown(observation, killCycle.usage)) return kill();
+      if (reclaimSuffices(observation)) return skip();
+      if (isBlockedAtLimit(observation) || hasGrown(observation, killCycle.usage)) return kill();
       return {
         // Growth counts from the lowest usage: at the limit itself there is no room to grow.
         killCycle: { ...killCycle, usage: Math.min(killCycle.usage, observation.usage) },
-        step: { do: "exhausted", until: now + DEFERRED_POLL_MS },
+        step: { do: "exhausted", until: now + EXHAUSTED_POLL_MS },
       };
   }
 }
 
-/** All memory of the dead victims is free, and it was not enough. */
-const isSettled = ({ rate }: Observation, over: number) =>
-  over >= FREED_AFTER_EXIT_MS && (rate ?? 0) >= 0;
+/** All memory of the victims is assumed free: they have had the time, and usage no longer falls. */
+const isMemoryFreed = ({ rate }: Observation, phaseMs: number) =>
+  phaseMs >= FREED_AFTER_SIGKILL_MS && (rate ?? 0) >= 0;
 
-/** Fast enough to use up the margin within a second; slower growth is found by its amount. */
-const isRising = ({ rate, limit, levelBytes }: Observation) =>
-  rate !== undefined && rate > limit - levelBytes;
+/** Usage rises fast enough to use up the margin within a second; {@link hasGrown} finds slower growth. */
+const isRising = ({ rate, limit, killLevelBytes }: Observation) =>
+  rate !== undefined && rate > limit - killLevelBytes;
 
 /**
- * By an eighth of the margin, or by half of what was left when that is less: close to the limit an eighth of the margin would
- * reach it.
+ * Usage has grown by an eighth of the margin, or by half of the room that was left when that is less: close to the limit an eighth
+ * of the margin would reach it.
  */
-const hasGrown = ({ usage, limit, levelBytes }: Observation, since: number) =>
-  usage - since > Math.min((limit - levelBytes) / 8, Math.max(0, limit - since) / 2);
+const hasGrown = ({ usage, limit, killLevelBytes }: Observation, lowestUsage: number) =>
+  usage - lowestUsage >
+    Math.min((limit - killLevelBytes) / 8, Math.max(0, limit - lowestUsage) / 2);
 
-/** Allocators wait at the limit. */
-const isStuck = (observation: Observation) =>
+/** Allocators wait at the limit, because the kernel kills nothing there. */
+const isBlockedAtLimit = (observation: Observation) =>
   observation.oomKillerDisabled && isNearlyFull(observation);
 
-/** Without what the kernel can reclaim, usage would be below the level. */
-function isCache({ usage, reclaimable, levelBytes }: Observation): boolean {
-  return reclaimable !== undefined && usage - reclaimable < levelBytes;
-}
+/** Without page cache, usage would be below the level. */
+const reclaimSuffices = ({ usage, reclaimable, killLevelBytes }: Observation) =>
+  withoutPageCache(usage, reclaimable) < killLevelBytes;
 
-/** At this rate the limit is reached, and the reclaimable memory used up, before anything but a kill has worked. */
-function isTooLate(observation: Observation): boolean {
+/** The limit is reached, with all page cache reclaimed, before a reclaim or a grace period has had an effect. */
+function isTooLateToReclaim(observation: Observation): boolean {
   const { usage, limit, reclaimable } = observation;
   // Without page cache both rates are the same, and that of usage is known sooner.
   const rate = observation.unreclaimableRate ??
-    (isCache(observation) ? undefined : observation.rate);
+    (reclaimSuffices(observation) ? undefined : observation.rate);
   if (rate === undefined || rate <= 0) return false;
-  return 1000 * (limit - usage + (reclaimable ?? 0)) / rate < MIN_MS_FOR_RECLAIM;
+  return 1000 * (limit - withoutPageCache(usage, reclaimable)) / rate < MIN_MS_FOR_RECLAIM;
 }
 
-/** The limit would be reached before the memory of the dying victim is free, and the kernel would kill another process. */
-const isPressing = (observation: Observation) =>
+/** The limit may be reached before the memory of the victim is free; then the kernel would kill another process. */
+const kernelWouldKill = (observation: Observation) =>
   !observation.oomKillerDisabled && isNearlyFull(observation);
 
-/** Less than a quarter of the margin is left. */
-function isNearlyFull({ usage, limit, levelBytes }: Observation): boolean {
-  return limit - usage < (limit - levelBytes) / 4;
+/** Less than a quarter of the margin is left, or the limit was lowered below usage. */
+function isNearlyFull({ usage, limit, killLevelBytes }: Observation): boolean {
+  return limit - usage < (limit - killLevelBytes) / 4;
 }

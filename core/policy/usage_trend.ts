@@ -13,12 +13,16 @@ const PEAK_RATE_MS = 250;
 /** A limit that is further away than this does not matter yet, and an older reading gives no rate (milliseconds). */
 export const FAR_FROM_LIMIT_MS = 5000;
 
+/** Unknown page cache may be all of usage: no process is killed for it. */
+export const withoutPageCache = (usage: number, pageCache: number | undefined): number =>
+  Math.max(0, usage - (pageCache ?? usage));
+
 /** What the levels are compared with: usage, or the working set. */
 export const metricOf = (
   metric: "usage" | "working-set",
   usage: number,
-  inactiveFile: number,
-): number => metric === "usage" ? usage : Math.max(0, usage - inactiveFile);
+  inactiveFile: number | undefined,
+): number => metric === "usage" ? usage : withoutPageCache(usage, inactiveFile);
 
 /** Sizes are bytes, rates bytes per second, times milliseconds of a monotonic clock. */
 export interface UsageTrend {

@@ -145,7 +145,7 @@ interface Making {
 /** Seconds; the official base is 40 MB, and a network that swallows packets gives no error at all. */
 const timeout = 180;
 
-/** Small heaps, and the right to say when garbage is collected: core/guard/heap.ts. */
+/** Small heaps, and the right to say when garbage is collected: core/guard/garbage_collection.ts. */
 const engine = "--v8-flags=--optimize-for-size,--expose-gc";
 
 /**

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { checkHeadroom, checkUsage } from "../../core/policy/check.ts";
 import {
   type KillCycle,
-  type KillTimeouts,
+  type KillSettings,
   nextStep,
   type Observation,
   type Phase,
@@ -24,7 +24,7 @@ import {
 import { effectiveLimit, headroom } from "../../core/policy/limits.ts";
 import { maxPollInterval, nextPollIn } from "../../core/policy/poll_interval.ts";
 import { fc } from "./cases.ts";
-import { killCycle, MIB, observation, timeouts } from "../helpers/observations.ts";
+import { killCycle, killSettings, MIB, observation } from "../helpers/observations.ts";
 
 const acting = fc.subarray([...LEVELS]).map((levels) => new Set(levels));
 const triggerPolicy = fc.record({
@@ -135,13 +135,13 @@ Deno.test("the notification threshold is positive, and up to 2 MiB below the lev
   }));
 });
 
-/** For every state of a kill cycle, observation, timeouts and time. */
+/** For every state of a kill cycle, observation, settings and time. */
 function forAnySample<T>(
   other: fc.Arbitrary<T>,
   holds: (
     state: KillCycle,
     seen: Observation,
-    timeouts: KillTimeouts,
+    killSettings: KillSettings,
     now: number,
     other: T,
   ) => void,
@@ -150,11 +150,11 @@ function forAnySample<T>(
     fc.property(
       killCycle,
       observation,
-      timeouts,
+      killSettings,
       fc.nat(2000),
       other,
-      (state, seen, timeouts, over, other) => {
-        holds(state, seen, timeouts, state.since + over, other);
+      (state, seen, killSettings, over, other) => {
+        holds(state, seen, killSettings, state.since + over, other);
       },
     ),
   );
@@ -162,20 +162,20 @@ function forAnySample<T>(
 
 Deno.test("no kill, escalation or reclaim happens below the level, or when usage is unknown", () => {
   const unknown = fc.constantFrom({}, { metricValue: NaN, usage: NaN }, { metricValue: NaN });
-  forAnySample(unknown, (state, known, timeouts, now, unknown) => {
+  forAnySample(unknown, (state, known, killSettings, now, unknown) => {
     const seen = { ...known, ...unknown };
-    fc.pre(!(seen.metricValue >= seen.levelBytes));
-    const { step } = nextStep(state, seen, timeouts, now);
+    fc.pre(!(seen.metricValue >= seen.killLevelBytes));
+    const { step } = nextStep(state, seen, killSettings, now);
     assert.ok(step.do === "wait" || step.do === "end", `${state.phase}: ${step.do}`);
   });
 });
 
 Deno.test("a process that is killed is also killed with more usage", () => {
   const isKill = (step: string) => step === "kill" || step === "escalate";
-  forAnySample(fc.nat(2 ** 30), (state, seen, timeouts, now, more) => {
+  forAnySample(fc.nat(2 ** 30), (state, seen, killSettings, now, more) => {
     const grown = { ...seen, usage: seen.usage + more, metricValue: seen.metricValue + more };
-    const before = nextStep(state, seen, timeouts, now).step.do;
-    const after = nextStep(state, grown, timeouts, now).step.do;
+    const before = nextStep(state, seen, killSettings, now).step.do;
+    const after = nextStep(state, grown, killSettings, now).step.do;
     assert.ok(!isKill(before) || isKill(after), `${state.phase}: ${before}, then ${after}`);
   });
 });
@@ -193,20 +193,20 @@ const full = fc.tuple(observation, fc.constantFrom<Observation["victim"]>("none"
 
 Deno.test("growth by more than a margin per second with no victim alive leads to a kill from any state", () => {
   fc.assert(
-    fc.property(killCycle, full, timeouts, fc.nat(2000), (state, seen, timeouts, over) => {
+    fc.property(killCycle, full, killSettings, fc.nat(2000), (state, seen, killSettings, over) => {
       // An exhausted cycle waits for growth.
       fc.pre(state.phase !== "exhausted" || state.usage < seen.usage);
-      const racing = { ...seen, rate: seen.limit - seen.levelBytes + 1 };
-      assert.equal(nextStep(state, racing, timeouts, state.since + over).step.do, "kill");
+      const racing = { ...seen, rate: seen.limit - seen.killLevelBytes + 1 };
+      assert.equal(nextStep(state, racing, killSettings, state.since + over).step.do, "kill");
     }),
   );
 });
 
 Deno.test("an exhausted cycle a page below the limit kills on growth, and not without", () => {
-  const [limit, levelBytes, usage] = [100 * MIB, 98 * MIB, 100 * MIB - 4096];
+  const [limit, killLevelBytes, usage] = [100 * MIB, 98 * MIB, 100 * MIB - 4096];
   const seen: Observation = {
     metricValue: usage,
-    levelBytes,
+    killLevelBytes,
     usage,
     limit,
     reclaimable: 0,
@@ -216,7 +216,7 @@ Deno.test("an exhausted cycle a page below the limit kills on growth, and not wi
     victim: "none",
   };
   const since = { phase: "exhausted", since: 0, usage } as const;
-  const withoutGrace = { reclaim: true, graceMs: 0, killMs: 500 };
+  const withoutGrace = { reclaimFirst: true, graceMs: 0, exitTimeoutMs: 500 };
   assert.equal(nextStep(since, seen, withoutGrace, 10).step.do, "exhausted");
   const more = { ...seen, usage: limit, metricValue: limit };
   assert.equal(nextStep(since, more, withoutGrace, 10).step.do, "kill");
@@ -224,54 +224,60 @@ Deno.test("an exhausted cycle a page below the limit kills on growth, and not wi
 
 Deno.test("a process is killed from any state when allocators wait at the limit", () => {
   fc.assert(
-    fc.property(killCycle, full, timeouts, fc.nat(2000), (state, seen, timeouts, over) => {
-      fc.pre(seen.limit > seen.levelBytes);
+    fc.property(killCycle, full, killSettings, fc.nat(2000), (state, seen, killSettings, over) => {
+      fc.pre(seen.limit > seen.killLevelBytes);
       const stuck = { ...seen, oomKillerDisabled: true, rate: 0 };
-      assert.equal(nextStep(state, stuck, timeouts, state.since + 10 + over).step.do, "kill");
+      assert.equal(nextStep(state, stuck, killSettings, state.since + 10 + over).step.do, "kill");
     }),
   );
 });
 
 Deno.test("below the level a cycle ends immediately with no victim alive, else after 5 s or the grace period", () => {
   fc.assert(
-    fc.property(killCycle, observation, timeouts, fc.nat(2000), (state, seen, timeouts, over) => {
-      const below = { ...seen, metricValue: Math.min(seen.metricValue, seen.levelBytes - 1) };
-      const late = over + (seen.victim === "alive" ? Math.max(5000, timeouts.graceMs) : 0);
-      assert.equal(nextStep(state, below, timeouts, state.since + late).step.do, "end");
-    }),
+    fc.property(
+      killCycle,
+      observation,
+      killSettings,
+      fc.nat(2000),
+      (state, seen, killSettings, over) => {
+        const below = { ...seen, metricValue: Math.min(seen.metricValue, seen.killLevelBytes - 1) };
+        const late = over + (seen.victim === "alive" ? Math.max(5000, killSettings.graceMs) : 0);
+        assert.equal(nextStep(state, below, killSettings, state.since + late).step.do, "end");
+      },
+    ),
   );
 });
 
 Deno.test("page cache that is left after a second of reclaim is skipped", () => {
   const phase = fc.constantFrom<Phase>("reclaiming", "skipped", "exhausted");
   fc.assert(
-    fc.property(killCycle, phase, observation, timeouts, (state, phase, seen, timeouts) => {
+    fc.property(killCycle, phase, observation, killSettings, (state, phase, seen, killSettings) => {
       const cached = { ...seen, metricValue: seen.usage, reclaimable: seen.usage };
-      fc.pre(cached.metricValue >= cached.levelBytes && (cached.unreclaimableRate ?? 0) <= 0);
-      const { step } = nextStep({ ...state, phase }, cached, timeouts, state.since + 1000);
+      fc.pre(cached.metricValue >= cached.killLevelBytes && (cached.unreclaimableRate ?? 0) <= 0);
+      const { step } = nextStep({ ...state, phase }, cached, killSettings, state.since + 1000);
       assert.equal(step.do, "skip", phase);
     }),
   );
 });
 
 Deno.test("no second process is signalled for what turns out to be page cache after the first has exited", () => {
-  const phase = fc.constantFrom<Phase>("terminating", "killed", "skipped", "exhausted");
+  const phase = fc.constantFrom<Phase>("sigterm_sent", "sigkill_sent", "skipped", "exhausted");
   fc.assert(
     fc.property(
       killCycle,
       phase,
       observation,
-      timeouts,
+      killSettings,
       fc.nat(2000),
-      (state, phase, seen, timeouts, over) => {
+      (state, phase, seen, killSettings, over) => {
         const cached: Observation = {
           ...seen,
           metricValue: seen.usage,
           reclaimable: seen.usage,
           victim: "dead",
         };
-        fc.pre(cached.metricValue >= cached.levelBytes);
-        const { step } = nextStep({ ...state, phase }, cached, timeouts, state.since + over);
+        fc.pre(cached.metricValue >= cached.killLevelBytes);
+        const { step } = nextStep({ ...state, phase }, cached, killSettings, state.since + over);
         assert.ok(step.do === "skip" || step.do === "wait", `${phase}: ${step.do}`);
       },
     ),
@@ -280,12 +286,18 @@ Deno.test("no second process is signalled for what turns out to be page cache af
 
 Deno.test("a step depends only on the arguments, and does not change them", () => {
   fc.assert(
-    fc.property(killCycle, observation, timeouts, fc.nat(2000), (state, seen, timeouts, over) => {
-      const given = structuredClone({ state, seen, timeouts });
-      const first = nextStep(state, seen, timeouts, state.since + over);
-      assert.deepEqual(nextStep(state, seen, timeouts, state.since + over), first);
-      assert.deepEqual({ state, seen, timeouts }, given);
-    }),
+    fc.property(
+      killCycle,
+      observation,
+      killSettings,
+      fc.nat(2000),
+      (state, seen, killSettings, over) => {
+        const given = structuredClone({ state, seen, killSettings });
+        const first = nextStep(state, seen, killSettings, state.since + over);
+        assert.deepEqual(nextStep(state, seen, killSettings, state.since + over), first);
+        assert.deepEqual({ state, seen, killSettings }, given);
+      },
+    ),
   );
 });
 

@@ -59,7 +59,7 @@ function pollAndCheck({ world, guard, past }: Real): void {
     past.killed.add(signalled);
   }
   if (step?.do === "escalate") graceful(seen, guard, terminatedAt);
-  if (step?.do === "kill" && alive && seen.before?.phase === "killed") {
+  if (step?.do === "kill" && alive && seen.before?.phase === "sigkill_sent") {
     patient(seen, guard, past.actedAt);
   }
   for (const level of seen.triggered) {
@@ -79,7 +79,7 @@ function pollAndCheck({ world, guard, past }: Real): void {
 function neverBelow({ observation, step }: Poll): void {
   if (step?.do !== "kill" && step?.do !== "escalate" && step?.do !== "reclaim") return;
   assert.ok(Number.isFinite(observation!.limit));
-  assert.ok(observation!.metricValue >= observation!.levelBytes, `${step.do} below the level`);
+  assert.ok(observation!.metricValue >= observation!.killLevelBytes, `${step.do} below the level`);
 }
 
 function neverProtected(signalled: SimulatedProcess | undefined): void {
@@ -89,33 +89,37 @@ function neverProtected(signalled: SimulatedProcess | undefined): void {
 /** A terminating process has its grace period, unless the limit is near. */
 function graceful(
   { observation, now }: Poll,
-  { timeouts }: Guard,
+  { killSettings }: Guard,
   terminatedAt: number | undefined,
 ): void {
   assert.ok(terminatedAt !== undefined, "no process was terminated");
-  const { usage, limit, levelBytes: imminent, rate = 0, unreclaimableRate = rate } = observation!;
+  const { usage, limit, killLevelBytes: imminent, rate = 0, unreclaimableRate = rate } =
+    observation!;
   const room = limit - usage;
   const fastest = Math.max(rate, unreclaimableRate);
   const isNear = room < (limit - imminent) / 4 ||
     (fastest > 0 && 1000 * (room + (observation!.reclaimable ?? 0)) / fastest < 20);
   assert.ok(
-    isNear || now - terminatedAt >= timeouts.graceMs,
+    isNear || now - terminatedAt >= killSettings.graceMs,
     `killed after ${now - terminatedAt} ms`,
   );
 }
 
 /** No second process is killed while one exits, unless that takes too long, or the limit would be reached before. */
-function patient({ observation, now }: Poll, { timeouts }: Guard, actedAt: number): void {
-  const { usage, limit, levelBytes: imminent, rate = 0, oomKillerDisabled } = observation!;
+function patient({ observation, now }: Poll, { killSettings }: Guard, actedAt: number): void {
+  const { usage, limit, killLevelBytes: imminent, rate = 0, oomKillerDisabled } = observation!;
   const isNext = !oomKillerDisabled && rate > limit - imminent &&
     limit - usage < (limit - imminent) / 4;
-  assert.ok(isNext || now - actedAt >= timeouts.killMs, `the next one after ${now - actedAt} ms`);
+  assert.ok(
+    isNext || now - actedAt >= killSettings.exitTimeoutMs,
+    `the next one after ${now - actedAt} ms`,
+  );
 }
 
 /** Below the level a kill cycle ends, and the guard is ready for the next one. */
 function ends({ world, guard, past }: Real): void {
   if (past.belowSince === undefined || guard.decision.killCycle === undefined) return;
-  const maxMs = Math.max(MAX_MS_TO_EXIT, guard.timeouts.graceMs) + POLLS_MS;
+  const maxMs = Math.max(MAX_MS_TO_EXIT, guard.killSettings.graceMs) + POLLS_MS;
   assert.ok(world.now - past.belowSince <= maxMs, `still ${guard.decision.killCycle.phase}`);
 }
 
@@ -124,15 +128,15 @@ function acts(seen: Poll, { world, guard, past }: Real): void {
   const { observation, step } = seen;
   if (observation === undefined || seen.candidates === 0) return;
   if (
-    observation.metricValue < observation.levelBytes ||
-    observation.usage - observation.reclaimable! < observation.levelBytes
+    observation.metricValue < observation.killLevelBytes ||
+    observation.usage - observation.reclaimable! < observation.killLevelBytes
   ) return;
   // Usage does not rise: no further kill is needed.
   const isStuck = observation.oomKillerDisabled &&
-    observation.limit - observation.usage < (observation.limit - observation.levelBytes) / 4;
+    observation.limit - observation.usage < (observation.limit - observation.killLevelBytes) / 4;
   if (step?.do === "exhausted" && !isStuck) return;
   const since = Math.max(past.actedAt, past.unchangedSince);
-  const maxMs = Math.max(guard.timeouts.graceMs, guard.timeouts.killMs) + POLLS_MS;
+  const maxMs = Math.max(guard.killSettings.graceMs, guard.killSettings.exitTimeoutMs) + POLLS_MS;
   assert.ok(
     world.now - since <= maxMs,
     `${guard.decision.killCycle?.phase} since ${world.now - since} ms`,
@@ -229,10 +233,10 @@ const commands = fc.commands<object, Real>([
 ], { maxCommands: 40 });
 
 const settings = fc.record({
-  timeouts: fc.record({
-    reclaim: fc.boolean(),
+  killSettings: fc.record({
+    reclaimFirst: fc.boolean(),
     graceMs: fc.oneof(fc.constant(0), fc.integer({ min: 1, max: 300 })),
-    killMs: fc.nat(600),
+    exitTimeoutMs: fc.nat(600),
   }),
   triggerPolicy: fc.record({
     hysteresis: fc.double({ min: 0, max: 1, noNaN: true }),
@@ -276,7 +280,7 @@ Deno.test("with a random kernel no kill breaks a rule, and no kill is missing", 
 });
 
 Deno.test("a kill cycle ends when the victim has freed its memory, and the same level leads to the next one", () => {
-  const slow = settings.filter(({ timeouts: { killMs } }) => killMs >= 100);
+  const slow = settings.filter(({ killSettings: { exitTimeoutMs } }) => exitTimeoutMs >= 100);
   fc.assert(fc.property(slow, fc.nat(40), ({ oomKillerDisabled, ...settings }, late) => {
     const real = begin(settings, oomKillerDisabled, MIB);
     const { world, guard, past } = real;

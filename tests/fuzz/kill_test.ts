@@ -13,7 +13,7 @@ import {
   closeCgroupState,
   openCgroupState,
 } from "../../core/guard/thread/cgroup_state.ts";
-import { KillExecutor } from "../../core/guard/thread/kill.ts";
+import { KillExecutor } from "../../core/guard/thread/kill_executor.ts";
 import { type CgroupSpec, flatten, type Report } from "../../core/guard/thread/protocol.ts";
 import { WARM_UP_POLICY } from "../../core/guard/thread/warmup.ts";
 import { libc } from "../../core/kernel/libc.ts";
@@ -45,7 +45,7 @@ const settings = fc.record({
   action: fc.constantFrom("process", "container"),
   metric: fc.constantFrom("usage", "working-set"),
   graceMs: fc.constantFrom(0, 50),
-  reclaim: fc.boolean(),
+  reclaimFirst: fc.boolean(),
 });
 
 const openFiles = () => [...Deno.readDirSync("/proc/self/fd")].length;
@@ -89,12 +89,12 @@ Deno.test("for any readings, only allowed processes are killed, only above the l
   const before = openFiles();
   fc.assert(
     fc.property(settings, fc.array(moment, { maxLength: 12 }), (settings, moments) => {
-      const { action, metric, graceMs, reclaim } = settings;
+      const { action, metric, graceMs, reclaimFirst } = settings;
       const policy: GuardPolicy = {
         ...WARM_UP_POLICY,
         metric: metric as GuardPolicy["metric"],
         dryRun: true,
-        timeouts: { reclaim, graceMs, killMs: 500 },
+        killSettings: { reclaimFirst, graceMs, exitTimeoutMs: 500 },
         actions: { warn: [], critical: [], imminent: [{ kind: action as "process" }] },
         protectedPids: new Set([own]),
       };
@@ -127,7 +127,7 @@ Deno.test("for any readings, only allowed processes are killed, only above the l
           assert.equal(state.decision.killCycle, undefined);
         }
       }
-      killExecutor.cancel(state, performance.now());
+      killExecutor.finish(state, performance.now());
       closeCgroupState(state);
     }),
   );

@@ -1,6 +1,6 @@
 /**
  * A simulated cgroup under a kernel with arbitrary behaviour, and a guard over it that decides only by `core/policy`. It
- * connects the two as `core/guard/thread/loop.ts` and `core/guard/thread/kill.ts` do, but without system calls.
+ * connects the two as `core/guard/thread/loop.ts` and `core/guard/thread/kill_executor.ts` do, but without system calls.
  */
 
 import {
@@ -8,7 +8,7 @@ import {
   evaluateLevels,
   initialDecision,
   type KillCycle,
-  type KillTimeouts,
+  type KillSettings,
   nextStep,
   type Observation,
   retryLater,
@@ -47,7 +47,7 @@ export interface World {
 }
 
 export interface Guard {
-  readonly timeouts: KillTimeouts;
+  readonly killSettings: KillSettings;
   readonly triggerPolicy: TriggerPolicy;
   readonly margin: Margin;
   readonly decision: DecisionState;
@@ -99,7 +99,7 @@ export function exit(world: World, exited: SimulatedProcess): void {
 }
 
 export function createGuard(
-  settings: Pick<Guard, "timeouts" | "triggerPolicy" | "margin">,
+  settings: Pick<Guard, "killSettings" | "triggerPolicy" | "margin">,
 ): Guard {
   return {
     ...settings,
@@ -159,7 +159,7 @@ export function poll(world: World, guard: Guard): Poll {
   }
   const observation: Observation = {
     metricValue: usage,
-    levelBytes: levelBytes.imminent,
+    killLevelBytes: levelBytes.imminent,
     usage,
     limit: world.limit,
     reclaimable: world.cache,
@@ -168,7 +168,7 @@ export function poll(world: World, guard: Guard): Poll {
     victim: victimStatus(world, guard),
   };
   const before: KillCycle = decision.killCycle;
-  const { killCycle, step } = nextStep(before, observation, guard.timeouts, now);
+  const { killCycle, step } = nextStep(before, observation, guard.killSettings, now);
   decision.killCycle = killCycle;
   const candidates = candidatesIn(world, guard);
   const signalled = take(world, guard, step, candidates[0]);
@@ -197,7 +197,7 @@ function take(
         guard.nextPollAt = retryLater(decision, now);
         return undefined;
       }
-      if (guard.timeouts.graceMs > 0) first.terminatedAt = now;
+      if (guard.killSettings.graceMs > 0) first.terminatedAt = now;
       else first.killedAt = now;
       guard.pendingKills.push(first);
       return first;

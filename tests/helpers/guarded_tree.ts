@@ -61,8 +61,8 @@ export function guardTree(
   const files = FILES[version](memory.usage * MIB, memory.inactiveFile * MIB, memory.pids);
   const tree = makeTree(version, { "/a": files });
   const cgroup = openCgroup(discover(tree.dir), "/a")!;
-  const timeouts = { reclaim: false, graceMs: 0, killMs: 0 };
-  const policy: GuardPolicy = { ...WARM_UP_POLICY, timeouts, ...part };
+  const killSettings = { reclaimFirst: false, graceMs: 0, exitTimeoutMs: 0 };
+  const policy: GuardPolicy = { ...WARM_UP_POLICY, killSettings, ...part };
   const limit = () => limitOf(cgroup, true, policy.softLimit);
   const startLoop = (
     { limit, oomTotalBytes, limitOwner }: GuardedLimit,

@@ -1,6 +1,6 @@
 /** Arbitrary observations of a cgroup and states of a kill cycle, also such as no kernel would show. */
 
-import type { KillCycle, KillTimeouts, Observation, Phase } from "../../core/policy/kill_cycle.ts";
+import type { KillCycle, KillSettings, Observation, Phase } from "../../core/policy/kill_cycle.ts";
 import { fc } from "../fuzz/cases.ts";
 
 export const MIB = 1024 ** 2;
@@ -30,7 +30,7 @@ export const observation: fc.Arbitrary<Observation> = fc.record({
   const reclaimable = cache === undefined ? undefined : Math.floor(usage * cache);
   return {
     metricValue: usage - Math.floor((reclaimable ?? 0) * inactive),
-    levelBytes: 1 + Math.floor((limit - 2) * margin),
+    killLevelBytes: 1 + Math.floor((limit - 2) * margin),
     usage,
     limit,
     reclaimable,
@@ -38,18 +38,18 @@ export const observation: fc.Arbitrary<Observation> = fc.record({
   };
 });
 
-export const timeouts: fc.Arbitrary<KillTimeouts> = fc.record({
-  reclaim: fc.boolean(),
+export const killSettings: fc.Arbitrary<KillSettings> = fc.record({
+  reclaimFirst: fc.boolean(),
   graceMs: fc.oneof(fc.constant(0), fc.nat(1000)),
-  killMs: fc.nat(1000),
+  exitTimeoutMs: fc.nat(1000),
 }, { noNullPrototype: true });
 
 export const killCycle: fc.Arbitrary<KillCycle> = fc.record({
   phase: fc.constantFrom<Phase>(
     "reached",
     "reclaiming",
-    "terminating",
-    "killed",
+    "sigterm_sent",
+    "sigkill_sent",
     "skipped",
     "exhausted",
   ),

@@ -30,10 +30,15 @@ import type { EventStream } from "../helpers/event_stream.ts";
 
 const LIMIT = 48 * MIB;
 
-function startChanging(cgroup: RealCgroup, state: StateDirectory, flags: readonly string[] = []) {
+function startChanging(
+  cgroup: RealCgroup,
+  state: StateDirectory,
+  flags: readonly string[] = [],
+  env: Readonly<Record<string, string>> = {},
+) {
   cgroup.limit(LIMIT);
   const words = ["--mode", changingModeOf(cgroup), "--policy", "process", ...flags, cgroup.path];
-  return startGuarded(words, { stateDirectory: state.path });
+  return startGuarded(words, { stateDirectory: state.path, env });
 }
 
 function restoreWatchdogOf(guard: number): number {
@@ -67,6 +72,21 @@ for (const signal of ["SIGINT", "SIGTERM", "SIGQUIT"] as const) {
     assert.deepEqual([restored.outcome, restored.file], ["restored", changedFileOf(cgroup)]);
   });
 }
+
+kernelTest("a guard without a shell reports that it has no restore watchdog", async () => {
+  await using cgroup = makeRealCgroup("shell");
+  using state = makeStateDirectory();
+  await using guarded = await startChanging(cgroup, state, [], { PATH: "/nonexistent" });
+  Deno.kill(guarded.pid, "SIGTERM");
+  const { code, events } = await guarded.ended();
+  assert.equal(code, 0);
+  const reported = ofType(events, "degraded").filter(({ requested }) =>
+    requested === "restore watchdog"
+  );
+  assert.equal(reported.length, 1);
+  assert.match(String(reported[0]!.reason), /^cannot start sh: /);
+  assert.equal(isChanged(cgroup), false);
+});
 
 kernelTest("the watchdog restores the changes of a killed guard", async () => {
   await using cgroup = makeRealCgroup("watchdog");

@@ -30,10 +30,11 @@ import {
   updateTrend,
   updateUnreclaimable,
   type UsageTrend,
+  withoutPageCache,
 } from "../../policy/usage_trend.ts";
 import type { ResolvedPolicy } from "../policy.ts";
 import { type CgroupSpec, type GuardSettings, unflatten, type WakeSource } from "./protocol.ts";
-import type { Victim, VictimSelection } from "./victims.ts";
+import type { Victim, VictimSelection } from "./victim_selection.ts";
 
 export interface CgroupState {
   readonly id: number;
@@ -42,13 +43,13 @@ export interface CgroupState {
   readonly files: ControlFiles;
   /** Written by this module. */
   readonly memory: MemoryReading;
-  /** Written by `core/policy/kill_cycle.ts`, and by `kill.ts` at each step. */
+  /** Written by `core/policy/kill_cycle.ts`, and by `kill_executor.ts` at each step. */
   readonly decision: DecisionState;
   /** Written by `loop.ts`, as are the settings and the policy. */
   readonly schedule: Schedule;
   settings: GuardSettings;
   policy: ResolvedPolicy;
-  /** Written by `kill.ts`. */
+  /** Written by `kill_executor.ts`. */
   readonly actions: ActionState;
   /** Written by `pending_kills.ts`. */
   readonly pinned: PinnedVictims;
@@ -84,8 +85,10 @@ export interface Schedule {
 }
 
 export interface ActionState {
-  /** The reclaim in progress, and usage when it began. */
-  reclaim: { readonly before: number; readonly since: number } | undefined;
+  /** The reclaim in progress with usage when it began; `refused` says why it could not be started. */
+  reclaim:
+    | { readonly before: number; readonly since: number; readonly refused: string | undefined }
+    | undefined;
   /** So that the same thing is not reported at every poll. */
   reclaimReportedAt: number;
   skipReportedAt: number;
@@ -226,11 +229,10 @@ export function observe(
   if (age > MAX_STAT_AGE_MS || (age > 0 && msUntilLimit(memory, limit) > MAX_MS_TO_SKIP_STAT)) {
     readStat(state, now);
   }
-  // Unknown memory may be page cache, for which no process is killed.
-  const { inactiveFile = memory.usage, reclaimable = memory.usage } = memory.pageCache;
+  const { inactiveFile, reclaimable } = memory.pageCache;
   return {
     metricValue: metricOf(policy.metric, memory.usage, inactiveFile),
-    levelBytes: levelBytes[decision.killLevel],
+    killLevelBytes: levelBytes[decision.killLevel],
     usage: memory.usage,
     limit,
     reclaimable,
@@ -247,7 +249,7 @@ export function readStat({ memory, files }: CgroupState, now: number): void {
   if (text === undefined) return;
   memory.stat = text;
   memory.pageCache = parsePageCache(text);
-  updateUnreclaimable(memory, memory.usage - (memory.pageCache.reclaimable ?? 0), now);
+  updateUnreclaimable(memory, withoutPageCache(memory.usage, memory.pageCache.reclaimable), now);
 }
 
 /** Reads the metric that the levels are of, in bytes. */
@@ -255,9 +257,7 @@ export function readMetric(state: CgroupState, now: number): number {
   const { memory, policy, settings: { levelBytes }, files } = state;
   if (policy.metric === "usage" || memory.usage < levelBytes.warn) return memory.usage;
   const text = files.statFile.text();
-  const { inactiveFile = memory.usage } = text === undefined
-    ? memory.pageCache
-    : parsePageCache(text);
+  const { inactiveFile } = text === undefined ? memory.pageCache : parsePageCache(text);
   const metricValue = metricOf(policy.metric, memory.usage, inactiveFile);
   const over = now - memory.metricAt;
   if (over < MIN_MS_FOR_RATE) return metricValue;

@@ -8,9 +8,10 @@ import { tryOpenControlFile } from "../../kernel/control_file.ts";
 import { hasCpu, mainCpus, oneCpu, setAffinity } from "../../kernel/scheduling.ts";
 import { parsePlacing } from "../../parse/procfs.ts";
 
+/** A move reads /proc/PID/stat and changes the affinity (milliseconds, an estimate). */
 const MIN_MS_BETWEEN_MOVES = 1;
-/** A process that reaches the limit sooner than this at its peak rate is followed (milliseconds). */
-export const MAX_MS_TO_LIMIT_TO_FOLLOW = 100;
+/** The thread leaves the CPU when no process was followed for this long (milliseconds, an estimate). */
+const MAX_MS_SINCE_FOLLOW = 100;
 
 export class CpuFollower {
   #pinnedTo: number | undefined;
@@ -21,7 +22,7 @@ export class CpuFollower {
     return this.#pinnedTo !== undefined;
   }
 
-  /** Moves to the CPU on which the main thread of `pid` ran last; at most once a millisecond. */
+  /** Moves to the CPU on which the main thread of `pid` ran last. */
   follow(pid: number, now: number): void {
     if (now - this.#followedAt < MIN_MS_BETWEEN_MOVES) return;
     this.#followedAt = now;
@@ -44,8 +45,8 @@ export class CpuFollower {
     if (cpus !== undefined) setAffinity(cpus);
   }
 
-  /** Leaves when no process was followed for a while, whatever else is polled. */
+  /** Leaves when no process was followed for {@link MAX_MS_SINCE_FOLLOW}, whatever else is polled. */
   releaseIfIdle(now: number): void {
-    if (now - this.#followedAt > MAX_MS_TO_LIMIT_TO_FOLLOW) this.leave();
+    if (now - this.#followedAt > MAX_MS_SINCE_FOLLOW) this.leave();
   }
 }

@@ -40,8 +40,8 @@ export function startMonitorThread(
   // The caller waits for it only once the thread is ready.
   failed.promise.catch(() => {});
   const worker = new Worker(new URL(workerScript(), import.meta.url), { type: "module" });
-  const fail = (why: string) => {
-    const error = new OomkitError(`the monitor thread failed: ${why}`);
+  const fail = (reason: string) => {
+    const error = new OomkitError(`the monitor thread failed: ${reason}`);
     ready.reject(error);
     failed.reject(error);
     stopped.resolve();
@@ -61,7 +61,7 @@ export function startMonitorThread(
   worker.onmessage = ({ data }: MessageEvent<Report>) => {
     if (data.type === "ready") ready.resolve(data);
     else if (data.type === "stopped") stopped.resolve();
-    else if (data.type === "failed") fail(data.why);
+    else if (data.type === "failed") fail(data.reason);
     else handle(data);
   };
   const send = (command: Command) => {

@@ -1,7 +1,6 @@
 /**
- * The loop of the monitor thread: waits for a notification or the next poll, reads usage, and takes the steps of levels and
- * kills. Nothing else runs in this thread: it does not scan directories, arm notifications or print, and it reports to the main
- * thread only after a kill.
+ * The loop of the monitor thread: waits for a notification or the next poll, reads usage, evaluates levels, advances kill cycles.
+ * v1 thresholds are registered and events emitted on the main thread; reports are posted at the end of a turn, after any kill.
  */
 
 import { isThere } from "../../cgroup/cgroup.ts";
@@ -31,29 +30,43 @@ import {
   readMetric,
   reportHead,
 } from "./cgroup_state.ts";
-import { CpuFollower, MAX_MS_TO_LIMIT_TO_FOLLOW } from "./cpu_follower.ts";
-import { KillExecutor } from "./kill.ts";
+import { CpuFollower } from "./cpu_follower.ts";
+import { KillExecutor } from "./kill_executor.ts";
 import type { CgroupSpec, GuardSettings, Report, WakeSource } from "./protocol.ts";
 import type { SampleWriter } from "./sample_ring.ts";
 
-/** The longest time without a poll where everything is notified: a lost notification is found by then (milliseconds). */
+/** Maximum poll interval of a notified cgroup: a lost notification is found by then (milliseconds). */
 const MAX_MS_BETWEEN_POLLS = 1000;
-/** Notified cgroups are polled so many times less often, in case a notification is lost (seen once, on 6.18). */
+/** A notified cgroup is polled this many times less often; its polls find a lost notification (seen once, on 6.18). */
 const NOTIFIED_POLL_FACTOR = 4;
 /** epoll_wait(2) takes whole milliseconds. */
 const MIN_MS_BETWEEN_POLLS = 1;
-/** If the imminent level is crossed sooner than this, the loop does not sleep. */
+/** If the imminent level is crossed sooner than this, the cgroup is polled without a pause (milliseconds). */
 const BUSY_POLL_WITHIN_MS = 1;
-/** But no longer than this after a notification, because growth may have ended. */
+/** Maximum time of that after a notification, because growth may have ended (milliseconds). */
 const MAX_BUSY_POLL_MS = 2;
-/** How long an allocator runs between two polls when this thread shares its CPU (milliseconds). */
-const CPU_SHARING_STEP_MS = 0.05;
-/** A kill takes 1 ms, and idle cgroups may be thousands: notifications wait no longer than this (milliseconds). */
+/**
+ * Poll interval instead of none when this thread shares the allocator's CPU, so that the allocator runs (milliseconds). An estimate:
+ * an unthrottled allocator takes 130 KiB in it, at the 2.5 GiB/s of docs/performance.md.
+ */
+const BUSY_POLL_MS_ON_SHARED_CPU = 0.05;
+/** On a shared CPU the thread sleeps for this long instead of a shorter wait, which epoll_wait(2) would make 1 ms (milliseconds). */
+const SHARED_CPU_SLEEP_MS = BUSY_POLL_MS_ON_SHARED_CPU;
+/**
+ * If the limit is reached sooner than this at the peak rate, this thread follows the allocator to its CPU (milliseconds). An
+ * estimate: a host that has lent out the CPU delays a wake-up by 3 ms (docs/performance.md).
+ */
+const MAX_MS_TO_LIMIT_TO_FOLLOW = 100;
+/** If the next poll is at least this far away, no allocator is near a level and the thread leaves the CPU (milliseconds, an estimate). */
+const MIN_MS_TO_POLL_TO_LEAVE_CPU = 100;
+/** Maximum time of one turn before epoll_wait(2) is called again (milliseconds). A kill takes 1 ms; idle cgroups may be thousands. */
 const MAX_MS_PER_TURN = 1;
-/** At the end, for killed processes to exit: one that is still exiting would be reported as survived (milliseconds). */
+/** Maximum wait at shutdown for killed processes to exit: one that is still exiting would be reported as survived (milliseconds). */
 const MAX_MS_FOR_EXITS = 100;
-/** Between two hints (milliseconds). */
-const MIN_MS_BETWEEN_HINTS = 2;
+/** Poll interval of that wait (milliseconds). */
+const EXIT_POLL_MS = 0.05;
+/** Minimum time between two reads caused by memory.pressure_level (milliseconds). */
+const MIN_MS_BETWEEN_RECLAIM_READS = 2;
 /** Tokens of the main thread's eventfds are below this; those of memory.events, one for each cgroup, are above. */
 const FIRST_MONITOR_TOKEN = 0x40000000;
 
@@ -61,8 +74,8 @@ const FIRST_MONITOR_TOKEN = 0x40000000;
 interface TokenSource {
   readonly state: CgroupState;
   readonly wakeSource: WakeSource;
-  /** The kernel reclaims, which matters only to a cgroup that is full of page cache. */
-  readonly isHint: boolean;
+  /** Of memory.pressure_level: the kernel reclaims, which matters only to a cgroup that is full of page cache. */
+  readonly isReclaimNotification: boolean;
 }
 
 export class MonitorLoop {
@@ -71,11 +84,11 @@ export class MonitorLoop {
   #resolved: readonly ResolvedPolicy[];
   readonly #states = new Map<number, CgroupState>();
   readonly #sources = new Map<number, TokenSource>();
-  /** To be polled before the next round: a wake-up costs the same with ten cgroups and with ten thousand. */
-  readonly #soon = new Set<CgroupState>();
-  /** When all cgroups are gone through next. */
-  #roundAt = -Infinity;
-  /** The rest of the present round. */
+  /** Due before the next round. A wake-up looks only at these: it costs the same with ten cgroups and with ten thousand. */
+  readonly #dueBeforeNextRound = new Set<CgroupState>();
+  /** Start of the next round; a round polls every due cgroup, a turn is one {@link runOnce}. */
+  #nextRoundAt = -Infinity;
+  /** The cgroups that the present round has not polled yet; it may take several turns. */
   #round: CgroupState[] = [];
   /** Absent without SCHED_FIFO: the thread would share the allocator's CPU instead of preempting it. */
   #cpuFollower: CpuFollower | undefined;
@@ -136,7 +149,7 @@ export class MonitorLoop {
       const fallback = ["control files kept open", "control files opened at each poll"] as const;
       this.#reportFallback(id, true, ...fallback, tooFewDescriptors());
     }
-    this.#soon.add(state);
+    this.#dueBeforeNextRound.add(state);
     this.#bindEventfds(state);
     this.#watchEvents(state);
   }
@@ -155,15 +168,15 @@ export class MonitorLoop {
     this.#prepareSuspensions(state);
     this.#bindEventfds(state);
     state.schedule.nextPollAt = -Infinity;
-    this.#soon.add(state);
+    this.#dueBeforeNextRound.add(state);
   }
 
   remove(id: number): void {
     const state = this.#states.get(id);
     if (state === undefined) return;
-    this.#killExecutor.cancel(state, performance.now());
+    this.#killExecutor.finish(state, performance.now());
     this.#states.delete(id);
-    this.#soon.delete(state);
+    this.#dueBeforeNextRound.delete(state);
     this.#unbindEventfds(state);
     if (state.files.events) {
       this.#sources.delete(FIRST_MONITOR_TOKEN + id);
@@ -172,35 +185,35 @@ export class MonitorLoop {
     closeCgroupState(state);
   }
 
-  /** Waits, and polls what is due. @returns how often the main thread has woken it meanwhile. */
+  /** One turn: waits, and polls what is due. @returns how often the main thread has woken it meanwhile. */
   runOnce(): number {
-    let next = this.#round.length > 0 ? -Infinity : this.#roundAt;
-    for (const { schedule } of this.#soon) {
+    let next = this.#round.length > 0 ? -Infinity : this.#nextRoundAt;
+    for (const { schedule } of this.#dueBeforeNextRound) {
       if (schedule.nextPollAt < next) next = schedule.nextPollAt;
     }
-    const { events, woken } = this.epoll.block(this.#timeoutUntil(next));
+    const { events, woken } = this.epoll.block(this.#prepareWait(next));
     const now = performance.now();
     for (const { token } of events) this.#onEvent(token, now);
     const isDue = ({ schedule }: CgroupState) => schedule.nextPollAt <= now;
-    const urgent = byHeadroom([...this.#soon].filter(isDue));
-    if (now >= this.#roundAt) {
-      // On the same grid as idle polls, so that those do not fall between two rounds.
-      const roundAt = MAX_MS_BETWEEN_POLLS * (Math.floor(now / MAX_MS_BETWEEN_POLLS) + 1);
-      this.#roundAt = roundAt;
+    const urgent = byHeadroom([...this.#dueBeforeNextRound].filter(isDue));
+    if (now >= this.#nextRoundAt) {
+      // Aligned with the idle polls, which use the same function: those do not fall between two rounds.
+      const nextRoundAt = nextRound(now, MAX_MS_BETWEEN_POLLS);
+      this.#nextRoundAt = nextRoundAt;
       const all = [...this.#states.values()];
-      this.#round = all.filter((state) => isDue(state) && !this.#soon.has(state));
-      // Due before the next round, but not in this one.
+      this.#round = all.filter((state) => isDue(state) && !this.#dueBeforeNextRound.has(state));
+      // Not due in this round, but before the next one.
       const isSooner = ({ schedule: { nextPollAt } }: CgroupState) =>
-        nextPollAt > now && nextPollAt < roundAt;
-      for (const state of all) if (isSooner(state)) this.#soon.add(state);
+        nextPollAt > now && nextPollAt < nextRoundAt;
+      for (const state of all) if (isSooner(state)) this.#dueBeforeNextRound.add(state);
     }
-    // The rest waits for the next turn, where cgroups with less headroom may come first.
+    // What is left waits for the next turn, where cgroups with less headroom may come first.
     const hasTime = () => performance.now() - now < MAX_MS_PER_TURN;
     for (let n = 0; n < urgent.length && (n === 0 || hasTime()); n++) this.#poll(urgent[n]!, now);
     for (let state = this.#round.pop(); state; state = hasTime() ? this.#round.pop() : undefined) {
       if (this.#states.get(state.id) === state) this.#poll(state, now);
     }
-    // Only after the kill.
+    // Re-arm after the kill; the read is not urgent.
     for (const { token } of events) this.#rearmEvents(token);
     this.#postReports();
     return woken;
@@ -209,7 +222,7 @@ export class MonitorLoop {
   close(): void {
     const until = performance.now() + MAX_MS_FOR_EXITS;
     while (isKilling(this.#states.values()) && performance.now() < until) {
-      sleepMicroseconds(1000 * CPU_SHARING_STEP_MS);
+      sleepMicroseconds(1000 * EXIT_POLL_MS);
     }
     for (const id of [...this.#states.keys()]) this.remove(id);
     this.#postReports();
@@ -222,56 +235,64 @@ export class MonitorLoop {
 
   #onEvent(token: number, now: number): void {
     const source = this.#sources.get(token);
-    // It may have been removed since.
+    // The cgroup may have been removed since.
     if (source === undefined) return;
-    const { state, wakeSource, isHint } = source;
+    const { state, wakeSource, isReclaimNotification } = source;
     const { schedule, decision, policy, memory } = state;
-    this.#soon.add(state);
-    if (!isHint) schedule.nextPollAt = -Infinity;
-    // A process that reads many files causes hundreds of hints a second.
+    this.#dueBeforeNextRound.add(state);
+    if (!isReclaimNotification) schedule.nextPollAt = -Infinity;
+    // A process that reads many files causes hundreds of these notifications a second.
     else if (decision.killCycle || policy.metric !== "usage") {
-      schedule.nextPollAt = Math.min(schedule.nextPollAt, memory.usageAt + MIN_MS_BETWEEN_HINTS);
+      schedule.nextPollAt = Math.min(
+        schedule.nextPollAt,
+        memory.usageAt + MIN_MS_BETWEEN_RECLAIM_READS,
+      );
     }
-    if (wakeSource === "eventfd" && !isHint) schedule.busyPollUntil = now + MAX_BUSY_POLL_MS;
+    if (wakeSource === "eventfd" && !isReclaimNotification) {
+      schedule.busyPollUntil = now + MAX_BUSY_POLL_MS;
+    }
     if (!decision.killCycle) schedule.wakeSource = wakeSource;
   }
 
-  #timeoutUntil(next: number): number {
+  /** Leaves the allocator's CPU if nothing is near, and sleeps out a wait too short for epoll_wait(2). @returns its timeout. */
+  #prepareWait(next: number): number {
     const now = performance.now();
     const left = next - now;
-    if (left >= MAX_MS_TO_LIMIT_TO_FOLLOW) this.#cpuFollower?.leave();
+    if (left >= MIN_MS_TO_POLL_TO_LEAVE_CPU) this.#cpuFollower?.leave();
     else this.#cpuFollower?.releaseIfIdle(now);
-    if (!this.#cpuFollower?.sharesCpu || left > CPU_SHARING_STEP_MS) {
+    if (!this.#cpuFollower?.sharesCpu || left > SHARED_CPU_SLEEP_MS) {
       return Math.max(0, Math.ceil(left));
     }
-    if (left > 0) sleepMicroseconds(1000 * CPU_SHARING_STEP_MS);
+    if (left > 0) sleepMicroseconds(1000 * SHARED_CPU_SLEEP_MS);
     return 0;
   }
 
   #poll(state: CgroupState, now: number): void {
     const { schedule } = state;
-    this.#sample(state, now);
+    this.#readAndStep(state, now);
     if (!state.decision.killCycle) schedule.wakeSource = "poll";
-    if (schedule.nextPollAt < this.#roundAt && this.#states.has(state.id)) this.#soon.add(state);
-    else this.#soon.delete(state);
+    if (schedule.nextPollAt < this.#nextRoundAt && this.#states.has(state.id)) {
+      this.#dueBeforeNextRound.add(state);
+    } else this.#dueBeforeNextRound.delete(state);
   }
 
-  #sample(state: CgroupState, now: number): void {
+  #readAndStep(state: CgroupState, now: number): void {
     const { memory, schedule, decision } = state;
     const usage = state.files.usageFile.number();
     if (usage === undefined) return this.#onUnreadable(state, now);
+    // Usage is NaN before the first sample, which counts as growth.
     const isGrowing = !(usage <= memory.usage);
-    const isNews = usage !== memory.usage;
+    const hasChanged = usage !== memory.usage;
     updateTrend(memory, usage, now);
     if (decision.killCycle) schedule.nextPollAt = this.#killExecutor.runStep(state, now);
-    else if (isGrowing || !isIdle(state)) this.#evaluate(state, now, isNews);
+    else if (isGrowing || !isIdle(state)) this.#evaluate(state, now, hasChanged);
     else {
       schedule.nextPollAt = nextIdlePollAt(state, now, this.#states.size);
-      if (isNews) this.samples?.level(state, now, usage, []);
+      if (hasChanged) this.samples?.level(state, now, usage, []);
     }
   }
 
-  #evaluate(state: CgroupState, now: number, isNews: boolean): void {
+  #evaluate(state: CgroupState, now: number, hasChanged: boolean): void {
     const { memory, schedule, decision, pinned } = state;
     const { settings: { levelBytes, limit }, policy } = state;
     const metricValue = readMetric(state, now);
@@ -283,9 +304,9 @@ export class MonitorLoop {
       if (policy.kills && reached) {
         this.#killExecutor.prepareSelection(state, now, reached, levels.includes("critical"));
       }
-      if (isNews || levels.length > 0) this.samples?.level(state, now, metricValue, levels);
+      if (hasChanged || levels.length > 0) this.samples?.level(state, now, metricValue, levels);
     }
-    if (!reached) this.#killExecutor.rest(state, now);
+    if (!reached) this.#killExecutor.releaseStaleSelection(state, now);
     for (const level of levels) {
       const { usage, rate } = memory;
       const body = {
@@ -309,14 +330,14 @@ export class MonitorLoop {
     schedule.nextPollAt = nextPollAt(state, metricValue, now, this.#states.size, sharesCpu);
   }
 
-  /** One read may fail, for example for want of memory, while the cgroup is still there. */
+  /** One read may fail, for example with ENOMEM, while the cgroup is still there. */
   #onUnreadable(state: CgroupState, now: number): void {
     if (!isThere(state.limitOwner)) {
       const head = reportHead(state);
       this.remove(state.id);
       return void this.#outbox.push({ type: "gone", ...head });
     }
-    // Twice as long each time.
+    // Exponential back-off.
     const failingFor = now - state.memory.usageAt;
     const wait = Math.min(MAX_MS_BETWEEN_POLLS, Math.max(MIN_MS_BETWEEN_POLLS, failingFor));
     state.schedule.nextPollAt = now + wait;
@@ -328,7 +349,7 @@ export class MonitorLoop {
       return openCgroupState(spec, this.#resolved[spec.policy]!);
     } catch (error) {
       if (!(error instanceof SystemCallError)) throw error;
-      this.#reportFallback(spec.id, false, "a guard", "nothing", error.message);
+      this.#reportFallback(spec.id, false, "guard", "none", error.message);
       return undefined;
     }
   }
@@ -338,10 +359,10 @@ export class MonitorLoop {
     isGuarded: boolean,
     requested: string,
     fallback: string,
-    why: string,
+    reason: string,
   ): void {
     const head = { id, wakeSource: "poll", at: wallClock() } as const;
-    this.post({ type: "fallback", ...head, isGuarded, requested, fallback, why });
+    this.post({ type: "fallback", ...head, isGuarded, requested, fallback, reason });
   }
 
   #prepareSuspensions({ policy }: CgroupState): void {
@@ -350,8 +371,8 @@ export class MonitorLoop {
 
   /** The main thread has added them to the epoll set. */
   #bindEventfds(state: CgroupState): void {
-    for (const { token, isHint } of state.settings.eventfds) {
-      this.#sources.set(token, { state, wakeSource: "eventfd", isHint });
+    for (const { token, isReclaimNotification } of state.settings.eventfds) {
+      this.#sources.set(token, { state, wakeSource: "eventfd", isReclaimNotification });
     }
   }
 
@@ -363,13 +384,13 @@ export class MonitorLoop {
     const { id, files: { events } } = state;
     if (events === undefined) return;
     const token = FIRST_MONITOR_TOKEN + id;
-    this.#sources.set(token, { state, wakeSource: "pollpri", isHint: false });
+    this.#sources.set(token, { state, wakeSource: "pollpri", isReclaimNotification: false });
     // The first read arms it: kernel, fs/kernfs/file.c, kernfs_generic_poll.
     events.text();
     this.epoll.add(events.fd, EPOLLPRI, token);
   }
 
-  /** memory.events wakes again until it is read; an eventfd is edge-triggered. */
+  /** The eventfds are registered with EPOLLET; memory.events is level-triggered until it is read. */
   #rearmEvents(token: number): void {
     const { state, wakeSource } = this.#sources.get(token) ?? {};
     if (wakeSource === "pollpri") state?.files.events?.text();
@@ -391,7 +412,9 @@ function nextPollAt(
   const left = levelBytes.imminent - metricValue;
   const isNear = kills && left > 0 && 1000 * left < BUSY_POLL_WITHIN_MS * rate;
   // On a shared CPU the allocator would not run during a busy poll.
-  if (isNear && now < schedule.busyPollUntil) return sharesCpu ? now + CPU_SHARING_STEP_MS : now;
+  if (isNear && now < schedule.busyPollUntil) {
+    return sharesCpu ? now + BUSY_POLL_MS_ON_SHARED_CPU : now;
+  }
   const above = [levelBytes.warn, levelBytes.critical, levelBytes.imminent, limit].find((at) =>
     at > metricValue
   );
@@ -412,15 +435,18 @@ function nextIdlePollAt(state: CgroupState, now: number, count: number): number 
   return Math.max(state.decision.retryAt, nextRound(now, longestFor(state, 0, count)));
 }
 
-/** Idle cgroups are polled together, in one turn. */
+/** Idle cgroups are polled together, in one round: at the multiples of their interval. */
 const nextRound = (now: number, every: number) => every * (Math.floor(now / every) + 1);
 
 function longestFor({ settings, policy }: CgroupState, metricValue: number, count: number): number {
-  const unaided = policy.poll ?? maxPollInterval(count);
+  const unnotifiedInterval = policy.poll ?? maxPollInterval(count);
   // Notifications are of usage, which may stand still while the working set in it grows.
-  const isNotified = settings.eventfds.some(({ isHint }) => !isHint) &&
+  const isNotified =
+    settings.eventfds.some(({ isReclaimNotification }) => !isReclaimNotification) &&
     (policy.metric === "usage" || metricValue < settings.levelBytes.warn);
-  return isNotified ? Math.min(MAX_MS_BETWEEN_POLLS, NOTIFIED_POLL_FACTOR * unaided) : unaided;
+  return isNotified
+    ? Math.min(MAX_MS_BETWEEN_POLLS, NOTIFIED_POLL_FACTOR * unnotifiedInterval)
+    : unnotifiedInterval;
 }
 
 /** Whether a process that was sent SIGKILL has not exited. */

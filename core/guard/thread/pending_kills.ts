@@ -11,11 +11,16 @@ import type { Observation } from "../../policy/kill_cycle.ts";
 import { type CgroupState, type PendingKill, reportHead } from "./cgroup_state.ts";
 import { rounded } from "../events.ts";
 import type { Report } from "./protocol.ts";
-import { killScopeOf, releaseVictim, type Victim, type VictimSelection } from "./victims.ts";
+import {
+  killScopeOf,
+  releaseVictim,
+  type Victim,
+  type VictimSelection,
+} from "./victim_selection.ts";
 
-/** After so many rounds of SIGKILL over a cgroup that does not get empty, its processes are frozen first. */
+/** After this many rounds of SIGKILL over a cgroup that is not empty yet, its processes are frozen first. */
 const ROUNDS_BEFORE_FREEZE = 2;
-/** A killed process frees a gigabyte in 50 ms. */
+/** Maximum time that the other candidates are stopped (milliseconds). 512 MiB are free after 18 ms (docs/performance.md). */
 const MAX_SUSPENSION_MS = 200;
 
 export class PendingKills {
@@ -127,7 +132,7 @@ export class PendingKills {
     reason: string,
     candidates: readonly CandidateJson[],
   ): void {
-    const signal = state.policy.timeouts.graceMs > 0 ? SIGTERM : SIGKILL;
+    const signal = state.policy.killSettings.graceMs > 0 ? SIGTERM : SIGKILL;
     const kill = {
       ...describeKill(state, killAction, signal, performance.now() - now),
       candidates,
@@ -144,8 +149,8 @@ export class PendingKills {
     pinned.selection = next;
   }
 
-  /** Reports the outcome of all pending kills and releases their victims. The rest of the selection stays. */
-  cancel(state: CgroupState, now: number): void {
+  /** Reports the outcome of all pending kills, resumes suspended processes, and releases the victims. Other selected victims stay. */
+  finish(state: CgroupState, now: number): void {
     const { pinned } = state;
     const signalled = new Set(pinned.kills.map(({ victim }) => victim));
     this.#resume(state);

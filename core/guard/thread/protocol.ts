@@ -47,8 +47,8 @@ export interface GuardSettings {
   /** v1 notifications that are armed; the tokens are those of the epoll set. */
   readonly eventfds: readonly {
     readonly token: number;
-    /** The kernel reclaims, which matters only to a cgroup that is full of page cache. */
-    readonly isHint: boolean;
+    /** Of memory.pressure_level: the kernel reclaims, which matters only to a cgroup that is full of page cache. */
+    readonly isReclaimNotification: boolean;
   }[];
 }
 
@@ -80,7 +80,7 @@ export type Command =
   | { readonly type: "remove"; readonly id: number }
   | { readonly type: "stop" };
 
-/** What caused a poll: a threshold's eventfd, POLLPRI on memory.events, or the time. */
+/** What caused a poll: the eventfd of a threshold or of memory.pressure_level, POLLPRI on memory.events, or the time. */
 export type WakeSource = "eventfd" | "pollpri" | "poll";
 
 interface ReportHead {
@@ -109,9 +109,9 @@ export type Report =
     readonly isGuarded: boolean;
     readonly requested: string;
     readonly fallback: string;
-    readonly why: string;
+    readonly reason: string;
   }
   /** The cgroup was removed. */
   | ReportHead & { readonly type: "gone" }
   | { readonly type: "stopped" }
-  | { readonly type: "failed"; readonly why: string };
+  | { readonly type: "failed"; readonly reason: string };

@@ -22,7 +22,7 @@ export const WARM_UP_POLICY: GuardPolicy = {
   mode: "notify",
   levels: { warn: 0, critical: 0, margin: {} },
   triggerPolicy: { hysteresis: 0, cooldown: 0, repeat: false },
-  timeouts: { reclaim: true, graceMs: 0, killMs: 0 },
+  killSettings: { reclaimFirst: true, graceMs: 0, exitTimeoutMs: 0 },
   metric: "usage",
   actions: { warn: [], critical: [], imminent: [{ kind: "process" }] },
   preferences: { prefer: [], avoid: [], ignore: [] },
@@ -51,7 +51,7 @@ export function warmUp(loop: MonitorLoop, epoll: JoinedEpoll): boolean {
     levelBytes: OUT_OF_REACH,
     oomTotalBytes: 2 ** 53,
     mode: "notify",
-    eventfds: [{ token: TOKEN, isHint: false }],
+    eventfds: [{ token: TOKEN, isReclaimNotification: false }],
   });
   const end = performance.now() + MAX_WARM_UP_MS;
   for (let round = 0; round < ROUNDS && performance.now() < end; round++) {

@@ -88,5 +88,5 @@ try {
   await serve();
 } catch (error) {
   // If it were uncaught, its stack would be printed over the message of the main thread.
-  thread.postMessage({ type: "failed", why: String(error) });
+  thread.postMessage({ type: "failed", reason: String(error) });
 }

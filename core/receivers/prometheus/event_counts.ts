@@ -1,13 +1,15 @@
 /** Counts events for the metrics. Its size does not depend on how many cgroups come and go. Pure. */
 
 import { EVENT_TYPES, type EventOf, type OomkitEvent } from "../../events/event.ts";
-import { ACTION_KINDS, actionSpec } from "../../policy/actions.ts";
+import { ACTION_KINDS, actionSpec, KILL_ACTIONS } from "../../policy/actions.ts";
 import { LEVELS } from "../../policy/levels.ts";
 import { family } from "./families.ts";
 import { type Family, type HistogramSample, labels, type Sample } from "./text.ts";
 
 const SCOPES = ["cgroup", "system", "unknown"];
 const SKIP_REASONS = ["recovered", "reclaimable_cache"];
+/** Each has a field of the event: `signal_ms`, `exit_ms`, `freed_ms`. */
+const KILL_STAGES = ["signal", "exit", "freed"] as const;
 const RESTORE_OUTCOMES = ["restored", "gone", "changed", "failed"];
 /** Mechanisms in `degraded` events; some contain what the user asked for. */
 const MAX_DEGRADED_NAMES = 20;
@@ -38,8 +40,8 @@ export class EventCounts {
   ) {
     this.#command = command;
     this.#killsByCgroup = new CappedCounts(maxKilledCgroups, isListed);
-    for (const action of ACTION_KINDS) {
-      for (const stage of actionSpec(action).latencies) {
+    for (const action of KILL_ACTIONS) {
+      for (const stage of KILL_STAGES) {
         this.#latencies.set(labels({ action, stage }), new Histogram());
       }
     }
@@ -98,11 +100,11 @@ export class EventCounts {
     if (event.dry_run || outcome === "dry_run") return;
     if ("freed" in event) this.#freedBytes += BigInt(Math.max(0, Math.round(event.freed ?? 0)));
     const fields: Readonly<Record<string, unknown>> = { ...event };
-    for (const stage of actionSpec(action).latencies) {
+    for (const stage of KILL_STAGES) {
       const ms = fields[`${stage}_ms`];
-      if (typeof ms === "number") {
-        this.#latencies.get(labels({ action, stage }))!.observe(ms / 1000);
-      }
+      // An action that does not kill has none.
+      const latency = this.#latencies.get(labels({ action, stage }));
+      if (typeof ms === "number") latency?.observe(ms / 1000);
     }
   }
 }

@@ -11,7 +11,7 @@ import { delay, withDeadline } from "../../timing.ts";
 import { formatListen, type ListenAddress } from "./listen.ts";
 import { CONTENT_TYPE } from "./text.ts";
 
-export type Health = { readonly ok: true } | { readonly ok: false; readonly why: string };
+export type Health = { readonly ok: true } | { readonly ok: false; readonly reason: string };
 
 /** The monitor thread beats at least once a second, but a machine that swaps may delay it for seconds. */
 const MAX_HEARTBEAT_AGE_MS = 10_000;
@@ -19,8 +19,8 @@ const MAX_HEARTBEAT_AGE_MS = 10_000;
 /** @param ageMs milliseconds since the last heartbeat of the monitor thread. */
 export function heartbeatHealth(ageMs: number): Health {
   if (ageMs <= MAX_HEARTBEAT_AGE_MS) return { ok: true };
-  const why = `the monitor thread has not responded for ${Math.round(ageMs / 1000)} s`;
-  return { ok: false, why };
+  const reason = `the monitor thread has not responded for ${Math.round(ageMs / 1000)} s`;
+  return { ok: false, reason };
 }
 
 export interface ServedValues {
@@ -153,7 +153,7 @@ const plain = (status: Answer["status"], text: string, header = ""): Answer => (
 });
 
 async function answerFor(path: string, values: ServedValues): Promise<Answer> {
-  const health = (state: Health) => state.ok ? plain(200, "ok") : plain(503, state.why);
+  const health = (state: Health) => state.ok ? plain(200, "ok") : plain(503, state.reason);
   try {
     switch (path) {
       case "/metrics":

@@ -1,5 +1,8 @@
 import assert from "node:assert/strict";
-import { startRestoreWatchdog } from "../../../core/control/restore_watchdog.ts";
+import {
+  type RestoreWatchdog,
+  startRestoreWatchdog,
+} from "../../../core/control/restore_watchdog.ts";
 import { childrenOf, isAlive, until } from "../../helpers/guarded.ts";
 
 const restoreWatchdog = new URL("../../../core/control/restore_watchdog.ts", import.meta.url).href;
@@ -19,6 +22,12 @@ async function endAfterStart(dir: string, ending: string): Promise<number> {
     stderr: "null",
   }).output();
   return Number(new TextDecoder().decode(stdout));
+}
+
+function start(restoreCommand: readonly string[]): RestoreWatchdog {
+  const started = startRestoreWatchdog(restoreCommand);
+  assert.ok("pid" in started);
+  return started;
 }
 
 const hasRestored = (dir: string) => {
@@ -51,7 +60,7 @@ for (
 Deno.test("a dismissed watchdog does nothing and leaves no process behind", async () => {
   const dir = Deno.makeTempDirSync({ prefix: "oomkit-test-" });
   try {
-    const started = startRestoreWatchdog(["touch", `${dir}/restored`])!;
+    const started = start(["touch", `${dir}/restored`]);
     assert.deepEqual([isAlive(started.pid), childrenOf(started.pid)], [true, []]);
     await started.dismiss();
     assert.throws(() => Deno.statSync(`/proc/${started.pid}`), Deno.errors.NotFound);
@@ -62,8 +71,19 @@ Deno.test("a dismissed watchdog does nothing and leaves no process behind", asyn
 });
 
 Deno.test("a watchdog that was killed can be dismissed as well", async () => {
-  const started = startRestoreWatchdog(["true"])!;
+  const started = start(["true"]);
   Deno.kill(started.pid, "SIGKILL");
   await until("it is gone", () => !isAlive(started.pid));
   await started.dismiss();
+});
+
+Deno.test("without a shell there is no watchdog, and a reason", () => {
+  const path = Deno.env.get("PATH")!;
+  Deno.env.set("PATH", "/nonexistent");
+  try {
+    const started = startRestoreWatchdog(["true"]);
+    assert.match("failed" in started ? started.failed : "", /^cannot start sh: ./);
+  } finally {
+    Deno.env.set("PATH", path);
+  }
 });

@@ -96,6 +96,7 @@ const run = (lines: readonly RecordingLine[], policy = killing) =>
   replay(ReadableStream.from(lines), { other: singlePolicy(policy), override: (each) => each });
 
 const limited = { ...cgroup, limit: 64 * MIB };
+/** Without page cache, unless it is given. */
 const snapshot = (
   at: number,
   mib: number,
@@ -105,8 +106,16 @@ const snapshot = (
   at: 1_000_000 + at,
   id: 1,
   usage: mib * MIB,
+  inactive_file: 0,
+  reclaimable: 0,
   ...more,
 });
+
+/** memory.stat was not read. */
+function withoutStat(at: number, mib: number): RecordedSnapshot {
+  const { inactive_file: _, reclaimable: __, ...rest } = snapshot(at, mib);
+  return rest;
+}
 
 Deno.test("the recording of a watch is replayed under the given policy, with late lines in order", async () => {
   const late = [snapshot(30, 63.5), snapshot(10, 50), snapshot(20, 60)];
@@ -126,15 +135,18 @@ Deno.test("after a kill that is not in the recording nothing is decided until us
   assert.equal((await kills([...above, ...again])).length, 2);
 });
 
-Deno.test("no process is killed for known page cache, and assumed reads are counted", async () => {
+Deno.test("no process is killed for page cache, known or unknown, and assumed reads are counted", async () => {
   const pageCache = (mib: number) => ({ reclaimable: mib * MIB, inactive_file: mib * MIB });
   const filling = [snapshot(0, 10, pageCache(8)), snapshot(10, 63.5, pageCache(61))];
   const known = await run([head, limited, ...filling]);
   assert.ok(!actsOf(known).includes("kill"));
   assert.equal(known.cgroups[0]?.assumedReads, 0);
-  const unknown = await run([head, limited, snapshot(0, 10), snapshot(10, 63.5)]);
-  assert.ok(actsOf(unknown).includes("kill"));
-  assert.ok(unknown.cgroups[0]!.assumedReads > 0);
+  for (const metric of ["usage", "working-set"] as const) {
+    const unread = [withoutStat(0, 10), withoutStat(10, 63.5), withoutStat(20, 63.9)];
+    const unknown = await run([head, limited, ...unread], { ...killing, metric });
+    assert.ok(!actsOf(unknown).includes("kill"), metric);
+    assert.ok(unknown.cgroups[0]!.assumedReads > 0);
+  }
 });
 
 Deno.test("a cgroup without a limit of its own is not guarded, with the reason", async () => {
@@ -157,12 +169,11 @@ Deno.test("whatever is recorded, no process is killed below the level, and the r
   await fc.assert(
     fc.asyncProperty(samples, fc.boolean(), async (list, isWorkingSet) => {
       const policy: GuardPolicy = { ...killing, metric: isWorkingSet ? "working-set" : "usage" };
-      const lines = list.map(({ at, mib, pageCache }) =>
-        snapshot(at, mib, {
-          usage: Math.floor(mib * MIB),
-          ...(pageCache !== undefined && { reclaimable: pageCache, inactive_file: pageCache }),
-        })
-      );
+      const lines = list.map(({ at, mib, pageCache }) => ({
+        ...withoutStat(at, mib),
+        usage: Math.floor(mib * MIB),
+        ...(pageCache !== undefined && { reclaimable: pageCache, inactive_file: pageCache }),
+      }));
       const result = await run([head, limited, ...lines], policy);
       const imminent = 64 * MIB - Math.floor(64 * MIB * 0.02);
       for (const { act, usage } of result.cgroups[0]!.replayed) {

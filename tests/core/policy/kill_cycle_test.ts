@@ -1,22 +1,26 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import {
+  initialDecision,
   type KillCycle,
-  type KillTimeouts,
+  type KillSettings,
   nextStep,
   type Observation,
+  resetDecision,
+  retryLater,
   startKillCycle,
   type Step,
 } from "../../../core/policy/kill_cycle.ts";
-import { MIB, observation, timeouts } from "../../helpers/observations.ts";
+import { metricOf } from "../../../core/policy/usage_trend.ts";
+import { killSettings, MIB, observation } from "../../helpers/observations.ts";
 
-const withoutGrace: KillTimeouts = { reclaim: true, graceMs: 0, killMs: 500 };
-const withGrace: KillTimeouts = { ...withoutGrace, graceMs: 100 };
+const withoutGrace: KillSettings = { reclaimFirst: true, graceMs: 0, exitTimeoutMs: 500 };
+const withGrace: KillSettings = { ...withoutGrace, graceMs: 100 };
 
 /** Just over the level, nothing reclaimable, no growth, no process signalled yet. */
 const full: Observation = {
   metricValue: 98 * MIB,
-  levelBytes: 98 * MIB,
+  killLevelBytes: 98 * MIB,
   usage: 98 * MIB,
   limit: 100 * MIB,
   reclaimable: 0,
@@ -34,12 +38,12 @@ const racing: Partial<Observation> = { rate: 100 * MIB };
 
 /** The step at each of these times, without its `until`. */
 function steps(
-  timeouts: KillTimeouts,
+  killSettings: KillSettings,
   ...course: readonly (readonly [number, Observation])[]
 ): string[] {
   let killCycle = startKillCycle(0);
   return course.map(([now, observation]) => {
-    const result = nextStep(killCycle, observation, timeouts, now);
+    const result = nextStep(killCycle, observation, killSettings, now);
     killCycle = result.killCycle;
     return result.step.do;
   });
@@ -58,7 +62,26 @@ const dead = (observation: Observation, more: Partial<Observation> = {}): Observ
 
 Deno.test("a cgroup full of unreclaimable memory leads to a kill immediately", () => {
   assert.deepEqual(steps(withoutGrace, [0, full]), ["kill"]);
-  assert.deepEqual(steps(withoutGrace, [0, { ...full, reclaimable: undefined }]), ["kill"]);
+});
+
+Deno.test("nothing is killed for unknown page cache, because it may be all of usage", () => {
+  const unknown: Observation = { ...full, reclaimable: undefined };
+  assert.deepEqual(steps(withoutGrace, [0, unknown], [999, unknown], [1000, unknown]), [
+    "reclaim",
+    "wait",
+    "skip",
+  ]);
+  assert.deepEqual(steps(withoutGrace, [0, { ...unknown, ...racing }]), ["reclaim"]);
+  assert.equal(metricOf("working-set", full.usage, undefined), 0);
+});
+
+Deno.test("a new policy does not inherit the wait after failed kills under the old one", () => {
+  const decision = initialDecision();
+  assert.equal(retryLater(decision, 0), 100);
+  assert.equal(retryLater(decision, 100), 300);
+  resetDecision(decision);
+  assert.deepEqual(decision, initialDecision());
+  assert.equal(retryLater(decision, 1000), 1100);
 });
 
 Deno.test("nothing is killed if usage is below the level again at the first sample", () => {
@@ -81,7 +104,7 @@ Deno.test("page cache that is not reclaimed in a second is left to the kernel, a
 });
 
 Deno.test("page cache is left to the kernel also if reclaim is switched off", () => {
-  const passive = { ...withoutGrace, reclaim: false };
+  const passive = { ...withoutGrace, reclaimFirst: false };
   assert.deepEqual(steps(passive, [0, cached], [2, cached], [4, full]), [
     "skip",
     "skip",
@@ -249,14 +272,14 @@ const course = fc.array(fc.tuple(observation, fc.nat(300)), { maxLength: 30 });
 
 /** Calls `see` for each sample. */
 function follow(
-  timeouts: KillTimeouts,
+  killSettings: KillSettings,
   course: readonly (readonly [Observation, number])[],
   see: (step: Step, observation: Observation, now: number) => void = () => {},
 ): { killCycle: KillCycle; now: number } {
   let now = 0;
   let killCycle = startKillCycle(now);
   for (const [observation, wait] of course) {
-    const result = nextStep(killCycle, observation, timeouts, now += wait);
+    const result = nextStep(killCycle, observation, killSettings, now += wait);
     killCycle = result.killCycle;
     see(result.step, observation, now);
   }
@@ -264,17 +287,17 @@ function follow(
 }
 
 Deno.test("whatever is observed, the next poll is due within 10 ms", () => {
-  fc.assert(fc.property(timeouts, course, (timeouts, course) => {
-    follow(timeouts, course, (step, _, now) => {
+  fc.assert(fc.property(killSettings, course, (killSettings, course) => {
+    follow(killSettings, course, (step, _, now) => {
       if ("until" in step) assert.ok(step.until > now && step.until <= now + 10, step.do);
     });
   }));
 });
 
 Deno.test("no process is signalled below the level", () => {
-  fc.assert(fc.property(timeouts, course, (timeouts, course) => {
-    follow(timeouts, course, (step, observation) => {
-      if (observation.metricValue < observation.levelBytes) {
+  fc.assert(fc.property(killSettings, course, (killSettings, course) => {
+    follow(killSettings, course, (step, observation) => {
+      if (observation.metricValue < observation.killLevelBytes) {
         assert.ok(step.do === "wait" || step.do === "skip" || step.do === "end", step.do);
       }
     });
@@ -290,34 +313,41 @@ Deno.test("whatever came before, usage that rises above the level with no victim
     rate: seen.limit,
   }));
   const victim = fc.constantFrom<Observation["victim"]>("none", "dead");
-  fc.assert(fc.property(timeouts, course, risen, victim, (timeouts, course, risen, victim) => {
-    // From the level, because an exhausted cycle waits for growth.
-    const fallen = { ...risen, usage: risen.levelBytes, metricValue: risen.levelBytes, victim };
-    let { killCycle, now } = follow(timeouts, [...course, [fallen, 1]]);
-    const late = now + timeouts.killMs + 2;
-    for (let step: Step["do"] = "wait"; step !== "kill";) {
-      assert.ok(now <= late, `still ${killCycle.phase} after ${now} ms`);
-      const result = nextStep(killCycle, { ...risen, victim }, timeouts, now);
-      killCycle = result.killCycle;
-      step = result.step.do;
-      if ("until" in result.step) now = result.step.until;
-    }
-  }));
+  fc.assert(
+    fc.property(killSettings, course, risen, victim, (killSettings, course, risen, victim) => {
+      // From the level, because an exhausted cycle waits for growth.
+      const fallen = {
+        ...risen,
+        usage: risen.killLevelBytes,
+        metricValue: risen.killLevelBytes,
+        victim,
+      };
+      let { killCycle, now } = follow(killSettings, [...course, [fallen, 1]]);
+      const late = now + killSettings.exitTimeoutMs + 2;
+      for (let step: Step["do"] = "wait"; step !== "kill";) {
+        assert.ok(now <= late, `still ${killCycle.phase} after ${now} ms`);
+        const result = nextStep(killCycle, { ...risen, victim }, killSettings, now);
+        killCycle = result.killCycle;
+        step = result.step.do;
+        if ("until" in result.step) now = result.step.until;
+      }
+    }),
+  );
 });
 
 Deno.test("a victim that lives on without making room is killed after the grace period, and followed by another", () => {
-  fc.assert(fc.property(timeouts, (timeouts) => {
+  fc.assert(fc.property(killSettings, (killSettings) => {
     let killCycle = startKillCycle(0);
     const done: string[] = [];
-    const end = timeouts.graceMs + timeouts.killMs + 10;
+    const end = killSettings.graceMs + killSettings.exitTimeoutMs + 10;
     for (let now = 0; now <= end;) {
       const seen = done.length === 0 ? full : alive(full);
-      const result = nextStep(killCycle, seen, timeouts, now);
+      const result = nextStep(killCycle, seen, killSettings, now);
       killCycle = result.killCycle;
       if ("until" in result.step) now = result.step.until;
       else now += done.push(result.step.do) && 1;
     }
-    const expected = timeouts.graceMs > 0 ? ["kill", "escalate", "kill"] : ["kill", "kill"];
+    const expected = killSettings.graceMs > 0 ? ["kill", "escalate", "kill"] : ["kill", "kill"];
     assert.deepEqual(done.slice(0, expected.length), expected);
   }));
 });

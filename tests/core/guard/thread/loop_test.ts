@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
+import { singlePolicy } from "../../../../core/guard/policy.ts";
 import type { Report } from "../../../../core/guard/thread/protocol.ts";
+import { WARM_UP_POLICY } from "../../../../core/guard/thread/warmup.ts";
 import type { JoinedEpoll } from "../../../../core/kernel/epoll.ts";
 import { delay } from "../../../../core/timing.ts";
 import { libc } from "../../../../core/kernel/libc.ts";
@@ -77,7 +79,7 @@ Deno.test(
     await using processes = startWaitingProcesses();
     using guarded = guardTree(1, { usage: 8, inactiveFile: 0, pids: processes.pids }, {
       dryRun: false,
-      timeouts: { reclaim: false, graceMs: 0, killMs: 500 },
+      killSettings: { reclaimFirst: false, graceMs: 0, exitTimeoutMs: 500 },
     });
     const loop = guarded.startLoop(clock.epoll, () => {});
     try {
@@ -93,6 +95,67 @@ Deno.test(
     }
   },
 );
+
+const REFUSED_RECLAIM = [
+  "reclaim",
+  "failed",
+  "the kernel has neither memory.reclaim nor memory.force_empty",
+];
+
+/** A loop in the middle of a reclaim that was refused, and the actions that it reports. */
+function startReclaiming(clock: ReturnType<typeof fakeClock>) {
+  const guarded = guardTree(2, { usage: 8, inactiveFile: 7, pids: [] }, {
+    dryRun: false,
+    killSettings: { reclaimFirst: true, graceMs: 0, exitTimeoutMs: 500 },
+  });
+  const actions: unknown[] = [];
+  const loop = guarded.startLoop(clock.epoll, (report) => {
+    if (report.type !== "event" || report.body.type !== "action") return;
+    actions.push([report.body.action, report.body.outcome, report.body.reason]);
+  });
+  loop.runOnce();
+  guarded.tree.write("/a", "memory.current", LIMIT);
+  guarded.tree.write("/a", "memory.stat", `inactive_file ${LIMIT - 4 * MIB}\nactive_file 0\n`);
+  while (clock.now() < 500) loop.runOnce();
+  assert.deepEqual(actions, []);
+  return {
+    guarded,
+    loop,
+    actions,
+    [Symbol.dispose]() {
+      loop.close();
+      guarded[Symbol.dispose]();
+    },
+  };
+}
+
+Deno.test("a reclaim that the kernel refuses has failed, with the reason", () => {
+  using clock = fakeClock();
+  using reclaiming = startReclaiming(clock);
+  const { guarded, loop, actions } = reclaiming;
+  guarded.tree.write("/a", "memory.current", 8 * MIB);
+  while (clock.now() < 1000) loop.runOnce();
+  assert.deepEqual(actions, [REFUSED_RECLAIM]);
+});
+
+Deno.test("a reclaim is reported when the policy changes, not with a later kill cycle", () => {
+  using clock = fakeClock();
+  using reclaiming = startReclaiming(clock);
+  const { loop, actions } = reclaiming;
+  loop.reload(singlePolicy(WARM_UP_POLICY));
+  loop.updateSettings(1, {});
+  loop.runOnce();
+  assert.deepEqual(actions, [REFUSED_RECLAIM]);
+});
+
+Deno.test("nothing is killed while memory.stat cannot be read, because all of usage may be page cache", () => {
+  using guarded = guardTree(2, { usage: 64, inactiveFile: 0, pids: [Deno.pid] });
+  guarded.tree.write("/a", "memory.stat", "");
+  const { reports } = guarded.run();
+  const bodies = reports.flatMap((report) => report.type === "event" ? [report.body] : []);
+  assert.ok(!reports.some(({ type }) => type === "kill"));
+  assert.ok(bodies.some((body) => body.type === "action_skipped" && body.reclaimable === null));
+});
 
 /** A signal takes effect when the process runs next. */
 async function until(isSo: () => boolean): Promise<void> {

@@ -15,7 +15,7 @@ const state = (usage: number) => ({
 });
 const observation: Observation = {
   metricValue: 60,
-  levelBytes: 50,
+  killLevelBytes: 50,
   usage: 61,
   limit: 64,
   reclaimable: 2,

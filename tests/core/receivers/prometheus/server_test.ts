@@ -61,11 +61,11 @@ Deno.test("/metrics has Prometheus' content type, and unknown paths are 404", as
 
 Deno.test("health is evaluated for each request, and a failure states the reason", async () => {
   let alive: Health = { ok: true };
-  let ready: Health = { ok: false, why: "nothing is armed yet" };
+  let ready: Health = { ok: false, reason: "nothing is armed yet" };
   await using server = serve({ alive: () => alive, ready: () => ready });
   assert.deepEqual(await get(`${server.url}/healthz`), [200, "ok\n"]);
   assert.deepEqual(await get(`${server.url}/readyz`), [503, "nothing is armed yet\n"]);
-  alive = { ok: false, why: "the monitor thread has not responded for 12 s" };
+  alive = { ok: false, reason: "the monitor thread has not responded for 12 s" };
   ready = { ok: true };
   assert.deepEqual(await get(`${server.url}/healthz`), [
     503,

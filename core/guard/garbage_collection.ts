@@ -14,7 +14,7 @@ const MIN_BYTES_TO_COLLECT = 2 * 1024 ** 2;
 /** Reading the heap size takes some 50 µs. */
 const MIN_MS_BETWEEN_CHECKS = 100;
 
-export class Collector {
+export class GarbageCollector {
   #checkedAt = performance.now();
   #bytesAfterCollection = Deno.memoryUsage().heapTotal;
 

@@ -3,16 +3,15 @@
 import { pidsInCgroup } from "../../cgroup/pids.ts";
 import { overlap } from "../../cgroup_path.ts";
 import {
-  type Failure,
   isStillMember,
   killCgroup,
+  type KillFailure,
   SIGKILL,
   signalProcess,
   SIGTERM,
 } from "../../control/kill.ts";
 import { SuspensionLog } from "../../control/journal.ts";
-import { startReclaim } from "../../control/reclaim.ts";
-import { tryOpenDirectory } from "../../kernel/fd.ts";
+import { startReclaim, startReclaimAt } from "../../control/reclaim.ts";
 import { type KillAction, killActionOf } from "../../policy/actions.ts";
 import {
   type KillCycle,
@@ -29,7 +28,7 @@ import {
   msUntilLimitAtPeakRate,
 } from "../../policy/usage_trend.ts";
 import type { RecordedDecision } from "../../record/format.ts";
-import { actionEvent, rounded } from "../events.ts";
+import { actionEvent, type ActionResult, rounded } from "../events.ts";
 import { type CgroupState, observe, readStat, reportHead } from "./cgroup_state.ts";
 import { PendingKills } from "./pending_kills.ts";
 import type { Report } from "./protocol.ts";
@@ -40,23 +39,23 @@ import {
   noVictimReason,
   selectVictims,
   type Victim,
-} from "./victims.ts";
+} from "./victim_selection.ts";
 
-/** An older selection is renewed while the limit is far enough away (milliseconds). */
+/** An older selection is renewed if the limit is between {@link MIN_MS_TO_RESELECT} and {@link FAR_FROM_LIMIT_MS} away (milliseconds). */
 const MAX_SELECTION_AGE_MS = 1000;
-/** A selection as young as this is as good as a new one (milliseconds). */
+/** Maximum age of a selection that is as good as a new one (milliseconds). */
 const FRESH_SELECTION_MS = 100;
 /** If the limit is reached sooner than this, an older selection is used (milliseconds). */
 const MIN_MS_TO_RESELECT = 20;
-/** A generous estimate of the time to read the present memory of one victim (milliseconds). */
+/** Maximum time to read the present memory of one victim (milliseconds, an estimate: a read takes some 85 µs, see victim_selection.ts). */
 const MS_TO_RANK_ONE = 0.4;
-/** When usage takes an eighth of the headroom during a selection, there is no time to read further processes. */
+/** When usage grows by more of the headroom than this during a selection, there is no time to read further processes. */
 const MAX_HEADROOM_SHARE_WHILE_SELECTING = 1 / 8;
 /** A kill is deferred when its observation is older than this, because usage may have changed (milliseconds). */
 const MAX_OBSERVATION_AGE_MS = 5;
-/** For reports of reclaims and skipped actions (milliseconds). */
+/** Minimum time between two reports of a reclaim, and between two of a skipped action (milliseconds). */
 const MIN_MS_BETWEEN_REPORTS = 1000;
-/** If the limit is reached sooner than this, the victim's memory is not free in time: suspend the others (milliseconds). */
+/** If the limit is reached sooner than this, the victim's memory is not free in time: SIGSTOP the other candidates (milliseconds). */
 const SUSPEND_WITHIN_MS = 5;
 
 export interface KillExecutorOptions {
@@ -74,7 +73,10 @@ export class KillExecutor {
     this.#pending = new PendingKills(options.report, options.suspensions ?? new SuspensionLog());
   }
 
-  /** Selects victims ahead of time, unless there is a selection that is young enough. */
+  /**
+   * Selects victims ahead of time, unless there is a selection that is young enough. Above the warn level, and near the limit, it
+   * also reads what the kill will read.
+   */
   prepareSelection(state: CgroupState, now: number, reached: Level, renew: boolean): void {
     const { settings: { limit, levelBytes }, memory, pinned } = state;
     const age = pinned.selection === undefined ? Infinity : now - pinned.selection.at;
@@ -86,7 +88,7 @@ export class KillExecutor {
       this.#select(state, levelBytes.imminent);
     } else if (reached === "warn" || left > FAR_FROM_LIMIT_MS) return;
     else {
-      // Read once before the kill what the kill will read: the second read takes a third of the time.
+      // Warms the caches: the second read takes a third of the time.
       this.#rank(state);
       if (!pinned.selection.victims.slice(0, 1).every(isStillMember)) {
         this.#select(state, levelBytes.imminent);
@@ -99,8 +101,8 @@ export class KillExecutor {
     this.#pending.replaceSelection(state, undefined);
   }
 
-  /** Usage is below all levels. */
-  rest(state: CgroupState, now: number): void {
+  /** To be called when usage is below all levels. Releases the victims of an old selection, and memory.stat. */
+  releaseStaleSelection(state: CgroupState, now: number): void {
     const { selection } = state.pinned;
     if (selection && now - selection.at > MAX_SELECTION_AGE_MS) this.dropSelection(state);
     if (state.pinned.selection === undefined) state.files.statFile.rest();
@@ -114,7 +116,7 @@ export class KillExecutor {
     const { killCycle, step } = nextStep(
       state.decision.killCycle!,
       observation,
-      state.policy.timeouts,
+      state.policy.killSettings,
       now,
     );
     if (step.do === "kill") return this.#tryKill(state, now, observation, killCycle, seenAt);
@@ -123,15 +125,16 @@ export class KillExecutor {
     return pollAt;
   }
 
-  /** Reports the outcome of pending kills, and ends the kill cycle. */
-  cancel(state: CgroupState, now: number): void {
-    this.#pending.cancel(state, now);
+  /** Ends the kill cycle and reports the outcome of pending kills, whether or not they made room. */
+  finish(state: CgroupState, now: number): void {
+    this.#pending.finish(state, now);
     state.decision.killCycle = undefined;
   }
 
   /** For a new policy: what was selected and reported under the old one does not count. */
   reset(state: CgroupState, now: number): void {
-    this.cancel(state, now);
+    this.#endReclaim(state, now);
+    this.finish(state, now);
     this.dropSelection(state);
     state.actions.failure = undefined;
   }
@@ -147,7 +150,7 @@ export class KillExecutor {
     let pollAt = now + 1;
     if (!this.#overlapsPendingKill(state)) {
       this.#renewSelection(state, now);
-      // The thread lost the CPU meanwhile: the allocator may have exited, and the next process would be killed needlessly.
+      // The thread was preempted meanwhile: the allocator may have exited, and the next process would be killed needlessly.
       if (performance.now() - seenAt > MAX_OBSERVATION_AGE_MS) pollAt = now;
       else {
         state.decision.killCycle = killCycle;
@@ -178,11 +181,11 @@ export class KillExecutor {
         return now;
       case "skip":
         this.#endReclaim(state, now);
-        if (pinned.kills.length > 0) this.#pending.cancel(state, now);
+        if (pinned.kills.length > 0) this.#pending.finish(state, now);
         else this.#reportSkip(state, "reclaimable_cache");
         return step.until;
       case "exhausted":
-        if (pinned.kills.length > 0) this.#pending.cancel(state, now);
+        if (pinned.kills.length > 0) this.#pending.finish(state, now);
         return step.until;
       case "wait":
         this.#pending.repeatKill(state, now);
@@ -192,24 +195,27 @@ export class KillExecutor {
         if (pinned.kills.length === 0 && phase !== "exhausted") {
           this.#reportSkip(state, "recovered");
         }
-        this.cancel(state, now);
+        this.finish(state, now);
         return now + 1;
     }
   }
 
-  #select(state: CgroupState, mark: number): void {
+  /** @param minUsageToStop bytes; below it all processes are read, however fast usage grows. */
+  #select(state: CgroupState, minUsageToStop: number): void {
     const { settings, scope, limitOwner, files: { usageFile }, pinned } = state;
-    const began = usageFile.number() ?? 0;
-    const far = began + (settings.limit - began) * MAX_HEADROOM_SHARE_WHILE_SELECTING;
-    // Nearly full is no reason to hurry: if usage does not grow there is time for all, and in mode hold allocators wait.
+    const usageBefore = usageFile.number() ?? 0;
+    const maxUsageWhileSelecting = usageBefore +
+      (settings.limit - usageBefore) * MAX_HEADROOM_SHARE_WHILE_SELECTING;
+    // High usage alone does not stop a selection: if usage does not grow there is time for all processes. In mode hold allocators
+    // wait at the limit.
     const outOfTime = () => {
       const usage = settings.mode === "hold" ? 0 : usageFile.number() ?? 0;
-      return usage >= mark && usage > far;
+      return usage >= minUsageToStop && usage > maxUsageWhileSelecting;
     };
     const selection = selectVictims(scope, {
       policy: state.policy,
       isExcluded: this.options.isExcluded,
-      limitOwner: scope.path === limitOwner.path ? scope : limitOwner,
+      limitOwner,
       oomTotalBytes: settings.oomTotalBytes,
       outOfTime,
       signalled: new Set(pinned.kills.map(({ victim }) => victim.pid)),
@@ -232,7 +238,7 @@ export class KillExecutor {
     if (selection === undefined || (isOld && left > MIN_MS_TO_RESELECT)) this.#selectNow(state);
   }
 
-  /** By present memory; if there is no time to read it, the order stays. */
+  /** Sorts the victims by present memory; if there is no time to read it, the order stays. */
   #rank({ memory, settings: { limit }, pinned: { selection } }: CgroupState): void {
     if (selection && msUntilLimit(memory, limit) > MS_TO_RANK_ONE * selection.victims.length) {
       selection.victims = byBadnessNow(selection.victims);
@@ -242,7 +248,7 @@ export class KillExecutor {
   /** Overlapping cgroups contain the same processes: a kill in one counts for the other. */
   #overlapsPendingKill(state: CgroupState): boolean {
     for (const other of this.options.states()) {
-      // A victim of SIGTERM may take its time, which another cgroup may not have.
+      // A victim of SIGTERM has its grace period, which another cgroup may not have.
       const isKilling = other.pinned.kills.some(({ kill }) => kill.signal === "SIGKILL");
       if (other === state || !isKilling) continue;
       if (overlap(other.scope.path, state.scope.path)) return true;
@@ -250,7 +256,7 @@ export class KillExecutor {
     return false;
   }
 
-  /** @returns false if no process could be signalled; the kill cycle is then over. */
+  /** @returns false if no process could be signalled and none is exiting; then the kill cycle is over, and starts again later. */
   #startKill(state: CgroupState, now: number, victim: Observation["victim"]): boolean {
     this.#endReclaim(state, now);
     const { decision, actions, policy, pinned } = state;
@@ -266,7 +272,7 @@ export class KillExecutor {
     const reason = failure === "gone" ? noVictimReason(pinned.selection) : failure.reason;
     const candidates = pinned.selection?.candidates ?? [];
     // Report earlier kills first.
-    this.#pending.cancel(state, now);
+    this.#pending.finish(state, now);
     if (actions.failure !== reason) {
       this.#pending.fail(state, now, killAction, reason, candidates);
     }
@@ -276,9 +282,13 @@ export class KillExecutor {
   }
 
   /** Signals the first victim that is still in its cgroup. */
-  #killFirstPresent(state: CgroupState, now: number, killAction: KillAction): Failure {
+  #killFirstPresent(
+    state: CgroupState,
+    now: number,
+    killAction: KillAction,
+  ): KillFailure | undefined {
     const { memory, settings, policy, pinned } = state;
-    const signal = policy.timeouts.graceMs > 0 ? SIGTERM : SIGKILL;
+    const signal = policy.killSettings.graceMs > 0 ? SIGTERM : SIGKILL;
     this.#rank(state);
     for (const victim of pinned.selection?.victims ?? []) {
       if (pinned.kills.some((open) => open.victim.pid === victim.pid)) continue;
@@ -291,6 +301,7 @@ export class KillExecutor {
       const signalLatencyMs = performance.now() - now;
       const isUrgent = signal === SIGKILL &&
         msUntilLimitAtPeakRate(memory, settings.limit) < SUSPEND_WITHIN_MS;
+      // In mode throttle memory.high slows the other allocators down, in mode hold they wait at the limit.
       if (isUrgent && settings.mode === "notify") {
         this.#pending.suspendOthers(state, victim, present, now);
       }
@@ -304,7 +315,7 @@ export class KillExecutor {
     const open = state.pinned.kills.at(-1);
     if (open === undefined) return;
     const { victim, kill: { action } } = open;
-    const reason = "did not exit within the grace period, or before the limit came near";
+    const reason = "did not exit before the grace period ended or the limit was near";
     this.#pending.markSurvived(state, open, reason);
     const present = pidsInCgroup(victim.cgroupFd);
     if (executeKill(state, victim, present, action, SIGKILL) !== undefined) return;
@@ -313,29 +324,30 @@ export class KillExecutor {
 
   #reclaim(state: CgroupState, now: number): void {
     const { memory: { usage }, settings, decision, files: { directory }, limitOwner } = state;
-    state.actions.reclaim = { before: usage, since: now };
-    if (state.policy.dryRun) return;
-    // Whether the reclaim could be requested and has worked is seen by the usage.
-    const opened = directory ?? tryOpenDirectory(limitOwner.dir);
-    if (opened) startReclaim(opened, usage - settings.levelBytes[decision.killLevel]);
-    if (opened !== directory) opened?.close();
+    const bytes = usage - settings.levelBytes[decision.killLevel];
+    let refused: string | undefined;
+    if (!state.policy.dryRun) {
+      refused = directory ? startReclaim(directory, bytes) : startReclaimAt(limitOwner.dir, bytes);
+    }
+    state.actions.reclaim = { before: usage, since: now, refused };
   }
 
   #endReclaim(state: CgroupState, now: number): void {
     const { actions, memory, decision, policy } = state;
     if (actions.reclaim === undefined) return;
-    const { before, since } = actions.reclaim;
+    const { before, since, refused } = actions.reclaim;
     actions.reclaim = undefined;
     // In mode throttle a stream of page cache is reclaimed dozens of times a second.
     if (now - actions.reclaimReportedAt < MIN_MS_BETWEEN_REPORTS) return;
     actions.reclaimReportedAt = now;
     const { dryRun } = policy;
-    const body = actionEvent(state, "reclaim", decision.killLevel, before, {
+    const result: ActionResult = refused ? { outcome: "failed", reason: refused } : {
       usage_after: memory.usage,
       outcome: dryRun ? "dry_run" : "reclaimed",
       freed: dryRun ? null : Math.max(0, before - memory.usage),
       freed_ms: rounded(now - since),
-    });
+    };
+    const body = actionEvent(state, "reclaim", decision.killLevel, before, result);
     this.options.report({ type: "event", ...reportHead(state), body });
   }
 
@@ -357,18 +369,18 @@ export class KillExecutor {
   }
 }
 
-/** @param present the pids in the victim's cgroup. @returns why it failed; `undefined` when it did not. */
+/** Signals the victim, or everything in its kill scope. @param present the pids in the victim's cgroup. */
 function executeKill(
   { policy: { dryRun } }: CgroupState,
   victim: Victim,
   present: ReadonlySet<number>,
   killAction: KillAction,
   signal: number,
-): Failure {
+): KillFailure | undefined {
   const killScope = killScopeOf(victim, killAction);
-  // Kill the allocator first: a walk through the cgroup takes a millisecond, in which it would reach the limit. SIGTERM is sent
-  // only once: for many programs a second one means to exit without cleaning up.
-  const first: Failure = !killScope || signal === SIGKILL
+  // Kill the victim first: a walk through the cgroup takes a millisecond, in which the victim may reach the limit. SIGTERM is sent
+  // only once, by the walk: for many programs a second one means to exit without cleaning up.
+  const first = !killScope || signal === SIGKILL
     ? signalProcess(victim, present, signal, dryRun)
     : undefined;
   if (!killScope || (first !== undefined && first !== "gone")) return first;

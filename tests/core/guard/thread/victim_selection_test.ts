@@ -2,7 +2,10 @@ import assert from "node:assert/strict";
 import { openCgroup } from "../../../../core/cgroup/cgroup.ts";
 import { discover } from "../../../../core/cgroup/hierarchy.ts";
 import { isStillMember } from "../../../../core/control/kill.ts";
-import { type SelectionContext, selectVictims } from "../../../../core/guard/thread/victims.ts";
+import {
+  type SelectionContext,
+  selectVictims,
+} from "../../../../core/guard/thread/victim_selection.ts";
 import { WARM_UP_POLICY } from "../../../../core/guard/thread/warmup.ts";
 import { libc } from "../../../../core/kernel/libc.ts";
 import { makeTree } from "../../../helpers/trees.ts";
