@@ -5,7 +5,7 @@
 
 import { type CommandUnknownOpts, Help, type Option } from "@commander-js/extra-typings";
 
-import { compareOptions, detailsOf, GROUPS, helpTextOf } from "./options/option.ts";
+import { compareOptions, detailsOf, GROUPS, helpTextOf, unnamedChoices } from "./options/option.ts";
 import { DEFAULT_CONFIG_PATH } from "./options/subcommand.ts";
 
 /** @param isShort for `-h` */
@@ -38,11 +38,11 @@ export function configureHelp(program: CommandUnknownOpts, isShort: boolean): vo
 /** Without the variable: all are named alike. */
 export function optionDescription(option: Option): string {
   const { description, argChoices = [], defaultValueDescription, defaultValue } = option;
-  const isNamed = argChoices.every((choice) => new RegExp(`\\b${choice}\\b`).test(description));
+  const unnamed = unnamedChoices(description, argChoices);
   const value = defaultValueDescription ?? defaultValue;
   const hasDefault = value !== undefined && typeof value !== "boolean";
   const more = [
-    ...isNamed ? [] : [argChoices.join(", ")],
+    ...unnamed.length === 0 ? [] : [unnamed.join(", ")],
     ...hasDefault ? [`default: ${String(value).replaceAll(",", ", ")}`] : [],
   ];
   return more.length === 0 ? description : `${description} (${more.join("; ")})`;

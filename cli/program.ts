@@ -49,8 +49,9 @@ export async function runProgram(
   if (help !== undefined) (await import("./help.ts")).configureHelp(program, help === "-h");
   for (const command of program.commands) command.copyInheritedSettings(program);
   const command = program.commands.find((each) => each.name() === own[0]);
-  const swallowed = command && optionAsValue(command, own.slice(1));
-  if (swallowed !== undefined) throw swallowed;
+  const refused = command && (optionAsValue(command, own.slice(1)) ??
+    (help === undefined ? await unknownVariable(command) : undefined));
+  if (refused !== undefined) throw refused;
   try {
     await program.parseAsync(own, { from: "user" });
   } catch (error) {
@@ -80,7 +81,7 @@ async function programOf(
     .showSuggestionAfterError()
     .enablePositionalOptions()
     .configureOutput({
-      writeErr: (text) => printStderr(oneLine(text)),
+      writeErr: (text) => printStderr(oneLine(text, called)),
       writeOut: (text) => print(text.replace(/\n$/, "")),
     });
   for (const [name, load] of loaders) {
@@ -100,8 +101,8 @@ const HELP_TEXT = {
   ],
   exitStatus: {
     "0": "success",
-    "1": "a check failed, an OOM occurred, or the outcome is not the expected one",
-    "2": "wrong usage, missing permission, or an unreadable file or cgroup",
+    "1": "not as required, such as by --check or --fail-on; or a guard broke off",
+    "2": "wrong usage, or something could not be read, done or determined",
     "other": "with watch -- command: the exit status of the command",
   },
 };
@@ -125,6 +126,12 @@ async function misplaced(args: readonly string[]): Promise<OomkitError | undefin
     return ["-h", "--help", "-V", "--version", "--"].includes(first)
       ? undefined
       : optionBeforeCommand(args);
+  }
+  if (second === "help" && args.length === 2 && loaders.has(first)) {
+    return new OomkitError(
+      'cannot use "help" after the command',
+      `write: oomkit help ${first}, or /help for a cgroup of that name`,
+    );
   }
   const word = first === "help" ? second : first;
   return word === "" || word.startsWith("-") || loaders.has(word)
@@ -156,6 +163,38 @@ function optionAsValue(
   return undefined;
 }
 
+/** Read by other parts of the program (core/control/journal.ts, cli/main.ts), set for hooks, or used by the tests and scripts. */
+const OTHER_VARIABLES =
+  /^OOMKIT_(STATE_DIR|DEBUG|EVENT_.*|BIN|PROGRAM|STEPS|STEPS?_.*|(FUZZ|SOAK|STARVATION)_.*)$/;
+/** Kubernetes sets them in a pod for each Service; this is one with a name such as oomkit-metrics. */
+const SERVICE_VARIABLES = /_(SERVICE_HOST|SERVICE_PORT|PORT)(_|$)/;
+
+/** A misspelt variable would have no effect. Other commands are loaded only for a variable that this one does not have. */
+async function unknownVariable(command: CommandUnknownOpts): Promise<OomkitError | undefined> {
+  // Such as `completions`.
+  if (!command.options.some(({ envVar }) => envVar !== undefined)) return undefined;
+  const variables = Object.entries(Deno.env.toObject()).flatMap(([name, value]) =>
+    name.startsWith("OOMKIT_") && value !== "" && !OTHER_VARIABLES.test(name) &&
+      !SERVICE_VARIABLES.test(name)
+      ? [name]
+      : []
+  );
+  const isOption = (options: CommandUnknownOpts["options"], name: string) =>
+    options.some(({ envVar }) => envVar === name);
+  if (variables.every((name) => isOption(command.options, name))) return undefined;
+  const all = (await wholeProgram()).commands.flatMap(({ options }) => options);
+  const unknown = variables.find((name) => !isOption(all, name));
+  if (unknown === undefined) return undefined;
+  const { suggest } = await import("../core/suggest.ts");
+  const withoutPrefix = (name: string) => name.replace("OOMKIT_", "");
+  const names = all.filter(({ hidden }) => !hidden).flatMap(({ envVar }) => envVar ?? []);
+  const [near] = suggest(withoutPrefix(unknown), names.map(withoutPrefix), 1);
+  return new OomkitError(
+    `cannot use ${printable(shortened(unknown))}: there is no such option`,
+    near === undefined ? `see: oomkit help ${command.name()}` : `did you mean OOMKIT_${near}?`,
+  );
+}
+
 const COMMANDS = `the commands are ${visible.join(", ")}`;
 
 function optionBeforeCommand(args: readonly string[]): OomkitError {
@@ -178,15 +217,24 @@ async function unknownCommand(word: string): Promise<OomkitError> {
   );
 }
 
-/** commander prints its suggestion on a second line; every error here is one line: what failed, why, and what to use. */
-function oneLine(text: string): string {
+/**
+ * commander prints its suggestion on a second line; every error here is one line: what failed, why, and what to use.
+ * @param command the one that was called
+ */
+function oneLine(text: string, command: string | undefined): string {
   const lines = text.trim().split("\n");
   if (!lines[0]!.startsWith("error: ")) return text.trimEnd();
-  return printable(`oomkit: ${usageError(lines.join(" ").slice("error: ".length))}`);
+  return printable(`oomkit: ${usageError(lines.join(" ").slice("error: ".length), command)}`);
 }
 
 /** commander's messages about a value, in the form of oomkit's own errors. */
-function usageError(message: string): string {
+function usageError(message: string, command = "COMMAND"): string {
+  const [, option, near] = /^unknown option '(.*?)'(?: \(Did you mean (.*)\?\))?$/s.exec(message) ??
+    [];
+  if (option !== undefined) {
+    const hint = near === undefined ? "" : `did you mean ${near}? `;
+    return `unknown option "${option}"; ${hint}see: oomkit ${command} --help`;
+  }
   const missing = /^option '(?:-\S, )?(\S+) (.+)' argument missing$/.exec(message);
   if (missing) return `cannot use ${missing[1]}: ${missing[2]} is missing`;
   const ofOption = /^option '(?:-\S, )?(\S+)[^']*' argument '(.*?)' is invalid\. (.*)$/s.exec(

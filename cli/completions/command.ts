@@ -34,7 +34,7 @@ export function completionsCommand(finish: Finish, program: () => Promise<Comman
   return withHelp(command, {
     examples: [
       "source <(oomkit completions bash)",
-      "source <(oomkit completions zsh)       (after compinit)",
+      "source <(oomkit completions zsh)  # after compinit",
       "oomkit completions fish | source",
     ],
     notes: NOTES,

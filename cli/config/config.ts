@@ -123,7 +123,7 @@ export function optionNamed(
   const found = usable.find(isNamed);
   if (found) return found as Option;
   if (key === "help" || command.options.some(isNamed)) {
-    return refuse(`${key} is valid on the command line only`, `write: --${key}`);
+    return refuse(`a file cannot set ${key}`, `write: --${key}`);
   }
   const names = usable.filter(({ hidden }) => !hidden).map((option) => keyOf(option)!);
   const [near] = suggest(key.replaceAll("_", "-"), names, 1);

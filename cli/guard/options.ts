@@ -1,6 +1,7 @@
 /** The options of `guard`, one row each. */
 
 import { OomkitError } from "../../core/errors.ts";
+import { EVENT_TYPES } from "../../core/events/event.ts";
 import {
   choice,
   flag,
@@ -71,14 +72,14 @@ const GUARD_OPTIONS = {
     parse: single(parseExpression),
   }),
   ...POLICY_OPTIONS,
-  explain: flag("--explain", "print the candidates and the values that rank them", {
+  explain: flag("--explain", "print the victim order and what decides it", {
     group: "victims",
     isBasic: true,
   }),
   dryRun: flag("--dry-run", "evaluate and report, but do not signal, kill or write", {
     ...MODE,
     isBasic: true,
-    isCommandLineOnly: true,
+    isNotInFile: true,
   }),
   for: value("--for <duration>", "stop after this time", { ...MODE, parse: parseDuration }),
   holdTimeout: value(
@@ -114,11 +115,11 @@ const GUARD_OPTIONS = {
   ),
   checkConfig: flag("--check-config", "print the effective configuration and exit", {
     group: "general",
-    isCommandLineOnly: true,
+    isNotInFile: true,
   }),
   restore: flag("--restore", "restore settings left by a guard that was killed, and exit", {
     group: "general",
-    isCommandLineOnly: true,
+    isNotInFile: true,
   }),
   walkIntervalSeconds: value(
     "--walkIntervalSeconds <n>",
@@ -170,7 +171,9 @@ const NOTES = `Targets: a cgroup path, a directory, a glob ('/kubepods/**'), pid
 pod:UID, a container id or a prefix of it, a runc name.
 
 Levels: warn (65%), critical (90%), and imminent, a margin below the limit.
-Without --policy or --on-... nothing is signalled or killed.
+Without --policy, --on-... or a variable of OOMHero nothing is signalled or
+killed. Signals of signal: SIGUSR1 at warn, SIGUSR2 at critical, SIGTERM at
+imminent.
 
 Modes: notify changes nothing. throttle (v2) sets memory.high at the imminent
 level, so the kernel slows allocators down. hold (v1) disables the kernel's OOM
@@ -178,7 +181,12 @@ killer, so allocators wait at the limit. Both are undone whenever the guard
 ends. auto uses throttle on v2 when a level kills, otherwise notify.
 
 OOMHero's variables work unchanged: WARNING, CRITICAL, WARNING_SIGNAL,
-CRITICAL_SIGNAL, COOLDOWN. So do oom-guard's flags.
+CRITICAL_SIGNAL (each of them makes warn and critical send signals), COOLDOWN.
+So do oom-guard's flags.
+
+Event types: ${EVENT_TYPES.slice(0, 7).join(" ")}
+${EVENT_TYPES.slice(7, 13).join(" ")}
+${EVENT_TYPES.slice(13).join(" ")}
 
 SIGHUP reads the configuration again and reopens --log-file.
 

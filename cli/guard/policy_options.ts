@@ -14,7 +14,15 @@ import { parseDuration, parsePercent, parsePositiveDuration, parseSize } from ".
 
 /** `65%`, or OOMHero's bare `65`. */
 export function parseShare(text: string): number {
-  const percent = parsePercent(/^\d+(\.\d+)?$/.test(text.trim()) ? `${text.trim()}%` : text);
+  const isBare = /^\d+(\.\d+)?$/.test(text.trim());
+  const percent = parsePercent(isBare ? `${text.trim()}%` : text);
+  if (isBare && percent > 0 && percent < 1) {
+    const meant = Number((100 * percent).toFixed(6));
+    throw new OomkitError(
+      `"${text}" is below 1%`,
+      `did you mean ${meant}%? else write ${percent}%`,
+    );
+  }
   if (percent > 0) return percent;
   throw new OomkitError(`"${text}" is out of range`, "use 1% to 100%");
 }
@@ -39,19 +47,20 @@ const ACTIONS = (defaultSignal: SignalName) => ({
 const VICTIMS = { group: "victims", inRules: true } as const;
 
 export const POLICY_OPTIONS = {
-  policy: choice("--policy <action>", `imminent-level action: ${KILL_ACTIONS.join(", ")} or noop`, {
-    ...BASIC_LEVELS,
-    choices: ["noop", ...KILL_ACTIONS],
-  }),
-  onCritical: list(
-    "--on-critical <actions>",
-    "actions at the critical level, as for --on-warn",
-    { ...BASIC_LEVELS, ...ACTIONS("SIGUSR2") },
+  policy: choice(
+    "--policy <action>",
+    `short for --on-imminent: ${KILL_ACTIONS.join(", ")} or noop`,
+    { ...BASIC_LEVELS, choices: ["noop", ...KILL_ACTIONS] },
   ),
   onWarn: list(
     "--on-warn <actions>",
     `actions at the warn level: ${ACTION_KINDS.map(actionSyntax).join(", ")}`,
     { ...BASIC_LEVELS, ...ACTIONS("SIGUSR1") },
+  ),
+  onCritical: list(
+    "--on-critical <actions>",
+    "actions at the critical level, as for --on-warn",
+    { ...BASIC_LEVELS, ...ACTIONS("SIGUSR2") },
   ),
   warn: value("--warn <percent>", "usage at which warn begins", {
     ...BASIC_LEVELS,

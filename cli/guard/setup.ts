@@ -1,7 +1,7 @@
 /** A guard as requested by the command line, the variables and the configuration, and as set up and checked from it. */
 
 import type { CommandUnknownOpts } from "@commander-js/extra-typings";
-import { openCgroup, walk } from "../../core/cgroup/cgroup.ts";
+import { type Cgroup, openCgroup, walk } from "../../core/cgroup/cgroup.ts";
 import { directoryOf, discover, type Hierarchy } from "../../core/cgroup/hierarchy.ts";
 import { identify } from "../../core/cgroup/identity.ts";
 import { listProcesses, selfAndAncestors } from "../../core/cgroup/processes.ts";
@@ -9,14 +9,22 @@ import { ownCgroup, parseGlob, resolveTarget } from "../../core/cgroup/resolve.t
 import { signalDenied } from "../../core/control/signal.ts";
 import { OomkitError } from "../../core/errors.ts";
 import type { Guard } from "../../core/guard/guard.ts";
-import { type GuardPolicy, killLevel, policyFor, type PolicySet } from "../../core/guard/policy.ts";
-import { candidatesIn, type Scope } from "../../core/guard/targets.ts";
+import {
+  type GuardPolicy,
+  killLevel,
+  policyFor,
+  type PolicySet,
+  requestedMode,
+} from "../../core/guard/policy.ts";
+import { candidatesIn, limitOf, type Scope } from "../../core/guard/targets.ts";
 import { ACTIONS } from "../../core/policy/actions.ts";
+import { marginBytesIn } from "../../core/policy/levels.ts";
 import { fits, type Labels, ruleFor } from "../../core/policy/rules.ts";
 import { matchedLine } from "../../core/policy/victims.ts";
 import { type ConfigFile, mistakeAt } from "../config/config.ts";
 import { type Rule, rulesOf } from "../config/rules.ts";
 import { configFileOf, targetsOf } from "../options/subcommand.ts";
+import { formatBytes } from "../options/units.ts";
 import { printable, printStderr } from "../output/output.ts";
 import { guardBase, type GuardFlags } from "./options.ts";
 import { type FlagsPolicy, policyOfFlags, policySetOf, type SourceOf } from "./policy.ts";
@@ -231,6 +239,24 @@ function checkPreferences(policies: readonly GuardPolicy[], scopes: readonly Sco
   }
 }
 
+/** Why a cgroup has no levels: it has no limit, or the margin leaves nothing of it. */
+function noLevels(cgroup: Cgroup, policy: GuardPolicy): OomkitError {
+  const found = limitOf(cgroup, true, policy.softLimit);
+  const what = `cannot guard ${printable(cgroup.path)}`;
+  if (found === undefined) {
+    return new OomkitError(
+      `${what}: no limit on this cgroup or any parent`,
+      "set memory.max (v1: memory.limit_in_bytes)",
+    );
+  }
+  const { limit, limitOwner: { hierarchy: { version } } } = found;
+  const margin = marginBytesIn(policy, limit, requestedMode(policy, version.canThrottle));
+  return new OomkitError(
+    `${what}: the margin (${formatBytes(margin)}) is not below the limit (${formatBytes(limit)})`,
+    "lower --min-margin",
+  );
+}
+
 /**
  * Throws {@link OomkitError} for a target that cannot be guarded as requested, and for a mode that works in none of the cgroups.
  * One cgroup of a recursive target may fail.
@@ -241,16 +267,12 @@ export function checkReach(
 ): void {
   const entries = guarding.guardedCgroups();
   for (const { cgroup, recursive } of scopes) {
-    const isExempt = policyFor(policies, cgroup.path) === undefined;
-    if (recursive || isExempt) continue;
+    const number = policyFor(policies, cgroup.path);
+    // Without a policy it is exempt.
+    if (recursive || number === undefined) continue;
     const guarded = entries.find((each) => each.cgroup.path === cgroup.path);
     if (guarded === undefined) {
-      throw new OomkitError(
-        `cannot guard ${
-          printable(cgroup.path)
-        }: neither it nor an ancestor has a limit above the margin`,
-        "set a limit, or see: oomkit inspect",
-      );
+      throw noLevels(cgroup, policies.all[number]!);
     }
     const { actions, protectedPids } = guarded.policy;
     const refused = killLevel(actions) && signalDenied(guarded.cgroup, protectedPids);

@@ -63,7 +63,7 @@ function findingsOf(
   const capacity = wholeMachine ? machineCapacity(machine) : capacityOf(found, machine);
   const findings: Finding[] = [];
   if (minHeadroom) {
-    const has = `${formatBytes(capacity.left)}${share(capacity.left, capacity)} left`;
+    const has = `${formatBytes(capacity.left)}${share(capacity.left, capacity)}`;
     const verdict = checkHeadroom(capacity, minHeadroom);
     const message = comparison(has, "at least", minHeadroom, capacity);
     findings.push({ cgroup, check: "min-headroom", verdict, message });
@@ -71,7 +71,7 @@ function findingsOf(
   if (maxUsage) {
     // An amount in bytes is compared with the cgroup's own usage, a percentage with that of the owner of the limit.
     const used = "bytes" in maxUsage ? capacity.own : capacity.used;
-    const has = `${formatBytes(used)}${share(used, capacity)} in use`;
+    const has = `${formatBytes(used)}${share(used, capacity)}`;
     const verdict = checkUsage({ ...capacity, used }, maxUsage);
     const message = comparison(has, "at most", maxUsage, capacity);
     findings.push({ cgroup, check: "max-usage", verdict, message });

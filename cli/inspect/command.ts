@@ -1,4 +1,4 @@
-/** `oomkit inspect`: the limit of a cgroup, the cgroup that sets it, what is left, and the most likely victim. */
+/** `oomkit inspect`: the limit of a cgroup, the cgroup that sets it, the headroom, and the most likely victim. */
 
 import { type Cgroup, openCgroup } from "../../core/cgroup/cgroup.ts";
 import { discover, type Hierarchy, onHost } from "../../core/cgroup/hierarchy.ts";
@@ -50,7 +50,7 @@ const REQUIREMENTS: Readonly<Record<Requirement, string>> = {
   write: "the limit may be changed",
   "swap-off": "no swap that delays an OOM",
   killer: "the OOM killer is enabled: allocators do not wait at the limit",
-  "no-kills": "no OOM kill in the cgroup or below it so far",
+  "no-kills": "no OOM kill here or below (v1: removed cgroups are not counted)",
 };
 
 const requirements = Object.keys(REQUIREMENTS) as Requirement[];
@@ -72,9 +72,9 @@ const INSPECT_OPTIONS = {
   }),
   processes: value("--processes <count>", "processes to show, or all (default: 8; all in JSON)", {
     ...CONTENTS,
-    parse: (text) => text === "all" ? Infinity : parseWhole(0)(text),
+    parse: (text) => text === "all" ? Infinity : parseWhole(0, ", or all")(text),
   }),
-  check: flag("--check", "check requirements: exit 0 met, 1 not met, 2 unknown", BASIC_CHECK),
+  check: flag("--check", "check requirements: exit 0 ok, 1 not ok, 2 unknown", BASIC_CHECK),
   minHeadroom: value("--min-headroom <amount>", "minimum headroom, such as 512M or 20%", {
     ...BASIC_CHECK,
     parse: parseSizeOrPercent,
@@ -95,11 +95,19 @@ const INSPECT_OPTIONS = {
     { ...CHECK, choices: CI_SERVICES },
   ),
   junit: value("--junit <file>", "write findings to this file as JUnit XML", CHECK),
-  html: value("--html <file>", "draw a recording, or with --tree the tree, as an HTML page", {
-    ...PICTURE,
-    isBasic: true,
-  }),
-  svg: value("--svg <file>", "draw a recording, or with --tree the tree, as an SVG image", PICTURE),
+  html: value(
+    "--html <file>",
+    "draw the target, a recording, as an HTML page; with --tree the tree",
+    {
+      ...PICTURE,
+      isBasic: true,
+    },
+  ),
+  svg: value(
+    "--svg <file>",
+    "draw the target, a recording, as an SVG image; with --tree the tree",
+    PICTURE,
+  ),
   ...FORCE_OPTION,
 };
 
@@ -118,7 +126,7 @@ export function inspectCommand(finish: Finish) {
     "inspect",
     "show limits, the cgroups that set them, headroom, and the most likely victim",
     INSPECT_OPTIONS,
-  ).argument("[target...]", "cgroup path, glob, pid:N, unit:NAME, pod:UID or container id");
+  ).argument("[target...]", TARGET_HELP);
   return withHelp(command, {
     examples: [
       "oomkit inspect",
@@ -127,9 +135,9 @@ export function inspectCommand(finish: Finish) {
     ],
     notes: requirementHelp() + CI_HELP,
     exitStatus: {
-      "0": "all targets are shown; with --check: the requirements are met",
-      "1": "with --check: a requirement is not met",
-      "2": "a target cannot be inspected, or a requirement cannot be checked",
+      "0": "all targets are shown; with --check: ok",
+      "1": "with --check: not ok, a requirement is not met",
+      "2": "a target cannot be inspected; with --check: unknown",
     },
   }).action(async (targets, options, command) => {
     const isGiven = (name: string) => command.getOptionValueSource(name) === "cli";
@@ -170,6 +178,9 @@ export function inspectCommand(finish: Finish) {
     }
   });
 }
+
+const TARGET_HELP = "cgroup path, glob, pid:N, unit:NAME, pod:UID or container id " +
+  "(default: the whole machine; in a container its own cgroup)";
 
 function requirementHelp(): string {
   const width = Math.max(...requirements.map((name) => name.length));

@@ -73,7 +73,7 @@ export function nodeLines(
   ];
 }
 
-/** One cgroup: its limit, what is left, its memory, and the most likely victim. */
+/** One cgroup: its limit, its headroom, its memory, and the most likely victim. */
 export function inspectionLines(found: Inspection, machine: Machine, layout: TextLayout): string[] {
   const { cgroup, snapshot } = found;
   const { style, width } = layout;
@@ -175,7 +175,7 @@ function limitLines(found: Inspection, machine: Machine, layout: TextLayout): st
         `(memory.high of ${printable(high.owner)})`,
       layout,
     )),
-    ...textLines("left", headroomText(ancestry, machine), layout),
+    ...textLines("headroom", headroomText(ancestry, machine), layout),
     ...(next === undefined ? [] : textLines("hit first", next, layout)),
     ...ancestryLines(path, ancestry, layout),
   ];
@@ -256,7 +256,7 @@ function nextLimitText({ headroom, limit }: Ancestry): string | undefined {
 function ancestryLines(path: string, { chain, headroom }: Ancestry, layout: TextLayout): string[] {
   const limited = chain.filter(({ limit }) => limit !== undefined && limit !== Infinity);
   if (limited.every((each) => each.path === path)) return [];
-  const columns = [left(""), right("LIMIT"), right("USAGE"), right("LEFT"), left("CGROUP")];
+  const columns = [left(""), right("LIMIT"), right("USAGE"), right("HEADROOM"), left("CGROUP")];
   const rows = limited.map(({ path, limit, usage }) => [
     path === headroom?.owner ? "▸" : "",
     formatBytes(limit),
@@ -289,7 +289,7 @@ function processLines({ members, forecast }: Inspection, layout: TextLayout): st
   ];
   const shown = table.filter(([{ title }]) => isNested || title !== "NSPID");
   const rows = processes.map((process) => shown.map(([, cell]) => cell(process)));
-  const { style } = layout;
+  const { style, width } = layout;
   const [titles, ...lines] = tableLines(shown.map(([column]) => column), rows, layout);
   const more = total === undefined
     ? ["only the machine's most likely victims; --processes all shows every process"]
@@ -300,9 +300,11 @@ function processLines({ members, forecast }: Inspection, layout: TextLayout): st
     "",
     titles!,
     ...lines.map((line, at) => processes[at]!.pid === victim ? style("red", line) : line),
-    ...more.map((line) => style("dim", `  ${line}`)),
+    ...[...more, ...wrap(LEGEND, width - 2)].map((line) => style("dim", `  ${line}`)),
   ];
 }
+
+const LEGEND = "▸ victim; SCORE: oom_score; ADJ: oom_score_adj; BADNESS: size shifted by ADJ";
 
 /** After an empty line. */
 function forecastLines(found: Inspection, { style, width }: TextLayout): string[] {

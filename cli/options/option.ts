@@ -35,8 +35,8 @@ export interface OptionDetails {
   readonly isHidden?: true;
   /** A `[[guard.rule]]` may set it. */
   readonly inRules?: true;
-  /** The configuration file cannot set it. */
-  readonly isCommandLineOnly?: true;
+  /** The configuration file cannot set it; a variable can. */
+  readonly isNotInFile?: true;
   /** Completed as a comma-separated list of these; other values are valid too, unless the list is closed. */
   readonly words?: readonly string[];
   readonly isClosed?: true;
@@ -188,9 +188,7 @@ function commanderOption(row: OptionRow<unknown>, flags: string, help: string): 
  */
 export function keyOf(option: Pick<Option, "long">): string | undefined {
   const its = details.get(option);
-  return its === undefined || its.isCommandLineOnly
-    ? undefined
-    : option.long!.replace(/^--(no-)?/, "");
+  return its === undefined || its.isNotInFile ? undefined : option.long!.replace(/^--(no-)?/, "");
 }
 
 /** Turns the error of a parser into commander's own, which names the option. */
@@ -204,12 +202,12 @@ function parsed<T>(parse: Parse<T>): Parse<T> {
   };
 }
 
-/** A whole number of at least `min`. */
-export function parseWhole(min: number): (text: string) => number {
+/** A whole number of at least `min`. @param alternative what else the option takes, for the error: `, or all` */
+export function parseWhole(min: number, alternative = ""): (text: string) => number {
   return (text) => {
     const number = /^\d{1,9}$/.test(text.trim()) ? Number(text) : undefined;
     if (number !== undefined && number >= min) return number;
-    throw new OomkitError(`"${text}" is not a whole number of at least ${min}`);
+    throw new OomkitError(`"${text}" is not a whole number of at least ${min}${alternative}`);
   };
 }
 
@@ -255,6 +253,12 @@ export interface CommandHelp {
   readonly notes?: string;
   /** By status. */
   readonly exitStatus: Readonly<Record<string, string>>;
+}
+
+/** The choices that the description of an option does not name. */
+export function unnamedChoices(description: string, choices: readonly string[]): readonly string[] {
+  const isNamed = choices.every((choice) => new RegExp(`\\b${choice}\\b`).test(description));
+  return isNamed ? [] : choices;
 }
 
 const helpTexts = new WeakMap<object, CommandHelp>();

@@ -90,7 +90,7 @@ export const RECEIVER_OPTIONS = {
   eventTypes: {
     ...list(
       "--event-types <types>",
-      "event types for receivers other than the log file: all, or a list",
+      "event types for receivers other than the log file: all, or a list such as oom,oom_kill",
       { ...RECEIVERS, words: EVENT_TYPES, parse: parseTypes },
     ),
     default: [undefined, DEFAULT_EVENT_TYPES.join(",")] as const,

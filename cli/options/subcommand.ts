@@ -46,7 +46,7 @@ const COMMON_OPTIONS = {
   config: value(
     "--config <file>",
     `read options from this TOML file (default: ${DEFAULT_CONFIG_PATH}, if it exists)`,
-    { group: "general", isCommandLineOnly: true },
+    { group: "general", isNotInFile: true },
   ),
 };
 

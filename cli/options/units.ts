@@ -25,9 +25,8 @@ function cannot(what: string, text: string, why: string, hint: string): OomkitEr
  * @param options.allowMax accept `max` for "no limit", `Infinity`
  * @throws {OomkitError} for anything else, and for 2^53 and more, which a number cannot hold exactly
  */
-export function parseSize(text: string, { allowMax = false } = {}): number {
-  const fail = (why: string) =>
-    cannot("size", text, why, allowMax ? `${SIZE_HINT}, or max` : SIZE_HINT);
+export function parseSize(text: string, { allowMax = false, hint = SIZE_HINT } = {}): number {
+  const fail = (why: string) => cannot("size", text, why, allowMax ? `${hint}, or max` : hint);
   return readSize(text, allowMax, fail);
 }
 
@@ -48,6 +47,16 @@ function readSize(text: string, allowMax: boolean, fail: (why: string) => Oomkit
   const bytes = Math.floor(Number(number) * 1024 ** EXPONENT[prefix]!);
   if (bytes >= 2 ** 53) throw fail("it is too large");
   return bytes;
+}
+
+/**
+ * Bytes of a memory limit.
+ * @throws {OomkitError} as `parseSize` does, and for a number without a unit that is more likely one of MiB
+ */
+export function parseLimitSize(text: string): number {
+  const bytes = parseSize(text);
+  if (bytes === 0 || !/^\d{1,5}$/.test(text.trim())) return bytes;
+  throw cannot("limit", text, `it means ${bytes} bytes`, `did you mean ${bytes}M?`);
 }
 
 /**

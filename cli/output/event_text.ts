@@ -131,7 +131,9 @@ const limitText = (limit: number | null) => limit === null ? "none" : bytes(limi
 function atLimit({ cgroup, limit, limit_owner: owner }: EventOf<"oom" | "oom_kill">): string {
   const size = limit === null ? "" : ` (${bytes(limit)})`;
   if (owner === null) return limit === null ? "" : ` at the limit${size}`;
-  return ` at ${owner === cgroup ? "its own limit" : `the limit of ${printable(owner)}`}${size}`;
+  return ` at ${
+    owner === cgroup ? "the cgroup's own limit" : `the limit of ${printable(owner)}`
+  }${size}`;
 }
 
 /** Kernel, Documentation/admin-guide/cgroup-v1/memory.rst, section 11. */

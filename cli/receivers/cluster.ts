@@ -20,7 +20,7 @@ export function openCluster(flags: ReceiverFlags, podsChanged: () => void) {
   const node = flags.nodeName ?? Deno.env.get("NODE_NAME");
   if (node === undefined || node === "") {
     throw new OomkitError(
-      "cannot ask for the pods of this node: its name is not known",
+      "cannot list the pods of this node: its name is not known",
       "give --node-name, or set NODE_NAME from spec.nodeName",
     );
   }

@@ -8,7 +8,7 @@ import { wrapBehind, wrapTo } from "../terminal/layout.ts";
 import type { Palette, Role, Style } from "../terminal/palette.ts";
 import { type Level, type Mark, plotLines } from "../terminal/plot.ts";
 import { ascii, visible, widthOf } from "../terminal/width.ts";
-import { describeEvent, staleText, timeOf } from "./text.ts";
+import { describeEvent, realRun, staleText, timeOf } from "./text.ts";
 import { type RunLog, scaleOf } from "./timeline.ts";
 import { explanation, headline, suggestionsFor, verdictFacts } from "./verdict.ts";
 
@@ -23,7 +23,9 @@ export function headingLines(start: StartEvent, canvas: Canvas): string[] {
   const { palette, unicode } = canvas;
   const width = Math.min(MAX_TEXT_WIDTH, canvas.width);
   const { fake_reason: fakeReason, fake_root: root } = start;
-  const title = fakeReason === null ? "a real OOM, on purpose" : "a fake OOM, nothing is killed";
+  const title = fakeReason === null
+    ? `${realRun(start)}, on purpose`
+    : "a fake OOM, nothing is killed";
   const cgroup = visible(start.cgroup, unicode);
   return inCharset(unicode, [
     ...wrapTo(`oomkit simulate ${unicode ? "·" : "-"} ${title}`, width)
@@ -137,7 +139,7 @@ export interface Canvas {
   readonly width: number;
   readonly unicode: boolean;
   readonly palette: Palette;
-  /** Thresholds that are alerted when usage crosses them. */
+  /** Thresholds that are reported when usage crosses them. */
   readonly marks: readonly UsageMark[];
 }
 

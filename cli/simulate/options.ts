@@ -18,7 +18,13 @@ import {
   withHelp,
 } from "../options/option.ts";
 import { type Common, LIVE_OPTIONS, RECORD_OPTIONS, subcommand } from "../options/subcommand.ts";
-import { parseDuration, parseRate, parseSize, parseSizeOrPercent } from "../options/units.ts";
+import {
+  parseDuration,
+  parseLimitSize,
+  parseRate,
+  parseSize,
+  parseSizeOrPercent,
+} from "../options/units.ts";
 
 export const DEFAULT_LIMIT = 20 * 1024 ** 2;
 /** Enough for any scenario, and cheap enough to start. */
@@ -26,7 +32,9 @@ const MAX_PROCESSES = 64;
 
 /** A number of MiB; people also write the unit. */
 export function parseMebibytes(text: string): number {
-  const bytes = /^\d+(\.\d+)?$/.test(text.trim()) ? parseSize(`${text}M`) : parseSize(text);
+  const isBare = /^\d+(\.\d+)?$/.test(text.trim());
+  const hint = "use a number of MiB, such as 64";
+  const bytes = isBare ? parseSize(`${text}M`) : parseSize(text, { hint });
   return positive("size", text, bytes);
 }
 
@@ -43,11 +51,11 @@ export function parseProcesses(text: string): number {
 
 /** `:8080`, `8080`, `0.0.0.0:8080`, `[::1]:8080`; only this machine may ask unless a host is named. */
 export function parseListen(text: string) {
-  const [, bracketed, plain, digits] = /^(?:\[([^\]]+)\]:|([^:[\]]*):)?(\d{1,5})$/.exec(text) ?? [];
+  const [, bracketed, plain, digits] = /^(?:\[([^\]]+)\]:|([^:[\]]*):)?(\d+)$/.exec(text) ?? [];
   const port = Number(digits);
   if (digits === undefined || port === 0 || port > 65535) {
-    const hint = "use :8080 or 0.0.0.0:8080";
-    throw new OomkitError(`cannot listen on "${text}": it names no port`, hint);
+    const why = digits === undefined ? "it names no port" : "a port is 1 to 65535";
+    throw new OomkitError(`cannot listen on "${text}": ${why}`, "use :8080 or 0.0.0.0:8080");
   }
   return { hostname: bracketed ?? (plain || "127.0.0.1"), port };
 }
@@ -75,10 +83,14 @@ const SIMULATE_OPTIONS = {
     ...BASIC_ALLOCATION,
     parse: parseMebibytes,
   }),
-  limit: value("--limit <size>", "memory limit of the new cgroup with a unit: 20M, 1.5G", {
-    ...BASIC_ALLOCATION,
-    parse: positiveSize("size"),
-  }),
+  limit: value(
+    "--limit <size>",
+    "memory limit of the new cgroup with a unit, such as 20M or 1.5G",
+    {
+      ...BASIC_ALLOCATION,
+      parse: (text) => positive("size", text, parseLimitSize(text)),
+    },
+  ),
   kind: choice("--kind <kind>", "kind of memory: anon, file (page cache, reclaimable) or shmem", {
     ...BASIC_ALLOCATION,
     choices: KINDS,
@@ -88,14 +100,18 @@ const SIMULATE_OPTIONS = {
     ...BASIC_ALLOCATION,
     parse: parseRate,
   }),
-  stopAt: value("--stop-at <size|%>", "stop when usage reaches this size: 18M, 90%", {
+  stopAt: value("--stop-at <size|%>", "stop when usage reaches this size, such as 18M or 90%", {
     ...BASIC_ALLOCATION,
     parse: parseSizeOrPercent,
   }),
-  procs: value("--procs <n>", "number of processes that share the cgroup", {
-    ...BASIC_ALLOCATION,
-    parse: parseProcesses,
-  }),
+  procs: value(
+    "--procs <n>",
+    `number of processes that share the cgroup, 1 to ${MAX_PROCESSES} (default: 1)`,
+    {
+      ...BASIC_ALLOCATION,
+      parse: parseProcesses,
+    },
+  ),
   group: flag(
     "--group",
     "let the kernel kill all processes as a group (memory.oom.group)",
@@ -105,7 +121,7 @@ const SIMULATE_OPTIONS = {
     ...ALLOCATION,
     parse: positiveSize("step"),
   }),
-  hold: value("--hold <time>", "keep the memory for this time after stopping: 5s", {
+  hold: value("--hold <time>", "keep the memory for this time after stopping, such as 5s", {
     ...ALLOCATION,
     parse: parseDuration,
   }),
@@ -124,20 +140,22 @@ const SIMULATE_OPTIONS = {
     "allocate in oomkit's own cgroup, like a leaking program in a container",
     ALLOCATION,
   ),
-  threshold: list("--threshold <list>", "report when usage crosses these: 65%,90%,480M", {
-    ...EXPECTATION,
-    parse: separated(parseSizeOrPercent),
-  }),
+  threshold: list(
+    "--threshold <list>",
+    "report when usage crosses these, such as 50%,480M (default: 65%,90%)",
+    { ...EXPECTATION, parse: separated(parseSizeOrPercent) },
+  ),
   for: value("--for <time>", "stop after this time", { ...EXPECTATION, parse: parseDuration }),
   expect: choice("--expect <outcome>", "exit 1 unless this is the outcome", {
     ...EXPECTATION,
     isBasic: true,
     choices: ["oom_kill", "user_kill", "survived"],
   }),
-  fake: value("--fake <dir>", "maintain a fake cgroup tree in this directory, for --root", {
-    group: "fake",
-    isBasic: true,
-  }),
+  fake: value(
+    "--fake <dir>",
+    "fill a fake cgroup tree in this directory, for --root, again and again until Ctrl-C or --for",
+    { group: "fake", isBasic: true },
+  ),
   fakeVersion: choice(
     "--fake-version <version>",
     "cgroup version of the fake tree: 1 or 2 (default: 2)",
@@ -196,16 +214,17 @@ export function simulateBase() {
     ],
     notes: NOTES,
     exitStatus: {
-      "0": "the outcome is the expected one (of the options, or --expect)",
-      "1": "the outcome is another one",
+      "0": "the outcome is that of --expect, else the one that the options lead to",
+      "1": "another outcome, such as survived instead of oom_kill",
       "2": "the outcome could not be determined",
     },
   });
 }
 
-const NOTES = `The simulation creates a cgroup oomkit-sim-... with the limit below oomkit's own
-cgroup, starts an allocator in it, and reports what the kernel does. It changes
-nothing outside of that cgroup and removes it however the simulation ends.
+const NOTES = `The simulation creates a child cgroup oomkit-sim-... of oomkit's own cgroup,
+with a limit, starts an allocator in it, and reports what the kernel does. It
+changes nothing outside of that cgroup and removes it however the simulation
+ends.
 Without the permission to create cgroups it runs on a fake tree.
 
 --replay allocates nothing. It runs a file of --record through the guard's

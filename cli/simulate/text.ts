@@ -39,6 +39,10 @@ export function eventRows(
   return [`${time}  ${row(event, scale, style)}`];
 }
 
+/** An allocation that stops by itself, and page cache, lead to no OOM. */
+export const realRun = ({ stop_at: stop, kind }: StartEvent): string =>
+  stop === null && kind !== "file" ? "a real OOM" : "a real allocation";
+
 /** Time since the first page. */
 export function timeOf({ ts }: SimulationEvent, firstPageAt: number | undefined): string {
   return firstPageAt === undefined ? "" : formatDuration(Math.max(0, epochMs(ts) - firstPageAt));
@@ -153,7 +157,7 @@ function heading(start: StartEvent, style: Style): string[] {
   const group = start.group_kill ? ", group kill" : "";
   const growth = `${start.kind}, ${formatBytes(start.step)} at a time, ${pace}${stop}`;
   return [
-    ...wrapped("simulate", `a real OOM in ${place}: ${limit}, ${version}${group}`),
+    ...wrapped("simulate", `${realRun(start)} in ${place}: ${limit}, ${version}${group}`),
     whole("cgroup", printable(cgroup)),
     ...wrapped("allocator", `${pids.length === 1 ? "pid" : "pids"} ${pids.join(", ")}: ${growth}`),
     ...start.kind === "file" ? [" ".repeat(LABEL_WIDTH) + PAGE_CACHE] : [],

@@ -80,7 +80,7 @@ export function shouldDrawLive({ live }: DrawFlags, linesReason?: string): boole
 }
 
 function obstacle(): string | undefined {
-  if (!Deno.stdout.isTerminal()) return "stdout is not a terminal; use lines instead";
+  if (!Deno.stdout.isTerminal()) return "stdout is not a terminal; printing lines instead";
   const term = Deno.env.get("TERM") ?? "";
   if (term === "" || term === "dumb") {
     return `TERM is "${term}", a terminal without cursor movement; set TERM to the terminal's type`;

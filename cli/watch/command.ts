@@ -27,15 +27,15 @@ export function watchCommand(finish: Finish, command: readonly string[] | undefi
     .usage("[options] [targets...] | [options] -- command…")
     .action(async (targets, flags, self) => {
       // Only options of the command line are refused: a variable may be meant for another call.
-      type Name = "limit" | "report" | "annotate" | "for" | "until" | "recursive" | "live";
-      const given = (names: readonly Name[]) =>
+      const given = <Name extends keyof WatchFlags>(names: readonly Name[]) =>
         names.find((name) => self.getOptionValueSource(name) === "cli");
       if (command === undefined) {
-        const refused = given(["limit", "report", "annotate"]);
+        const refused = given(["limit", "report", "annotate"] as const);
         if (refused !== undefined) {
+          const example = { limit: "512M", report: "FILE", annotate: "github" }[refused];
           throw new OomkitError(
             `cannot use --${refused} without a command`,
-            "write: oomkit watch --limit 512M -- make",
+            `write: oomkit watch --${refused} ${example} -- make`,
           );
         }
         return finish(await watchTargets(targetsOf(self, targets), flags));
@@ -54,14 +54,21 @@ export function watchCommand(finish: Finish, command: readonly string[] | undefi
         ? "live"
         : given(["for", "until", "recursive"]);
       if (refused !== undefined) {
-        throw new OomkitError(
-          `cannot use --${refused} with a command: its exit ends the watch, and stdout belongs to it`,
-          "write: oomkit watch --report FILE -- make",
-        );
+        const [why, right] = REFUSED_WITH_COMMAND[refused];
+        throw new OomkitError(`cannot use --${refused} with a command: ${why}`, right);
       }
       finish(await runWatched(command, flags));
     });
 }
+
+/** Why each is refused, and what to use. */
+const REFUSED_WITH_COMMAND = {
+  json: ["stdout belongs to the command", "use --report FILE or --log-file FILE"],
+  live: ["stdout belongs to the command", "its events are printed to stderr"],
+  for: ["the watch ends with the command", "use: timeout 5 COMMAND"],
+  until: ["the watch ends with the command", "use --fail-on for the exit status"],
+  recursive: ["only the cgroup of the command is watched", "leave it out"],
+} as const;
 
 async function watchTargets(targets: readonly string[], flags: WatchFlags): Promise<number> {
   const hierarchy = discover(flags.root);

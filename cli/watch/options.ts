@@ -13,9 +13,13 @@ import {
   value,
   withHelp,
 } from "../options/option.ts";
-import { checkRequiredOptions, RECEIVER_OPTIONS } from "../options/receivers.ts";
+import {
+  checkRequiredOptions,
+  DEFAULT_EVENT_TYPES,
+  RECEIVER_OPTIONS,
+} from "../options/receivers.ts";
 import { CI_SERVICES, type Common, LIVE_OPTIONS, subcommand } from "../options/subcommand.ts";
-import { parseDuration, parseSize, parseSizeOrPercent } from "../options/units.ts";
+import { parseDuration, parseLimitSize, parseSizeOrPercent } from "../options/units.ts";
 
 const PRESSURE_LEVELS: readonly PressureLevel[] = ["low", "medium", "critical"];
 const PRESSURE_MODES: readonly PressureMode[] = ["default", "local", "hierarchy"];
@@ -61,7 +65,7 @@ function parsePoll(text: string): number {
 const MIN_LIMIT_BYTES = 1024 ** 2;
 
 function parseLimit(text: string): number {
-  const limit = parseSize(text);
+  const limit = parseLimitSize(text);
   if (limit >= MIN_LIMIT_BYTES) return limit;
   throw new OomkitError(`cannot limit a command to "${text}"`, "it must be at least 1M");
 }
@@ -74,26 +78,35 @@ const COMMAND = { group: "command" } as const;
 
 const WATCH_OPTIONS = {
   ...RECEIVER_OPTIONS,
+  // Those of guard are accepted too, because a variable serves both commands.
+  eventTypes: {
+    ...RECEIVER_OPTIONS.eventTypes,
+    words: WATCH_EVENT_TYPES,
+    default: [
+      undefined,
+      DEFAULT_EVENT_TYPES.filter((type) => WATCH_EVENT_TYPES.includes(type)).join(","),
+    ] as const,
+  },
   recursive: flag("-r, --recursive", "watch all descendants of the targets too", {
     group: "targets",
     isBasic: true,
   }),
-  threshold: list("--threshold <list>", "report when usage crosses these: 65%,90%,480M", {
+  threshold: list("--threshold <list>", "report when usage crosses these, such as 65%,90%,480M", {
     ...EVENTS,
     parse: separated(parseSizeOrPercent),
   }),
   pressure: list(
     "--pressure <pressures>",
-    "report v1 pressure levels: low,medium:local,critical:hierarchy",
+    "report these v1 pressure levels, such as low,medium:local,critical:hierarchy",
     { ...EVENTS, words: PRESSURE_LEVELS, parse: separated(parsePressureLevel) },
   ),
-  psi: list("--psi <list>", "report v2 memory stalls: some:150ms/1s,full:50ms/2s", {
+  psi: list("--psi <list>", "report these v2 memory stalls, such as some:150ms/1s,full:50ms/2s", {
     ...EVENTS,
     parse: separated(parsePsi),
   }),
   poll: value(
     "--poll <duration>",
-    "poll at this interval instead of waiting for notifications",
+    "poll at this interval, at least 5ms, instead of waiting for notifications",
     { group: "events", parse: parsePoll },
   ),
   for: value("--for <duration>", "stop after this time", { ...EXPECTATION, parse: parseDuration }),
@@ -102,11 +115,15 @@ const WATCH_OPTIONS = {
     "stop at the first event of these types (with --for: exit 1 without one)",
     { ...EXPECTATION, words: WATCH_EVENT_TYPES, parse: parseTypes },
   ),
-  failOn: list("--fail-on <types>", "exit 1 if an event of these types occurred", {
-    ...EXPECTATION,
-    words: WATCH_EVENT_TYPES,
-    parse: parseTypes,
-  }),
+  failOn: list(
+    "--fail-on <types>",
+    "exit 1 if an event of these types occurred (with a command: if it exits with 0)",
+    {
+      ...EXPECTATION,
+      words: WATCH_EVENT_TYPES,
+      parse: parseTypes,
+    },
+  ),
   limit: value("--limit <size>", "memory limit of the command's cgroup", {
     ...COMMAND,
     isBasic: true,
@@ -147,7 +164,7 @@ export function watchBase() {
       "125": "the command could not be moved to its cgroup",
       "126": "the command cannot be executed",
       "127": "the command does not exist",
-      "other": "the exit status of the command; 128 + N if signal N ended it",
+      "other": "that of the command, if it is not 0; 128 + N if signal N ended it",
     },
   });
 }

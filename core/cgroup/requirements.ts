@@ -111,7 +111,8 @@ const CHECKS = {
     const own = local?.oomKill;
     const kills = subtree?.oomKill ?? (own === undefined ? own : own + killsBelow(cgroup));
     if (kills === undefined) return unknown("the kernel does not count kills here");
-    return kills === 0n ? ok("no OOM kill so far") : notOk(`${kills} OOM kills so far`);
+    if (kills === 0n) return ok("no OOM kill so far");
+    return notOk(`${kills} OOM ${kills === 1n ? "kill" : "kills"} so far`);
   },
 } as const satisfies Readonly<Record<string, (cgroup: Cgroup) => RequirementCheck>>;
 

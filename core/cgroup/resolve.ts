@@ -28,14 +28,16 @@ export function resolveTarget(hierarchy: Hierarchy, target: string): Cgroup[] {
   }
   const podUid = () => rest.replaceAll("_", "-").toLowerCase();
   if (scheme === "pid") return [byPid(hierarchy, rest)];
-  if (scheme === "unit") return [byUnit(hierarchy, rest)];
+  if (scheme === "unit") return [byUnit(hierarchy, rest, target)];
   if (scheme === "pod") return [byIdentity(hierarchy, "podUid", podUid(), target)];
   if (scheme === "id") return [byIdentity(hierarchy, "containerId", rest, target)];
   if (scheme === "runc") return [byRuncName(hierarchy, rest) ?? unknown(hierarchy, target)];
   if (isGlob(target)) return byGlob(hierarchy, target);
   if (target.startsWith("/")) return [byPath(hierarchy, target)];
   if (RELATIVE.test(target)) return [byDirectory(hierarchy, resolvePath(target), target)];
-  if (unitName(target) === target && !target.includes("/")) return [byUnit(hierarchy, target)];
+  if (unitName(target) === target && !target.includes("/")) {
+    return [byUnit(hierarchy, target, target)];
+  }
 
   const found = open(hierarchy, join(hierarchy.root, plain(target)), target) ??
     byRuncName(hierarchy, target);
@@ -153,10 +155,12 @@ function byGlob(hierarchy: Hierarchy, target: string): Cgroup[] {
 function byPid(hierarchy: Hierarchy, text: string): Cgroup {
   const target = `pid:${text}`;
   if (!/^[1-9]\d{0,9}$/.test(text)) {
-    throw new OomkitError(`cannot resolve target "pid:${shortened(text)}": that is not a pid`);
+    throw unresolved(target, "that is not a pid", "give a number, such as pid:4242");
   }
   const lines = readText(`/proc/${text}/cgroup`);
-  if (lines === undefined) throw unresolved(target, "there is no such process");
+  if (lines === undefined) {
+    throw unresolved(target, "there is no such process", "find its pid with: pgrep -a NAME");
+  }
   const line = memoryLine(parseProcCgroup(lines), hierarchy.version);
   const cgroup = hierarchy.shifted || !hierarchy.kernel
     ? holderOf(hierarchy, Number(text))
@@ -175,16 +179,20 @@ function byPid(hierarchy: Hierarchy, text: string): Cgroup {
 const holderOf = (hierarchy: Hierarchy, pid: number): Cgroup | undefined =>
   allCgroups(hierarchy).find((cgroup) => pidsOf(cgroup)?.includes(pid));
 
-function byUnit(hierarchy: Hierarchy, unit: string): Cgroup {
+function byUnit(hierarchy: Hierarchy, unit: string, target: string): Cgroup {
   const name = unitName(unit);
-  if (name.includes("/")) return unknown(hierarchy, unit);
+  if (name.includes("/")) return unknown(hierarchy, target);
   const path = hierarchy.kernel ? controlGroup(name) ?? unitPath(name) : unitPath(name);
   const cgroup = openCgroup(hierarchy, join(hierarchy.root, safe(path)));
   if (cgroup) return cgroup;
   const same = [...allCgroups(hierarchy)].filter((c) => c.path.endsWith(`/${name}`));
   if (same.length === 1) return same[0]!;
-  if (same.length > 1) return ambiguous(unit, same.map((c) => c.path));
-  return unknown(hierarchy, name);
+  if (same.length > 1) return ambiguous(target, same.map((c) => c.path));
+  return unknown(hierarchy, target, {
+    word: name,
+    why: `no cgroup of unit ${shortened(name)}`,
+    hint: `is it running? systemctl status ${shortened(unit)}`,
+  });
 }
 
 /** Asks systemd; `undefined` without systemd, or if the unit is not running. */
@@ -219,7 +227,15 @@ function byIdentity(
   if (exact) return exact;
   if (outermost.size === 1) return outermost.values().next().value!;
   if (outermost.size > 1) return ambiguous(target, [...outermost.keys()]);
-  return unknown(hierarchy, target);
+  if (key === "podUid") {
+    const why = `no cgroup of pod ${shortened(prefix)}`;
+    return unknown(hierarchy, target, {
+      why,
+      hint: "does it run on this node? kubectl get pods -A",
+    });
+  }
+  const why = `no cgroup of container ${shortened(prefix)}`;
+  return unknown(hierarchy, target, { why, hint: "is it running? crictl ps or docker ps" });
 }
 
 function byRuncName(hierarchy: Hierarchy, name: string): Cgroup | undefined {
@@ -249,8 +265,18 @@ function ambiguous(target: string, candidates: readonly string[]): never {
   throw unresolved(target, `it is ambiguous between ${shown}${rest}`, "give more of the name");
 }
 
-function unknown(hierarchy: Hierarchy, target: string): never {
-  const word = target.replace(/^\w+:/, "").replace(/\/+$/, "").split("/").at(-1)!;
+const TARGET_HINT = "give a cgroup path, a glob, pid:N, unit:NAME, pod:UID or a container id";
+
+/** @param reported.word is compared with the names of all cgroups; `hint` is for when none is similar. */
+function unknown(
+  hierarchy: Hierarchy,
+  target: string,
+  {
+    word = target.replace(/^\w+:/, "").replace(/\/+$/, "").split("/").at(-1)!,
+    why = `there is no such cgroup below ${hierarchy.mount}`,
+    hint = TARGET_HINT,
+  } = {},
+): never {
   const names = new Map<string, string>();
   for (const { path } of allCgroups(hierarchy)) names.set(path.split("/").at(-1)!, path);
   for (const name of hierarchy.kernel ? listDirectories(RUNC_STATE) ?? [] : []) {
@@ -259,10 +285,7 @@ function unknown(hierarchy: Hierarchy, target: string): never {
   const near = /^\d{1,10}$/.test(target) && exists(`/proc/${target}`)
     ? [`pid:${target}`]
     : suggest(word, names.keys()).map((name) => names.get(name)!);
-  const hint = near.length > 0
-    ? `did you mean ${near.join(" or ")}?`
-    : "give a cgroup path, a glob, pid:N, unit:NAME, pod:UID or a container id";
-  throw unresolved(target, `there is no such cgroup below ${hierarchy.mount}`, hint);
+  throw unresolved(target, why, near.length > 0 ? `did you mean ${near.join(" or ")}?` : hint);
 }
 
 const unresolved = (target: string, why: string, hint?: string) =>

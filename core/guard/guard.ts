@@ -147,7 +147,8 @@ export class Guard {
       this.#reportFallback("/", {
         requested: `oom_score_adj ${OWN_OOM_SCORE_ADJ}`,
         fallback: "unchanged",
-        reason: `${refused}; lowering it needs CAP_SYS_RESOURCE`,
+        reason: `could not lower its own oom_score_adj (needs CAP_SYS_RESOURCE): ${refused}; ` +
+          "the kernel may kill the guard",
       });
     }
     this.#garbageCollector = new GarbageCollector();

@@ -199,6 +199,12 @@ export function parseSignal(text: string): SignalName {
   const names = Object.keys(SIGNAL_NUMBERS) as SignalName[];
   const found = names.find((each) => each === name || each === `SIG${name}`);
   if (found !== undefined) return found;
+  if (/^(SIG)?(KILL|STOP)$/.test(name)) {
+    throw new OomkitError(
+      `cannot send "${text}": it cannot be handled`,
+      "to kill use the action process or container",
+    );
+  }
   throw new OomkitError(`cannot send "${text}"`, `use one of ${names.join(", ")}`);
 }
 

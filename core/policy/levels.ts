@@ -48,6 +48,9 @@ export interface LevelPolicy {
   readonly margin: Margin;
 }
 
+const marginBytesOf = (limit: number, { ratio, min, max }: Margin): number =>
+  Math.min(max, Math.max(min, Math.floor(limit * ratio)));
+
 /**
  * No level lies above the imminent one, also where the margin of a small limit begins below the percentages.
  *
@@ -58,26 +61,32 @@ export function levelBytesOf(
   limit: number,
   { warn, critical, margin }: LevelPolicy,
 ): LevelBytes | undefined {
-  const kept = Math.min(margin.max, Math.max(margin.min, Math.floor(limit * margin.ratio)));
-  const imminent = limit - kept;
+  const imminent = limit - marginBytesOf(limit, margin);
   if (!Number.isFinite(limit) || imminent <= 0) return undefined;
   const share = (percent: number) => Math.min(imminent, Math.floor(limit * percent / 100));
   return { warn: share(warn), critical: share(critical), imminent };
 }
 
-/**
- * The same for a guard policy, with its margin completed from the default of the mode.
- *
- * @param limit bytes. @param mode the requested mode.
- */
+/** The levels of a guard policy; the default of the mode completes the margin. */
+interface PolicyLevels {
+  readonly levels: Omit<LevelPolicy, "margin"> & { readonly margin: Partial<Margin> };
+}
+
+const marginIn = ({ levels }: PolicyLevels, mode: Mode): Margin =>
+  marginOf(mode === "throttle" ? THROTTLE_MARGIN : NOTIFY_MARGIN, levels.margin);
+
+/** The same for a guard policy. @param limit bytes. @param mode the requested mode. */
 export function levelBytesIn(
-  { levels }: { readonly levels: Omit<LevelPolicy, "margin"> & { margin: Partial<Margin> } },
+  policy: PolicyLevels,
   limit: number,
   mode: Mode,
 ): LevelBytes | undefined {
-  const defaults = mode === "throttle" ? THROTTLE_MARGIN : NOTIFY_MARGIN;
-  return levelBytesOf(limit, { ...levels, margin: marginOf(defaults, levels.margin) });
+  return levelBytesOf(limit, { ...policy.levels, margin: marginIn(policy, mode) });
 }
+
+/** Bytes between the imminent level and the limit. @param limit bytes. @param mode the requested mode. */
+export const marginBytesIn = (policy: PolicyLevels, limit: number, mode: Mode): number =>
+  marginBytesOf(limit, marginIn(policy, mode));
 
 /** The kernel checks v1 thresholds once per 128 page events of a CPU (mm/memcontrol-v1.c, THRESHOLDS_EVENTS_TARGET). */
 const PAGES_PER_THRESHOLD_CHECK = 128;

@@ -42,7 +42,7 @@ export interface ThresholdReached {
   readonly threshold: number;
   /** From the first page until the watch reported that usage crossed the threshold. */
   readonly after_start_ms: number;
-  /** From the alert until the last page: the time user space had to act. Negative when the alert came later. */
+  /** From the threshold event until the last page: the time user space had to act. Negative when the event came later. */
   readonly before_peak_ms: number | null;
 }
 

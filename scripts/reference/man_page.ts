@@ -1,6 +1,7 @@
 /** The man page, in the `man` macros that groff and mandoc both know (groff_man(7)). */
 
 import type { OptionDefinition } from "../../cli/options/definitions.ts";
+import { unnamedChoices } from "../../cli/options/option.ts";
 import { type DescribedProgram, groupsOf } from "./options_page.ts";
 
 export function manPage(
@@ -21,16 +22,22 @@ export function manPage(
       `.B oomkit ${name}`,
       roff(usage),
     ]),
+    ".br",
+    ".B oomkit help",
+    "[command]",
+    ".br",
+    roff("oomkit --version").replace("oomkit", ".B oomkit"),
     ".SH DESCRIPTION",
     ...DESCRIPTION.map(roff),
     ...commands.flatMap((command) => [
       `.SH OOMKIT ${command.name.toUpperCase()}`,
       roff(sentence(command.summary)),
+      // Before the first subsection, to which they would belong otherwise.
+      ...textLines(command.help?.notes ?? ""),
       ...groupsOf(command).flatMap(([group, options]) => [
         `.SS ${roff(group)}`,
         ...options.flatMap(optionLines),
       ]),
-      ...textLines(command.help?.notes ?? ""),
     ]),
     ".SH OPTIONS OF SEVERAL COMMANDS",
     ...shared.flatMap(({ group, commands: users, options }) => [
@@ -66,17 +73,18 @@ const DESCRIPTION = [
   "oomkit reads the memory limits of cgroups v1 and v2.",
   "inspect shows them once, watch reports what happens at them, guard acts before the kernel's OOM killer does,",
   "and simulate runs a process into a limit on purpose.",
+  "help prints all options of a command, --version the version.",
   "Options that several commands have are described once, after the commands.",
 ];
 
 const ENVIRONMENT_TEXT = [
-  "Every option can be given as the variable that is named with it.",
+  "Every option can be given as the variable that is named with it; another OOMKIT_ variable is refused.",
   "A flag takes precedence over a variable, a variable over the configuration file.",
 ];
 
 const ENVIRONMENT = {
   "WARNING, CRITICAL, WARNING_SIGNAL, CRITICAL_SIGNAL, COOLDOWN":
-    "Settings of OOMHero, which guard accepts.",
+    "Settings of OOMHero, which guard accepts: any of the first four makes it send signals.",
   "NODE_NAME": "Name of this node in Kubernetes, unless --node-name is given.",
   "OOMKIT_STATE_DIR": "Directory of the records of changed settings; see FILES.",
   "NO_COLOR": "Disables color if not empty.",
@@ -101,7 +109,8 @@ const SEE_ALSO = {
 const indented = (lines: readonly string[]) => lines.map((line) => `  ${line}`).join("\n");
 
 function optionLines(option: OptionDefinition): string[] {
-  const { short, long, value, description, choices, repeatable } = option;
+  const { short, long, value, description, repeatable } = option;
+  const choices = unnamedChoices(description, option.choices);
   const flags = [short, long].flatMap((flag) => flag ? [`\\fB${roff(flag)}\\fR`] : []).join(", ");
   const name = value === undefined
     ? ""

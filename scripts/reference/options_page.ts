@@ -9,7 +9,7 @@ import {
   type OptionDefinition,
   type ProgramDefinition,
 } from "../../cli/options/definitions.ts";
-import { GROUPS } from "../../cli/options/option.ts";
+import { GROUPS, unnamedChoices } from "../../cli/options/option.ts";
 
 const HEADINGS = Object.values(GROUPS).map(headingOf);
 
@@ -109,7 +109,8 @@ function tableOf(options: readonly OptionDefinition[]): string {
     "| option | default | environment | file | meaning |",
     "| --- | --- | --- | --- | --- |",
     ...options.map((option) => {
-      const { short, long, value, description, choices, repeatable, variable, key } = option;
+      const { short, long, value, description, repeatable, variable, key } = option;
+      const choices = unnamedChoices(description, option.choices);
       const name = value ? value.optional ? ` [${value.name}]` : ` <${value.name}>` : "";
       const more = [
         ...choices.length > 0 ? [`one of ${choices.join(", ")}`] : [],

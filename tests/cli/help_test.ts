@@ -77,16 +77,17 @@ Deno.test("a help text is a phrase: it begins with a lower-case word or a name, 
   }
 });
 
-Deno.test("docs/configuration.md lists the options that a rule may set, and those of the command line only", () => {
+Deno.test("docs/configuration.md lists the options that a rule may set, and those that a file cannot set", () => {
   const guard = program.commands.find((each) => each.name() === "guard")!;
   const text = Deno.readTextFileSync(new URL("../../docs/configuration.md", import.meta.url));
   const [, rules] = /A\s+rule\s+may\s+set\s+these\s+options:\n\n```text\n([^`]*)```/.exec(text) ??
     [];
   assert.deepEqual(rules?.trim().split(/\s+/), ruleKeys(guard));
-  const [, commandLine] = /valid\s+on\s+the\s+command\s+line\s+only: ([^.]*)\./.exec(text) ?? [];
+  const [, listed] =
+    /A\s+file\s+cannot\s+set\s+these,\s+a\s+variable\s+can: ([^.]*)\./.exec(text) ?? [];
   const expected = guard.options.filter((option) => keyOf(option) === undefined);
   assert.deepEqual(
-    commandLine?.split(/,\s+/).map((each) => each.replaceAll("`", "")).toSorted(),
+    listed?.split(/,\s+/).map((each) => each.replaceAll("`", "")).toSorted(),
     expected.map(({ long }) => long!).toSorted(),
   );
 });

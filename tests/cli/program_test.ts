@@ -93,3 +93,60 @@ Deno.test("help of the program and of a command is printed", async () => {
     assert.match(stdout, /^Usage: oomkit watch /);
   }
 });
+
+Deno.test("help after the command is refused with the right order", async () => {
+  assert.equal(
+    await refused("guard", "help"),
+    'oomkit: cannot use "help" after the command; ' +
+      "write: oomkit help guard, or /help for a cgroup of that name\n",
+  );
+  assert.match(await refused("completions", "help"), /write: oomkit help completions/);
+});
+
+const withVariables = (env: Record<string, string>, ...args: string[]) =>
+  runOomkit([...args, "--root", "/no/such/tree"], { env });
+
+Deno.test("a variable that is no option of any command is refused with the nearest one", async () => {
+  const cases: [string, RegExp][] = [
+    ["OOMKIT_GRACE", /did you mean OOMKIT_GRACE_PERIOD\?$/m],
+    ["OOMKIT_MARGIN_RATO", /did you mean OOMKIT_MARGIN_RATIO\?$/m],
+    ["OOMKIT_RECLAIM", /did you mean OOMKIT_NO_RECLAIM\?$/m],
+    ["OOMKIT_QUUX", /see: oomkit help (guard|inspect)$/m],
+  ];
+  for (const [name, hint] of cases) {
+    for (const command of ["guard", "inspect"]) {
+      const { code, stdout, stderr } = await withVariables({ [name]: "5s" }, command);
+      assert.deepEqual([code, stdout], [2, ""]);
+      const start = `oomkit: cannot use ${name}: there is no such option; `;
+      assert.ok(stderr.startsWith(start), stderr);
+      assert.match(stderr, hint);
+      assert.match(stderr, /^[^\n]+\n$/);
+    }
+  }
+});
+
+Deno.test("variables of other commands, of other parts, of services, and empty ones are no mistakes", async () => {
+  const env = {
+    OOMKIT_GRACE_PERIOD: "5s",
+    OOMKIT_MB: "64",
+    OOMKIT_WALKINTERVALSECONDS: "5",
+    OOMKIT_STATE_DIR: "/nowhere",
+    OOMKIT_DEBUG: "1",
+    OOMKIT_EVENT_TYPE: "oom_kill",
+    OOMKIT_FUZZ_RUNS: "1",
+    OOMKIT_METRICS_SERVICE_HOST: "10.0.0.1",
+    OOMKIT_METRICS_PORT_9101_TCP_ADDR: "10.0.0.1",
+    OOMKIT_GRACE: "",
+  };
+  const { stderr } = await withVariables(env, "inspect");
+  assert.match(stderr, /no such directory/);
+});
+
+Deno.test("help and completions are printed whatever the variables are", async () => {
+  const env = { OOMKIT_GRACE: "5s" };
+  for (
+    const args of [["guard", "--help"], ["help", "guard"], ["--help"], ["completions", "bash"]]
+  ) {
+    assert.equal((await runOomkit(args, { env })).code, 0, args.join(" "));
+  }
+});

@@ -66,7 +66,7 @@ kernelTest("a background job prints lines and is not stopped", async () => {
   screen.press(`${program} watch --until oom_kill ${cgroup.path} &`, "Enter");
   await screen.until(has("watching "), "began");
   await allocateUntilKilled(cgroup);
-  await screen.until(has("killed at its own limit", "summary"), "printed lines");
+  await screen.until(has("killed at the cgroup's own limit", "summary"), "printed lines");
 }, { why: skipReason });
 
 for (const signal of ["SIGTERM", "SIGHUP", "SIGQUIT"] as const) {

@@ -74,7 +74,7 @@ kernelTest("a kill is logged below the rows and counted in its row", async () =>
   await screen.until(isView, "drew");
   await allocateUntilKilled(cgroup);
   await screen.until(
-    (text) => /oom_kill .*killed at its own limit/.test(text) && /\/1\/0 /.test(text),
+    (text) => /oom_kill .*killed at the cgroup's own limit/.test(text) && /\/1\/0 /.test(text),
     "logged the kill",
   );
   screen.press("C-c");

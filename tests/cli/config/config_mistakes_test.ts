@@ -16,7 +16,7 @@ Deno.test("a mistake is one line with the file, the line number and a correction
     ['[guard]\nwarn = ["1%", "2%"]\n', /:2: warn takes one value/],
     [
       "[guard]\nrestore = true\n",
-      /:2: restore is valid on the command line only; write: --restore/,
+      /:2: a file cannot set restore; write: --restore/,
     ],
     ['[guard]\ntargets = "/a"\n', /:2: targets must be a list of strings; write targets = /],
     ["\n[gaurd]\nwarn = 1\n", /:2: "gaurd" is not a command; did you mean \[guard\]\?/],
@@ -34,7 +34,7 @@ Deno.test("a mistake is one line with the file, the line number and a correction
     ['[[guard.rule]]\npod-labels = ["a"]\n', /:2: pod-labels must be a table of strings; write/],
     [`${rule}name = "x"\n${rule}name = "x"\n`, /:6: the name "x" is used twice/],
     [`${rule}avoid = "("\n`, /:3: avoid = "\(": cannot read the expression/],
-    ["[watch]\nthreshold = 1\nunti = 1\n", /:3: "unti" is not an option; did you mean until\?/],
+    ["[watch]\nthreshold = 1024\nunti = 1\n", /:3: "unti" is not an option; did you mean until\?/],
     ["[inspect]\nfor = 1\n", /:2: "for" is not an option/],
     ["[simulate]\nmb = -1\n", /:2: mb = -1: /],
   ];

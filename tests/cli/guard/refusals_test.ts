@@ -42,6 +42,8 @@ Deno.test("levels out of range or out of order exit with 2 and one line", async 
     [["/a", "--warn", "0"], /^oomkit: cannot use --warn 0: it is out of range; use 1% to 100%/],
     [["/a", "--critical", "101%"], /out of range/],
     [["/a", "--warn", "much"], /has no % sign/],
+    [["/a", "--warn", "0.7"], /^oomkit: cannot use --warn 0.7: it is below 1%; did you mean 70%\?/],
+    [["/a", "--critical", "0.95"], /did you mean 95%\?/],
     [["/a", "--hysteresis", "0%"], /out of range/],
     [["/a"], /--warn 95% and --critical 50%/, { WARNING: "95", CRITICAL: "50" }],
   ]);
@@ -61,9 +63,9 @@ Deno.test("margins that are too large or out of order exit with 2 and one line",
     ],
     [
       ["/a", "--min-margin", "64"],
-      /cannot guard \/a: .* limit above the margin; set/,
+      /cannot guard \/a: the margin \(64\.0 MiB\) is not below the limit \(64\.0 MiB\); lower --min-margin$/m,
     ],
-    [["/tiny"], /cannot guard \/tiny: .* limit above the margin/],
+    [["/tiny"], /cannot guard \/tiny: the margin \(1\.0 MiB\) is not below the limit \(1\.0 MiB\)/],
     [
       ["/a", "--min-margin", "40M", "--max-margin", "30"],
       /40\.0 MiB and --max-margin 30\.0 MiB: the minimum is/,
@@ -85,7 +87,10 @@ Deno.test("unknown or conflicting actions exit with 2 and one line", async () =>
     [["/a", "--on-warn", "noop,"], /cannot use --on-warn noop,: "" is not an action/],
     [["/a", "--on-warn", "exec:"], /exec: needs a command; write exec:COMMAND/],
     [["/a", "--on-warn", "process:7"], /cannot use --on-warn process:7: it is not an action/],
-    [["/a", "--on-warn", "signal:SIGKILL"], /cannot send "SIGKILL"; use one of SIGHUP/],
+    [
+      ["/a", "--on-warn", "signal:SIGKILL"],
+      /cannot send "SIGKILL": it cannot be handled; to kill use the action process or container$/m,
+    ],
     [["/a", "--on-warn", "signal:"], /cannot send ""/],
     [["/a", "--on-critical", "process,container"], /both process and container at critical/],
     [
@@ -132,7 +137,10 @@ Deno.test("invalid expressions, durations and addresses exit with 2 and one line
 Deno.test("targets that do not exist or have no limit exit with 2 and one line", async () => {
   using tree = makeV2();
   await refused(tree, [
-    [["/none"], /cannot guard \/none: neither it nor an ancestor has a limit .*; set a limit/],
+    [
+      ["/none"],
+      /cannot guard \/none: no limit on this cgroup or any parent; set memory\.max \(v1: memory\.limit_in_bytes\)$/m,
+    ],
     [["/nothing"], /there is no such cgroup/],
     [["/nothing/*"], /no cgroup matches/],
     [["/a", "/none"], /cannot guard \/none/],

@@ -28,7 +28,7 @@ Deno.test("a check that passes exits 0, one that does not exits 1", async () => 
   assert.equal(short.code, 1);
   assert.match(
     short.summary,
-    /^NOT OK: min-headroom: 25\.0 MiB \(25\.0%\) left, wanted at least 26\.0 MiB/,
+    /^NOT OK: min-headroom: 25\.0 MiB \(25\.0%\), wanted at least 26\.0 MiB/,
   );
   const full = await check(t, "/limited", "--max-usage", "74%");
   assert.equal(full.code, 1);
@@ -100,6 +100,8 @@ Deno.test("kills below the cgroup count on v1 too, where the kernel counts them 
   assert.equal(code, 1);
   assert.match(summary, /2 OOM kills so far/);
   assert.equal((await check(t, "/a", "--require", "killer,v1")).code, 0);
+  t.write("/a/b", "memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill 1\n");
+  assert.match((await check(t, "/a", "--require", "no-kills")).summary, /: 1 OOM kill so far$/);
 });
 
 Deno.test("a missing target is an unknown finding", async () => {

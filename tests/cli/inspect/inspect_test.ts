@@ -38,7 +38,7 @@ Deno.test("inspect shows the owner of the limit, what is left, and the victim", 
   assert.match(stdout, new RegExp(`^/pod/${ID}$`, "m"));
   assert.match(stdout, /container 3f3f3f3f3f3f/);
   assert.match(stdout, /limit +64\.0 MiB, set by \/pod, its parent/);
-  assert.match(stdout, /left +24\.0 MiB \(37\.5%\)/);
+  assert.match(stdout, /headroom +24\.0 MiB \(37\.5%\)/);
   assert.match(stdout, /16\.0 MiB · working set 13\.0 MiB · reclaimable 4\.0 MiB/);
   assert.match(stdout, new RegExp(`kill pid ${Deno.pid} \\(`));
 });

@@ -22,9 +22,14 @@ Deno.test("every mistake in a target gets one line and exit 2", async () => {
     ["/a/../../etc", /has no "\.\."/],
     ["/etc", /is outside the memory hierarchy/],
     ["/a/memory.max", /it is not a directory/],
-    ["pid:0", /not a pid/],
-    ["pid:2147483647", /no such process/],
-    ["id:ffff", /no such cgroup/],
+    ["pid:0", /not a pid; give a number, such as pid:4242$/m],
+    ["pid:2147483647", /no such process; find its pid with: pgrep/],
+    ["id:ffff", /"id:ffff": no cgroup of container ffff; is it running\?/],
+    ["pod:ffff", /"pod:ffff": no cgroup of pod ffff; does it run on this node\?/],
+    [
+      "unit:nope",
+      /"unit:nope": no cgroup of unit nope\.service; is it running\? systemctl status nope$/m,
+    ],
     ["/x/*", /no cgroup matches/],
     ["", /it is empty/],
   ];
@@ -52,8 +57,9 @@ Deno.test("every mistake in an option gets one line and exit 2", async () => {
     [["--depth", "1"], /cannot use --depth alone: it applies to a tree; add --tree/],
     [["--top", "1"], /cannot use --top alone: it applies to a tree; add --tree/],
     [["--top", "0"], /of at least 1/],
-    [["--processes", "many"], /not a whole number/],
-    [["--tre"], /--tree/],
+    [["--processes", "many"], /not a whole number of at least 0, or all$/m],
+    [["--tre"], /unknown option "--tre"; did you mean --tree\? see: oomkit inspect --help$/m],
+    [["--nosuch"], /unknown option "--nosuch"; see: oomkit inspect --help$/m],
     [["--output", "xml"], /text, json/],
   ];
   for (const [args, message] of cases) {

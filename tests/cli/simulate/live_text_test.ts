@@ -8,6 +8,7 @@ import {
   eventLines,
   headingLines,
 } from "../../../cli/simulate/live_text.ts";
+import { eventRows } from "../../../cli/simulate/text.ts";
 import { RunLog } from "../../../cli/simulate/timeline.ts";
 import { suggestionsFor } from "../../../cli/simulate/verdict.ts";
 import {
@@ -175,6 +176,20 @@ Deno.test("the ending is a plot, the verdict, its explanation, its facts, and wh
     "    this one: the guard kills before the kernel does",
     "",
   ]);
+});
+
+Deno.test("only a run that leads to an OOM is called one", () => {
+  const cases: [Partial<StartEvent>, string][] = [
+    [{}, "a real OOM"],
+    [{ stop_at: 10 * MIB }, "a real allocation"],
+    [{ kind: "file" }, "a real allocation"],
+  ];
+  for (const [parts, name] of cases) {
+    const started = { ...start, ...parts } as StartEvent;
+    assert.equal(headingLines(started, canvas)[0], `oomkit simulate · ${name}, on purpose`);
+    const [first] = eventRows(started, 20 * MIB, T0, (_, text) => text);
+    assert.match(first!, new RegExp(`^simulate {2}${name} in a cgroup of its own, swap off: `));
+  }
 });
 
 Deno.test("no line is wider than the terminal, whatever the name of the cgroup", () => {

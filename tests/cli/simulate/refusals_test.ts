@@ -4,9 +4,10 @@ import { runOomkit } from "../../helpers/run_oomkit.ts";
 /** Arguments, and a match for the error. */
 const MISTAKES: readonly (readonly [string, RegExp])[] = [
   ["--mb 0", /zero/],
-  ["--mb -5", /negative/],
+  ["--mb -5", /negative; use a number of MiB, such as 64$/m],
   ["--mb 20X", /unknown unit "X"/],
   ["--mb", /^oomkit: cannot use --mb: <\S+> is missing/],
+  ["--limit 20", /^oomkit: cannot use --limit 20: it means 20 bytes; did you mean 20M\?$/m],
   ["--limit 20X", /unknown unit "X"/],
   ["--limit max", /limit is needed/],
   ["--limit 1e99", /unit|number/],
@@ -25,7 +26,7 @@ const MISTAKES: readonly (readonly [string, RegExp])[] = [
   ["--procs 0", /1 to 64/],
   ["--procs 2.5", /1 to 64/],
   ["--on-signal die", /^oomkit: cannot use --on-signal die: use one of /],
-  ["--http 80801", /names no port/],
+  ["--http 80801", /a port is 1 to 65535/],
   ["--http nowhere", /names no port/],
   ["--expect boom", /cannot use --expect boom: use one of oom_kill, user_kill, survived/],
   ["--threshold 120%", /out of range/],

@@ -41,3 +41,26 @@ Deno.test("an event type that only guard emits cannot end a watch", async () => 
     );
   }
 });
+
+Deno.test("an option of the other way to watch is refused with its own reason", async () => {
+  const cases: [string, RegExp][] = [
+    ["--report X", /--report without a command; write: oomkit watch --report FILE -- make$/m],
+    ["--limit 32M", /--limit without a command; write: oomkit watch --limit 512M -- make$/m],
+    ["--json -- true", /--json with a command: stdout belongs to the command; use --report FILE/],
+    ["--live -- true", /--live with a command: stdout belongs to the command/],
+    [
+      "--for 5s -- true",
+      /--for with a command: the watch ends with the command; use: timeout 5 COMMAND$/m,
+    ],
+    ["--until oom -- true", /--until with a command: the watch ends with the command/],
+    ["-r -- true", /--recursive with a command: only the cgroup of the command is watched/],
+    ["--limit 32 -- true", /--limit 32: it means 32 bytes; did you mean 32M\?$/m],
+    ["--limit 0 -- true", /--limit 0: .*at least 1M$/m],
+  ];
+  for (const [words, message] of cases) {
+    const { code, stderr } = await runOomkit(["watch", ...words.split(" ")]);
+    assert.equal(code, 2, words);
+    assert.match(stderr, message);
+    assert.match(stderr, /^oomkit: [^\n]+\n$/);
+  }
+});
