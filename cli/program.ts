@@ -163,9 +163,9 @@ function optionAsValue(
   return undefined;
 }
 
-/** Read by other parts of the program (core/control/journal.ts, cli/main.ts), set for hooks, or used by the tests and scripts. */
+/** Read by other parts of the program, set for hooks, used by the tests and scripts, or common in scripts that install it. */
 const OTHER_VARIABLES =
-  /^OOMKIT_(STATE_DIR|DEBUG|EVENT_.*|BIN|PROGRAM|STEPS|STEPS?_.*|(FUZZ|SOAK|STARVATION)_.*)$/;
+  /^OOMKIT_(STATE_DIR|DEBUG|VERSION|HOME|EVENT_.*|BIN|PROGRAM|STEPS|STEPS?_.*|(FUZZ|SOAK|STARVATION)_.*)$/;
 /** Kubernetes sets them in a pod for each Service; this is one with a name such as oomkit-metrics. */
 const SERVICE_VARIABLES = /_(SERVICE_HOST|SERVICE_PORT|PORT)(_|$)/;
 
