@@ -61,6 +61,10 @@ const CACHE_POLL_MS = 10;
 const EXHAUSTED_POLL_MS = 10;
 /** Maximum wait for a signalled process to exit when usage is below the level again. */
 const MAX_MS_TO_EXIT = 5000;
+/** How much too long the reported time of an exit may be, as a share of it. */
+const MAX_EXIT_LATENCY_ERROR = 1 / 8;
+/** Maximum poll interval while a victim exits below the level; more often than a cgroup that is idle. */
+const MAX_EXIT_POLL_MS = 10;
 /** Maximum time from SIGKILL until a process that has exited has released its last memory. */
 const FREED_AFTER_SIGKILL_MS = 10;
 /** First wait after no process could be killed: another may have appeared by then. It doubles each time. */
@@ -103,7 +107,7 @@ export type Step =
   | { readonly do: "reclaim" }
   /** Select a victim and send SIGTERM, or SIGKILL without a grace period. */
   | { readonly do: "kill" }
-  /** The grace period of the last victim is phaseMs: send SIGKILL. */
+  /** The grace period of the last victim is over: send SIGKILL. */
   | { readonly do: "escalate" }
   | { readonly do: "wait"; readonly until: number }
   /** Page cache: do nothing while it stays so, and sample again. */
@@ -216,9 +220,12 @@ export function nextStep(
   // In this form NaN counts as below the level.
   if (!(observation.metricValue >= observation.killLevelBytes)) {
     // Keep the victim: its exit frees more, and after SIGTERM it may free enough to live. A slow exit is no reason to kill another
-    // process while usage is below the level.
+    // process while usage is below the level. Poll less and less often: the victim may need this CPU to exit.
     const time = killCycle.phase === "sigterm_sent" ? killSettings.graceMs : MAX_MS_TO_EXIT;
-    return stayInPhase(observation.victim !== "alive" || phaseMs >= time ? { do: "end" } : wait);
+    if (observation.victim !== "alive" || phaseMs >= time) return stayInPhase({ do: "end" });
+    const slower = Math.min(MAX_EXIT_POLL_MS, phaseMs * MAX_EXIT_LATENCY_ERROR);
+    const isStill = (observation.rate ?? 0) <= 0;
+    return stayInPhase({ do: "wait", until: now + (isStill ? Math.max(pollMs, slower) : pollMs) });
   }
   switch (killCycle.phase) {
     case "reached":

@@ -294,6 +294,17 @@ Deno.test("whatever is observed, the next poll is due within 10 ms", () => {
   }));
 });
 
+Deno.test("below the level a victim that exits slowly is polled less and less often", () => {
+  const killCycle: KillCycle = { phase: "sigkill_sent", since: 0, usage: 98 * MIB };
+  const pause = (now: number, rate = 0) => {
+    const { step } = nextStep(killCycle, alive(below, { rate }), withoutGrace, now);
+    return step.do === "wait" ? step.until - now : step.do;
+  };
+  assert.deepEqual([1, 8, 40, 800, 5000].map((now) => pause(now)), [1, 1, 5, 10, "end"]);
+  // Another process may be about to fill the cgroup.
+  assert.equal(pause(800, MIB), 1);
+});
+
 Deno.test("no process is signalled below the level", () => {
   fc.assert(fc.property(killSettings, course, (killSettings, course) => {
     follow(killSettings, course, (step, observation) => {
