@@ -37,8 +37,15 @@ kernelTest(
     assert.equal(kill.cgroup, cgroup.path);
     const events = await watched.stop();
     assert.equal(kills(events).length, 1);
-    const rises = events.filter((e) => e.type === "threshold" && e.direction === "above");
-    assert.deepEqual(rises.map((e) => e.threshold), [10 * MIB, 18 * MIB]);
+    const crossings = ofType(events, "threshold");
+    assert.deepEqual([...new Set(crossings.map((e) => e.threshold))], [10 * MIB, 18 * MIB]);
+    // At the limit the kernel first reclaims page cache, of tail(1) itself too: usage may fall, and rise once more.
+    for (const bytes of [10 * MIB, 18 * MIB]) {
+      const directions = crossings.filter((e) => e.threshold === bytes).map((e) => e.direction);
+      const turns = directions.map((_, n) => n % 2 === 0 ? "above" : "below");
+      assert.deepEqual(directions, turns);
+      assert.ok(bytes === 18 * MIB || directions.length <= 2);
+    }
     const types = events.map(({ type }) => type);
     assert.ok(types.indexOf("oom") < types.indexOf("oom_kill"), "the OOM comes before the kill");
     const [deltas] = summaryOf(events).cgroups;
