@@ -55,15 +55,15 @@ async function main(): Promise<number> {
   return 1;
 }
 
-function summary({ tally, ...result }: SoakResult): string[] {
+function summary({ counts, ...result }: SoakResult): string[] {
   const { operations, rounds, minutes, allocators, cgroups, longest, stopped, late } = result;
   const seconds = (ms: number) => (ms / 1000).toFixed(1);
   return [
     `${operations} operations in ${
       minutes.toFixed(1)
     } minutes, ${rounds} idle checks, ${cgroups} cgroup names, ${allocators} processes`,
-    `killed by the guard ${tally.won}, by the kernel despite a guard ${tally.lost}, without a guard ${tally.unguarded}, outside the guarded subtree ${tally.outside}`,
-    `left by guards that were killed: ${tally.unreported} kills without an event, ${stopped} stopped processes`,
+    `killed by the guard ${counts.won}, by the kernel despite a guard ${counts.lost}, without a guard ${counts.unguarded}, outside the guarded subtree ${counts.outside}`,
+    `left by guards that were killed: ${counts.unreported} kills without an event, ${stopped} stopped processes`,
     `events at most ${seconds(late.guard)} s late from the guard, ${
       seconds(late.watch)
     } s from the watch`,

@@ -126,7 +126,7 @@ function comparison(
     return `${requested} of no limit is undefined; give bytes such as 512M, or set a limit`;
   }
   const size = limit === Infinity ? "" : ` of ${formatBytes(limit)}`;
-  return `${has}, wanted ${bound} ${requested}; ${source}${size}`;
+  return `${has}, required: ${bound} ${requested}; ${source}${size}`;
 }
 
 function summaryOf(verdict: Checked["verdict"], findings: readonly Finding[]): string {

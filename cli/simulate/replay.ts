@@ -94,9 +94,9 @@ function replayReport(replayed: Replayed, rows: readonly Row[], policy: ReplayPo
       decisions: each.replayed.length,
       not_guarded_reason: each.notGuarded ?? null,
     })),
-    decisions: rows.map(({ cgroup, act, usage, limit, replayed, recorded }) => ({
+    decisions: rows.map(({ cgroup, kind, usage, limit, replayed, recorded }) => ({
       cgroup,
-      decision: act,
+      decision: kind,
       usage,
       limit,
       replayed_at: replayed === undefined ? null : timestamp(replayed),
@@ -121,7 +121,7 @@ function replayReport(replayed: Replayed, rows: readonly Row[], policy: ReplayPo
 
 function msAfterKill(rows: readonly Row[], cgroup: string, at: number): number | null {
   const kill = rows.findLast((row) =>
-    row.cgroup === cgroup && row.act === "kill" && (row.replayed ?? Infinity) <= at
+    row.cgroup === cgroup && row.kind === "kill" && (row.replayed ?? Infinity) <= at
   );
   return kill?.replayed === undefined ? null : toMicroseconds(at - kill.replayed);
 }
@@ -129,7 +129,7 @@ function msAfterKill(rows: readonly Row[], cgroup: string, at: number): number |
 /** One line for each policy difference that matters in some cgroup, such as `at imminent: container instead of process`. */
 function actionDifferences(cgroups: readonly ReplayedCgroup[]): string[] {
   const lines = cgroups.flatMap(({ replayed, policies }) => {
-    const decisions = new Set(replayed.map(({ act }) => act));
+    const decisions = new Set(replayed.map(({ kind }) => kind));
     return [...policies].flatMap((policies) => {
       const [now, then] = policies.map(recordedPolicy) as [RecordedPolicy, RecordedPolicy];
       const pairs = [
@@ -164,8 +164,8 @@ function limitsOfReplay(
   isGuard: boolean,
 ): string[] {
   const assumedReads = cgroups.reduce((sum, each) => sum + each.assumedReads, 0);
-  const changed = rows.filter(({ act, replayed, recorded }) =>
-    (act === "kill" || act === "escalate") && replayed !== recorded
+  const changed = rows.filter(({ kind, replayed, recorded }) =>
+    (kind === "kill" || kind === "escalate") && replayed !== recorded
   );
   const notes: (readonly [boolean, string])[] = [
     [

@@ -11,12 +11,17 @@ import type {
 } from "../record/format.ts";
 import { type GuardPolicy, policyFor, type PolicySet, requestedMode } from "./policy.ts";
 import { policyOfRecord } from "./record.ts";
-import { type Act, recordedActs, ReplayedState, type ReplaySettings } from "./replay_cgroup.ts";
+import {
+  type Decision,
+  recordedDecisions,
+  ReplayedState,
+  type ReplaySettings,
+} from "./replay_cgroup.ts";
 
 export interface ReplayedDecision {
   /** Milliseconds since the epoch. */
   readonly at: number;
-  readonly act: Act;
+  readonly kind: Decision;
   /** Bytes. */
   readonly usage: number;
   /** The limit at that time in bytes; `null` for none. */
@@ -193,10 +198,10 @@ export class ReplayedCgroup {
 
   step(line: RecordedSnapshot): void {
     const { at, usage } = line;
-    const decided = (act: Act): ReplayedDecision => ({ at, act, usage, limit: this.limit });
+    const decided = (kind: Decision): ReplayedDecision => ({ at, kind, usage, limit: this.limit });
     if (!line.sampled || !this.recorded) this.samples++;
     if (this.recorded && !line.sampled) {
-      this.recorded.push(...recordedActs(line, this.#before).map(decided));
+      this.recorded.push(...recordedDecisions(line, this.#before).map(decided));
       this.#before = line.decision;
     }
     this.replayed.push(...(this.state?.step(line) ?? []).map(decided));
@@ -279,10 +284,10 @@ function pairs(
   replayed: readonly ReplayedDecision[],
   recorded: readonly ReplayedDecision[],
 ): Pair[] {
-  const acts = new Set([...replayed, ...recorded].map(({ act }) => act));
-  return [...acts].flatMap((act) => {
+  const kinds = new Set([...replayed, ...recorded].map(({ kind }) => kind));
+  return [...kinds].flatMap((kind) => {
     const of = (decisions: readonly ReplayedDecision[]) =>
-      decisions.filter((decision) => decision.act === act);
+      decisions.filter((decision) => decision.kind === kind);
     return pairsOfOne(of(replayed), of(recorded));
   });
 }

@@ -25,7 +25,7 @@ import type { RecordedSnapshot } from "../record/format.ts";
 import { type GuardPolicy, type ResolvedPolicy, resolvePolicy } from "./policy.ts";
 
 /** What a guard does that is visible outside of it. */
-export type Act = Level | "reclaim" | "skip" | "kill" | "escalate" | "no_victim";
+export type Decision = Level | "reclaim" | "skip" | "kill" | "escalate" | "no_victim";
 
 export interface ReplaySettings {
   readonly policy: GuardPolicy;
@@ -68,7 +68,7 @@ export class ReplayedState {
   }
 
   /** Takes the next snapshot. @returns what a guard does at it. */
-  step(seen: RecordedSnapshot): readonly Act[] {
+  step(seen: RecordedSnapshot): readonly Decision[] {
     if (this.#ofGuard && seen.sampled) {
       this.#readStat(seen);
       return [];
@@ -82,11 +82,11 @@ export class ReplayedState {
       if (this.#metricOf(seen) >= this.#resumeBelow) return [];
       this.#resumeBelow = undefined;
     }
-    const acts: Act[] = this.#decision.killCycle ? [] : [...this.#evaluate(seen)];
+    const decisions: Decision[] = this.#decision.killCycle ? [] : [...this.#evaluate(seen)];
     const { killCycle } = this.#decision;
-    const act = killCycle && this.#stepKillCycle(seen, killCycle);
-    if (act) acts.push(act);
-    return acts;
+    const kind = killCycle && this.#stepKillCycle(seen, killCycle);
+    if (kind) decisions.push(kind);
+    return decisions;
   }
 
   #evaluate(seen: RecordedSnapshot): readonly Level[] {
@@ -95,7 +95,7 @@ export class ReplayedState {
     return evaluateLevels(this.#decision, this.#policy, levelBytes, metricValue, seen.at).levels;
   }
 
-  #stepKillCycle(seen: RecordedSnapshot, before: KillCycle): Act | undefined {
+  #stepKillCycle(seen: RecordedSnapshot, before: KillCycle): Decision | undefined {
     const { killSettings } = this.#policy;
     const { killCycle, step } = nextStep(before, this.#observe(seen), killSettings, seen.at);
     // Another cgroup was being killed, or the sample was too old: the recording has another one.
@@ -120,7 +120,7 @@ export class ReplayedState {
     }
   }
 
-  #kill(seen: RecordedSnapshot): Act {
+  #kill(seen: RecordedSnapshot): Decision {
     if (seen.decision === "no_victim") {
       this.#endKillCycle();
       retryLater(this.#decision, seen.at);
@@ -183,10 +183,10 @@ export class ReplayedState {
 }
 
 /** What the recording says was done at a snapshot. @param before the decision at the previous one. */
-export function recordedActs(
+export function recordedDecisions(
   { levels = [], decision }: RecordedSnapshot,
   before: string | undefined,
-): readonly Act[] {
+): readonly Decision[] {
   switch (decision) {
     case "skip":
       return before === "skip" ? levels : [...levels, decision];

@@ -129,8 +129,8 @@ export interface CandidatePool extends Required<Machine> {
   readonly oomTotalBytes: number;
   /** Never killed: the guard itself and its parents. */
   readonly protectedPids: ReadonlySet<number>;
-  /** By cgroup path; `kept`: a rule excludes everything there. */
-  readonly attributes: ReadonlyMap<string, Attribute | "kept">;
+  /** By cgroup path; `excluded`: a rule excludes everything there. */
+  readonly attributes: ReadonlyMap<string, Attribute | "excluded">;
 }
 
 /** The first is killed first. */
@@ -171,7 +171,7 @@ function exclusionReason(
   const expression = matching(process, ignore);
   if (expression) return `--ignore ${expression.source}`;
   const attribute = attributes.get(process.cgroup);
-  if (attribute === "kept") return "excluded by the rule for its cgroup";
+  if (attribute === "excluded") return "excluded by the rule for its cgroup";
   return attribute === "omit" ? "its cgroup has oomd_omit" : undefined;
 }
 

@@ -226,7 +226,7 @@ export class Notifications {
   }
 
   /** Drops the tokens of a removed cgroup. */
-  forget(watched: WatchedCgroup): void {
+  remove(watched: WatchedCgroup): void {
     for (const [token, slot] of this.#slots) {
       if (slot.watched === watched) this.#slots.delete(token);
     }

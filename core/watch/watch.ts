@@ -393,11 +393,11 @@ class Watch implements Watching {
     const suspected = this.#notifications.log === undefined && watched.kills.suspected > 0
       ? 1n
       : 0n;
-    const unseen = removedKills ? this.#shareOf(watched, removedKills) : suspected;
-    for (let n = 0n; n < unseen; n++) this.#kills.reportInferred(watched, performance.now());
+    const unreported = removedKills ? this.#shareOf(watched, removedKills) : suspected;
+    for (let n = 0n; n < unreported; n++) this.#kills.reportInferred(watched, performance.now());
     this.#removed.delete(watched);
     this.#emit(path, this.#notifications.hierarchyWatcher.source, { type: "cgroup_removed" });
-    this.#notifications.forget(watched);
+    this.#notifications.remove(watched);
     disarm(watched);
     if (this.#recentlyRemovedPaths.push(path) > MAX_REMEMBERED_PATHS) {
       this.#recentlyRemovedPaths.shift();

@@ -215,11 +215,11 @@ export function targetLines(
     `the kernel's kills in ${runs.length} runs: ${count(kills)}${undone}`,
     ...counted.filter(({ cell: { limit, rate, condition } }) =>
       limit === 64 && rate === undefined && condition === "idle"
-    ).flatMap((each) => judge(each, isTimed)),
+    ).flatMap((each) => evaluate(each, isTimed)),
   ];
 }
 
-function judge({ cell: { mode }, guarded, alone }: Raced, isTimed: boolean): string[] {
+function evaluate({ cell: { mode }, guarded, alone }: Raced, isTimed: boolean): string[] {
   const head = `${mode}, 64 MiB, unthrottled`;
   const atLimit = `${head}: runs at the limit: ${count(guarded.filter(isAtLimit).length)}`;
   if (!isTimed) return [atLimit];

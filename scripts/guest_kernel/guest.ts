@@ -61,7 +61,7 @@ const programInGuest = "/program";
 /** Without it no program but our own knows UTF-8. */
 const locale = "/usr/lib/locale/C.utf8";
 
-/** Debian package by program, as apt-get wants to hear it. */
+/** Debian package by program, as apt-get names it. */
 const needed = { "qemu-system-x86_64": "qemu-system-x86", busybox: "busybox-static" };
 
 /** What keeps the guest from running here, in one line with the remedy; undefined if nothing does. */

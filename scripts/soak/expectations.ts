@@ -16,7 +16,7 @@ export interface Facts {
   readonly limits: ReadonlyMap<string, readonly number[]>;
 }
 
-export interface Tally {
+export interface DeathCounts {
   /** Kills by the guard; by the kernel in the guarded subtree with and without a running guard; by the kernel outside. */
   won: number;
   lost: number;
@@ -93,8 +93,8 @@ function isLimit(facts: Facts, path: string, limit: number): boolean {
 }
 
 /** Every process that the soak has not killed was killed by the kernel, or by a guard that reports it. */
-export function deaths(facts: Facts): { readonly tally: Tally; readonly wrongs: string[] } {
-  const tally: Tally = { won: 0, lost: 0, unguarded: 0, outside: 0, unreported: 0 };
+export function deaths(facts: Facts): { readonly counts: DeathCounts; readonly wrongs: string[] } {
+  const counts: DeathCounts = { won: 0, lost: 0, unguarded: 0, outside: 0, unreported: 0 };
   const wrongs: string[] = [];
   const guards = facts.programs.filter(({ name }) => name === "guard");
   const pendingKills = guards.flatMap((guard) => guard.events.filter(isKill));
@@ -106,17 +106,17 @@ export function deaths(facts: Facts): { readonly tally: Tally; readonly wrongs: 
     );
     const isGuarded = isInSubtree(placeOf(allocator), facts.guarded);
     if (byKernel) {
-      if (!isGuarded) tally.outside++;
-      else if (guards.some((guard) => wasAtWork(guard, ended.at - 1000, ended.at))) tally.lost++;
-      else tally.unguarded++;
+      if (!isGuarded) counts.outside++;
+      else if (guards.some((guard) => wasAtWork(guard, ended.at - 1000, ended.at))) counts.lost++;
+      else counts.unguarded++;
       continue;
     }
     if (pendingKills.some((event) => isOf(event, allocator))) {
-      tally.won++;
+      counts.won++;
       continue;
     }
     if (allocator.isOurs) continue;
-    if (isGuarded && guards.some((guard) => mayHaveKilled(guard, ended.at))) tally.unreported++;
+    if (isGuarded && guards.some((guard) => mayHaveKilled(guard, ended.at))) counts.unreported++;
     else {
       wrongs.push(
         `pid ${pid} (${allocator.kind}) in ${placeOf(allocator)} ended by ${ended.signal} at ` +
@@ -125,7 +125,7 @@ export function deaths(facts: Facts): { readonly tally: Tally; readonly wrongs: 
       );
     }
   }
-  return { tally, wrongs };
+  return { counts, wrongs };
 }
 
 /** A guard killed before it reported: its main thread may be seconds behind the monitor thread. */

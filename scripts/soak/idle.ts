@@ -8,7 +8,13 @@ import { delay } from "../../core/timing.ts";
 import { type Costs, costsOf } from "../bench/costs.ts";
 import { MIB } from "../cgroups.ts";
 import { endAllocator, lives, placeOf, signalTo } from "./allocators.ts";
-import { deaths, type Facts, type Tally, unreportedKills, wrongKills } from "./expectations.ts";
+import {
+  type DeathCounts,
+  deaths,
+  type Facts,
+  unreportedKills,
+  wrongKills,
+} from "./expectations.ts";
 import { continueProgram, type Program } from "./program.ts";
 import { limitPath, removeGroup, type World } from "./world.ts";
 
@@ -39,7 +45,7 @@ export async function rest(
   world: World,
   lives: Map<Program, Life>,
   since: number,
-): Promise<{ readonly tally: Tally; readonly stopped: number }> {
+): Promise<{ readonly counts: DeathCounts; readonly stopped: number }> {
   const { guard, watch, findings } = world;
   for (const program of [guard, watch]) continueProgram(program);
   const stopped = await settled(world, since);
@@ -51,7 +57,7 @@ export async function rest(
   const facts: Facts = { ...world, allocators: [...bystanders, ...allocators] };
   findings.push(...await inTime(() => unreportedKills(facts)));
   findings.push(...await inTime(() => deaths(facts).wrongs), ...wrongKills(facts));
-  const { tally } = deaths(facts);
+  const { counts } = deaths(facts);
   checkBystanders(world);
   for (const program of [guard, watch]) {
     if (program.ended) continue;
@@ -65,7 +71,7 @@ export async function rest(
     findings.push(...lines.map((line) => `${name} has grown: ${line}`));
   }
   forget(world);
-  return { tally, stopped };
+  return { counts, stopped };
 }
 
 /** Processes that the guard suspends during a kill continue within milliseconds. */

@@ -3,7 +3,7 @@
 import { delay } from "../../core/timing.ts";
 import { MIB } from "../cgroups.ts";
 import { endAllocator, startAllocator } from "./allocators.ts";
-import type { Tally } from "./expectations.ts";
+import type { DeathCounts } from "./expectations.ts";
 import { checkRestored, type Life, rest } from "./idle.ts";
 import { KernelKills } from "./kernel_kills.ts";
 import { operationsOf } from "./operations.ts";
@@ -46,7 +46,7 @@ export async function soak({ seed, minutes, executable, signal, progress }: Soak
   const began = performance.now();
   const world = new World(await makeTree(), new Random(seed), executable);
   const { random, findings, late, events } = world;
-  const tally: Tally = { won: 0, lost: 0, unguarded: 0, outside: 0, unreported: 0 };
+  const counts: DeathCounts = { won: 0, lost: 0, unguarded: 0, outside: 0, unreported: 0 };
   const lives = new Map<Program, Life>();
   const lastOperations: string[] = [];
   let [operations, rounds, allocators, stopped] = [0, 0, 0, 0];
@@ -73,14 +73,16 @@ export async function soak({ seed, minutes, executable, signal, progress }: Soak
         const ms = random.below(MAX_PAUSE_MS);
         if (random.chance(60)) await delay(ms);
         progress(
-          `operation ${operations}, ${rounds} idle checks, ${tally.won} won, ${tally.lost} lost`,
+          `operation ${operations}, ${rounds} idle checks, ${counts.won} won, ${counts.lost} lost`,
         );
       }
       if (world.wantsToEnd || findings.length > 0) break;
       allocators += world.allocators.length;
       const rested = await rest(world, lives, since);
       stopped += rested.stopped;
-      for (const name of Object.keys(tally) as (keyof Tally)[]) tally[name] += rested.tally[name];
+      for (const name of Object.keys(counts) as (keyof DeathCounts)[]) {
+        counts[name] += rested.counts[name];
+      }
     }
     await endAll(world);
   } finally {
@@ -94,7 +96,7 @@ export async function soak({ seed, minutes, executable, signal, progress }: Soak
       .sort((one, other) => other.rests - one.rests).slice(0, 1)
   );
   return {
-    ...{ operations, rounds, tally, allocators, longest, late, events, findings, lastOperations },
+    ...{ operations, rounds, counts, allocators, longest, late, events, findings, lastOperations },
     /** Processes left stopped by guards that were killed. */
     stopped,
     minutes: (performance.now() - began) / 60_000,

@@ -229,7 +229,7 @@ function candidatesIn({ processes, limit }: World, { pendingKills }: Guard): Sim
     pageSize: 4096,
     pidOneIsInit: true,
     protectedPids: new Set(own),
-    attributes: new Map([["/kept", "kept"]]),
+    attributes: new Map([["/kept", "excluded"]]),
   }, { prefer: [], avoid: [], ignore: [] });
   return candidates.map(({ process: { pid } }) => processes.find((each) => each.pid === pid)!);
 }

@@ -41,7 +41,7 @@ const processes = fc.uniqueArray(anyProcess, { selector: ({ pid }) => pid }).map
 Deno.test("no protected process is ever a candidate, for any names", () => {
   const marks = fc.dictionary(
     fc.constantFrom(...cgroups),
-    fc.constantFrom<Attribute | "kept">("prefer", "avoid", "omit", "kept"),
+    fc.constantFrom<Attribute | "excluded">("prefer", "avoid", "omit", "excluded"),
   );
   const own = fc.array(fc.integer({ min: 1, max: 12 }), { maxLength: 3 });
   const expressions = fc.record({
@@ -73,7 +73,7 @@ Deno.test("no protected process is ever a candidate, for any names", () => {
           assert.ok(!protectedPids.has(pid), "oomkit itself");
           assert.ok(!(pid === 1 && pidOneIsInit), "init");
           assert.ok(oomScoreAdj !== -1000 && rss !== undefined);
-          assert.ok(!["omit", "kept"].includes(attributes.get(cgroup) ?? ""), "exempt");
+          assert.ok(!["omit", "excluded"].includes(attributes.get(cgroup) ?? ""), "exempt");
           const line = cmdline.length > 0 ? cmdline.join(" ") : comm;
           assert.ok(preferences.ignore.length === 0 || !ignored.test(line), "ignored");
         }

@@ -121,15 +121,15 @@ Deno.test("a kill that is too early, in another cgroup, at a wrong limit, of an 
 });
 
 Deno.test("every killed process was killed by the soak, the kernel or a guard that reports it", () => {
-  assert.deepEqual(deaths(facts()).tally.won, 1);
+  assert.deepEqual(deaths(facts()).counts.won, 1);
   const silent = facts({ programs: [program("guard", [])] });
   assert.match(deaths(silent).wrongs.join(), /neither the kernel nor a guard reports it/);
   const byKernel = { ...silent, kernelKills: [{ pid: 7, at: NOW }] };
-  assert.deepEqual([deaths(byKernel).wrongs, deaths(byKernel).tally.lost], [[], 1]);
+  assert.deepEqual([deaths(byKernel).wrongs, deaths(byKernel).counts.lost], [[], 1]);
   const ours = { ...silent, allocators: [allocator({ isOurs: true })] };
   assert.deepEqual(deaths(ours).wrongs, []);
   const cutOff = program("guard", [], { ending: { at: NOW + 10, signal: "SIGKILL" } });
-  assert.deepEqual(deaths({ ...silent, programs: [cutOff] }).tally.unreported, 1);
+  assert.deepEqual(deaths({ ...silent, programs: [cutOff] }).counts.unreported, 1);
 });
 
 Deno.test("a watch that ran meanwhile reports each kernel kill, once", () => {

@@ -171,16 +171,16 @@ function readPool(
   const withCmdline = Object.values(preferences).some(({ length }) => length > 0);
   const cgroups: Cgroup[] = [];
   const processes: Process[] = [];
-  const attributes: Map<string, Attribute | "kept"> = new Map();
+  const attributes: Map<string, Attribute | "excluded"> = new Map();
   const guardedBy = uidOf(limitOwner);
   let isPartial = false;
   for (const cgroup of walk(limitOwner)) {
     cgroups.push(cgroup);
     const inherited = attributes.get(cgroup.path.slice(0, cgroup.path.lastIndexOf("/")));
     // A rule for a parent does not exclude a cgroup that is guarded itself.
-    const isKept = isExcluded(cgroup.path) && !isInSubtree(scope.path, cgroup.path);
-    const attribute = isKept || inherited === "kept"
-      ? "kept"
+    const isExcludedHere = isExcluded(cgroup.path) && !isInSubtree(scope.path, cgroup.path);
+    const attribute = isExcludedHere || inherited === "excluded"
+      ? "excluded"
       : preferenceOf(cgroup, guardedBy) ?? inherited;
     if (attribute) attributes.set(cgroup.path, attribute);
     for (const pid of pidsOf(cgroup)) {
@@ -235,7 +235,7 @@ function pinVictim(
   const container = containerAround(process.cgroup, byPath, scope);
   const scopeOf = (cgroup: Cgroup, immune: readonly number[]): KillScope => ({
     cgroup,
-    excluded: new Set([...policy.protectedPids, ...immune, ...keptIn(cgroup, pool)]),
+    excluded: new Set([...policy.protectedPids, ...immune, ...excludedIn(cgroup, pool)]),
   });
   // This read takes a lock that the process holds while it allocates.
   const isKnown = process.cmdline.length > 0 || pool.isPartial || outOfTime();
@@ -255,10 +255,10 @@ function pinVictim(
 }
 
 /** The pids that a rule excludes although they are in a cgroup that is killed as a whole. */
-function keptIn(root: Cgroup, { cgroups, attributes }: ReadPool): number[] {
-  const isKept = ({ path }: Cgroup) =>
-    attributes.get(path) === "kept" && isInSubtree(path, root.path);
-  return cgroups.filter(isKept).flatMap(pidsOf);
+function excludedIn(root: Cgroup, { cgroups, attributes }: ReadPool): number[] {
+  const isExcludedHere = ({ path }: Cgroup) =>
+    attributes.get(path) === "excluded" && isInSubtree(path, root.path);
+  return cgroups.filter(isExcludedHere).flatMap(pidsOf);
 }
 
 /** The pids that the kernel spares also when it kills a group; reads all of them, also when the pool is partial. */

@@ -28,7 +28,7 @@ Deno.test("a check that passes exits 0, one that does not exits 1", async () => 
   assert.equal(short.code, 1);
   assert.match(
     short.summary,
-    /^NOT OK: min-headroom: 25\.0 MiB \(25\.0%\), wanted at least 26\.0 MiB/,
+    /^NOT OK: min-headroom: 25\.0 MiB \(25\.0%\), required: at least 26\.0 MiB/,
   );
   const full = await check(t, "/limited", "--max-usage", "74%");
   assert.equal(full.code, 1);

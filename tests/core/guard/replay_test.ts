@@ -19,7 +19,7 @@ const asRecorded = { other: undefined, override: (policy: GuardPolicy) => policy
 const replayed = (name: string, options = asRecorded) =>
   replay(readRecording(`${FIXTURES}${name}.jsonl`), options);
 
-const actsOf = (each: Replayed) => rowsOf(each).map(({ act }) => act);
+const kindsOf = (each: Replayed) => rowsOf(each).map(({ kind }) => kind);
 
 const recorded: readonly (readonly [string, readonly string[]])[] = [
   ["race", ["warn", "critical", "imminent", "kill"]],
@@ -28,12 +28,12 @@ const recorded: readonly (readonly [string, readonly string[]])[] = [
   ["rehearsal", ["warn", "critical", "imminent", "kill"]],
 ];
 
-for (const [name, acts] of recorded) {
+for (const [name, kinds] of recorded) {
   Deno.test(`the recorded ${name} under its own policy gives the recorded decisions, at the same samples`, async () => {
     const once = await replayed(name);
     const rows = rowsOf(once);
     for (const row of rows) assert.equal(row.replayed, row.recorded, JSON.stringify(row));
-    assert.deepEqual(rows.map(({ act }) => act), acts);
+    assert.deepEqual(rows.map(({ kind }) => kind), kinds);
     assert.deepEqual(await replayed(name), once);
   });
 }
@@ -41,14 +41,14 @@ for (const [name, acts] of recorded) {
 Deno.test("the kills of a benchmark are replayed at the samples at which they happened", async () => {
   const rows = rowsOf(await replay(readRecording(`${FIXTURES}bench_race.jsonl.gz`), asRecorded));
   for (const row of rows) assert.equal(row.replayed, row.recorded, JSON.stringify(row));
-  assert.equal(rows.filter(({ act }) => act === "kill").length, 15);
+  assert.equal(rows.filter(({ kind }) => kind === "kill").length, 15);
 });
 
 Deno.test("under a wider margin the recorded race has an earlier kill, and nothing after it", async () => {
   const margin = { ratio: 0.1, max: 100 * MIB };
   const override = (policy: GuardPolicy) => ({ ...policy, levels: { ...policy.levels, margin } });
   const rows = rowsOf(await replayed("race", { other: undefined, override }));
-  const kills = rows.filter(({ act }) => act === "kill");
+  const kills = rows.filter(({ kind }) => kind === "kill");
   assert.equal(kills.length, 1);
   const [{ replayed: now, recorded: then, usage, limit }] = kills as [typeof kills[number]];
   assert.ok(now! < then!);
@@ -67,10 +67,10 @@ Deno.test("under a policy without a kill the recorded race only triggers levels"
   const actions = { warn: [], critical: [], imminent: [] };
   const override = (policy: GuardPolicy) => ({ ...policy, actions });
   const rows = rowsOf(await replayed("race", { other: undefined, override }));
-  const kill = rows.find(({ act }) => act === "kill");
+  const kill = rows.find(({ kind }) => kind === "kill");
   assert.equal(kill?.replayed, undefined);
   assert.ok(kill?.recorded);
-  assert.ok(rows.some(({ act, replayed }) => act === "imminent" && replayed !== undefined));
+  assert.ok(rows.some(({ kind, replayed }) => kind === "imminent" && replayed !== undefined));
 });
 
 const killing: GuardPolicy = {
@@ -120,7 +120,7 @@ function withoutStat(at: number, mib: number): RecordedSnapshot {
 Deno.test("the recording of a watch is replayed under the given policy, with late lines in order", async () => {
   const late = [snapshot(30, 63.5), snapshot(10, 50), snapshot(20, 60)];
   const result = await run([head, limited, snapshot(0, 10), ...late]);
-  assert.deepEqual(actsOf(result), ["warn", "critical", "imminent", "kill"]);
+  assert.deepEqual(kindsOf(result), ["warn", "critical", "imminent", "kill"]);
   const [each] = result.cgroups;
   assert.equal(each?.recorded, undefined);
   assert.equal(each?.replayed.at(-1)?.at, 1_000_030);
@@ -130,7 +130,9 @@ Deno.test("after a kill that is not in the recording nothing is decided until us
   const above = [snapshot(10, 63.5), snapshot(20, 63.6), snapshot(700, 63.9)];
   const again = [snapshot(800, 5), snapshot(20_000, 63.5)];
   const kills = async (lines: RecordingLine[]) =>
-    actsOf(await run([head, limited, snapshot(0, 10), ...lines])).filter((act) => act === "kill");
+    kindsOf(await run([head, limited, snapshot(0, 10), ...lines])).filter((kind) =>
+      kind === "kill"
+    );
   assert.equal((await kills(above)).length, 1);
   assert.equal((await kills([...above, ...again])).length, 2);
 });
@@ -139,12 +141,12 @@ Deno.test("no process is killed for page cache, known or unknown, and assumed re
   const pageCache = (mib: number) => ({ reclaimable: mib * MIB, inactive_file: mib * MIB });
   const filling = [snapshot(0, 10, pageCache(8)), snapshot(10, 63.5, pageCache(61))];
   const known = await run([head, limited, ...filling]);
-  assert.ok(!actsOf(known).includes("kill"));
+  assert.ok(!kindsOf(known).includes("kill"));
   assert.equal(known.cgroups[0]?.assumedReads, 0);
   for (const metric of ["usage", "working-set"] as const) {
     const unread = [withoutStat(0, 10), withoutStat(10, 63.5), withoutStat(20, 63.9)];
     const unknown = await run([head, limited, ...unread], { ...killing, metric });
-    assert.ok(!actsOf(unknown).includes("kill"), metric);
+    assert.ok(!kindsOf(unknown).includes("kill"), metric);
     assert.ok(unknown.cgroups[0]!.assumedReads > 0);
   }
 });
@@ -176,8 +178,8 @@ Deno.test("whatever is recorded, no process is killed below the level, and the r
       }));
       const result = await run([head, limited, ...lines], policy);
       const imminent = 64 * MIB - Math.floor(64 * MIB * 0.02);
-      for (const { act, usage } of result.cgroups[0]!.replayed) {
-        if (act === "kill") assert.ok(usage >= imminent);
+      for (const { kind, usage } of result.cgroups[0]!.replayed) {
+        if (kind === "kill") assert.ok(usage >= imminent);
       }
       assert.deepEqual(await run([head, limited, ...lines], policy), result);
     }),
