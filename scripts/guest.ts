@@ -22,7 +22,7 @@ const usage = `usage: scripts/guest [option…] -- command [argument…]
   --timeout SECONDS       after which it is switched off (600)
   --add HOST=GUEST        a file or directory of this machine, and where it goes
   --env NAME=VALUE        for the command
-  --out DIRECTORY            gets what the command leaves in /out
+  --out DIRECTORY         gets what the command leaves in /out
   --filter TEXT           only tests with this text in their name
   --bin FILE              becomes /oomkit (dist/oomkit)
   --deno                  puts Deno into the guest for a command, too
