@@ -72,7 +72,7 @@ await run("bench", async () => {
     await cleanUp();
     try {
       const before = load();
-      await tell(name, await benches[name]!(), before);
+      await printResult(name, await benches[name]!(), before);
     } catch (error) {
       await unlessInterrupted();
       throw error;
@@ -83,7 +83,7 @@ await run("bench", async () => {
   return 0;
 });
 
-async function tell(bench: string, { tables, lines, isPart }: Measured, before: number) {
+async function printResult(bench: string, { tables, lines, isPart }: Measured, before: number) {
   const records = parseRecords(tryReadText(RECORDS) ?? "");
   const here = await conditions();
   const last = lastOf(records, bench, here);

@@ -239,7 +239,8 @@ function lines(path: string, text: string) {
   }));
 }
 
-function sources(directory: string): Record<string, string> {
+/** @returns the text of all files of this directory, by path. */
+export function sources(directory: string): Record<string, string> {
   const found: Record<string, string> = {};
   for (const { name, isDirectory } of Deno.readDirSync(directory)) {
     const path = `${directory}/${name}`;

@@ -31,7 +31,7 @@ Deno.test("a sweep over files that are kept open allocates nothing for any of th
     };
     const each = allocatedBy(sweep, SWEEPS) / FILES;
     assert.equal(unread, 0);
-    // A BigInt for each read would be some 16 bytes, a string more.
+    // A BigInt for each read would be about 16 bytes, a string more.
     assert.ok(each < 1, `${each} bytes for each file`);
   } finally {
     for (const file of files) file.close();

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { offences, rooms } from "../../scripts/layers.ts";
+import { offences, rooms, sources } from "../../scripts/layers.ts";
 
 /** One file, or several, must give exactly these offences, each given by its beginning. */
 function gives(files: Record<string, string>, ...expected: string[]) {
@@ -125,6 +125,13 @@ Deno.test("only core/cgroup asks for the cgroup version", () => {
 
 Deno.test("a file name must say something", () => {
   gives({ "core/control/utils.ts": "" }, "core/control/utils.ts:1: the name says nothing");
+});
+
+Deno.test("the JavaScript of the pages is checked too", () => {
+  const paths = Object.keys(sources("core/picture"));
+  for (const end of ["page/main.js", "picture.ts"]) {
+    assert.ok(paths.some((path) => path.endsWith(end)), end);
+  }
 });
 
 Deno.test("every rule names existing rooms", () => {

@@ -165,7 +165,19 @@ Deno.test("a file that cannot be created is reported before the run, by each com
   );
   assert.deepEqual(namesIn(directory.path), []);
   const file = `${directory.path}/both`;
-  const log = ["watch", "--root", tree.dir, "/a", "--log-file", file, "--record", file, "--force"];
+  const log = [
+    "watch",
+    "--root",
+    tree.dir,
+    "/a",
+    "--log-file",
+    file,
+    "--record",
+    file,
+    "--force",
+    "--for",
+    "1s",
+  ];
   assert.match(
     await refused(log),
     /cannot write --record to .*: it is the file of --log-file; name two files/,

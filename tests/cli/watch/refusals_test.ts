@@ -33,7 +33,13 @@ Deno.test("a command that cannot be run prints one line and exits as a shell doe
 
 Deno.test("an event type that only guard emits cannot end a watch", async () => {
   for (const option of ["--until", "--fail-on"]) {
-    const { code, stderr } = await runOomkit(["watch", option, "oom_kill,level_reached"]);
+    const { code, stderr } = await runOomkit([
+      "watch",
+      option,
+      "oom_kill,level_reached",
+      "--for",
+      "1s",
+    ]);
     assert.equal(code, 2);
     assert.match(
       stderr,

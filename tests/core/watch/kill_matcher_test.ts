@@ -240,6 +240,18 @@ Deno.test("on v1 a kill in a cgroup that was created again is not taken for one 
   assert.deepEqual(reported.map(({ watched }) => watched === next), [true, false]);
 });
 
+Deno.test("on v1 a kill that is read after a removal is one in the next cgroup of that path", () => {
+  const gone = makeWatched("/a", { kills: { suspected: 1 }, removedAt: 15 }, 1);
+  const next = makeWatched("/a", {}, 1);
+  const { kills, lines, reported } = start([gone, next]);
+  kills.logged(makeKill(8, { cgroup: "/a" }), 20);
+  kills.settle(20);
+  kills.counted(next, 1n, 21, 16);
+  for (const at of [21, END]) kills.settle(at);
+  assert.deepEqual(lines(), ["/a 8"]);
+  assert.equal(reported[0]?.watched, next);
+});
+
 Deno.test("on v1 a counted kill precedes a removal that may have been an OOM", () => {
   const gone = makeWatched("/a", { kills: { maybeKilled: true }, removedAt: 21 }, 1);
   const next = makeWatched("/a", {}, 1);
