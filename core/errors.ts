@@ -13,7 +13,7 @@ export class OomkitError extends Error {
 /** Thrown by a running command that cannot go on: starting it again may help. */
 export class RuntimeFailure extends OomkitError {}
 
-/** The longest paths in use, those of pods under systemd, have some 200 characters. */
+/** The longest paths in use, those of pods under systemd, have about 200 characters. */
 const MAX_SHOWN_CHARACTERS = 200;
 
 /** A name for a message: a longer one is shown by its ends. */

@@ -67,7 +67,7 @@ function coloursOf(term: string, colorterm: string): Colours {
 }
 
 /**
- * True where stdin and stdout are a terminal that can be drawn on, unless lines were asked for. Prints the reason if `--live` was
+ * True where stdin and stdout are a terminal that can be drawn on, unless lines were requested. Prints the reason if `--live` was
  * given and no view is possible.
  *
  * @param linesReason why the output has to be lines, such as JSON output

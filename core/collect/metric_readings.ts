@@ -43,7 +43,7 @@ export interface Collection {
 
 /** Other work of this thread is delayed no longer than this. */
 const MAX_MS_PER_TURN = 10;
-/** The longest paths in use, those of pods under systemd, have some 200 characters; each is in a dozen series. */
+/** The longest paths in use, those of pods under systemd, have about 200 characters; each is in a dozen series. */
 const MAX_PATH_LENGTH = 1024;
 
 /** The cgroups above several others, read once in each collection. */

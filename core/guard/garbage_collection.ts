@@ -9,9 +9,9 @@ import { trimHeap } from "../kernel/mapped_pages.ts";
 /** There when V8 runs with `--expose-gc`, as in the executable. */
 const { gc } = globalThis as { gc?: () => void };
 
-/** A collection takes some 10 ms. */
+/** A collection takes about 10 ms. */
 const MIN_BYTES_TO_COLLECT = 2 * 1024 ** 2;
-/** Reading the heap size takes some 50 µs. */
+/** Reading the heap size takes about 50 µs. */
 const MIN_MS_BETWEEN_CHECKS = 100;
 
 export class GarbageCollector {

@@ -38,7 +38,7 @@ export interface GuardedCgroup {
   armed: readonly ArmedEventfd[];
 }
 
-/** What was asked for, what stands in for it, and why. */
+/** What was requested, what replaces it, and why. */
 export interface Fallback {
   readonly requested: string;
   readonly fallback: string;

@@ -60,7 +60,7 @@ export function openWithinBudget(path: string): ControlFile {
 }
 
 /**
- * For a shortage of descriptors: each read opens the file, which takes some 5 µs more, and reads whatever has that path by
+ * For a shortage of descriptors: each read opens the file, which takes about 5 µs more, and reads whatever has that path by
  * then.
  */
 export function reopenOnRead(path: string): LazyControlFile {

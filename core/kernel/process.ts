@@ -43,7 +43,7 @@ export function hasEnded(pidfd: Fd): boolean {
 
 /**
  * Frees the memory of a killed process before it exits (process_mrelease(2), Linux 5.15). Runs on another thread, because it takes
- * some 30 ms per GiB. Without that call the memory is freed when the process exits.
+ * about 30 ms per GiB. Without that call the memory is freed when the process exits.
  */
 export function releaseMemory(pidfd: Fd): void {
   void libc().syscall_elsewhere(SYS_PROCESS_MRELEASE, BigInt(pidfd.number), 0n, 0n, 0n);

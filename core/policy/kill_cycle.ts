@@ -69,7 +69,7 @@ const MAX_EXIT_POLL_MS = 10;
 const FREED_AFTER_SIGKILL_MS = 10;
 /** First wait after no process could be killed: another may have appeared by then. It doubles each time. */
 const FIRST_RETRY_MS = 100;
-/** Maximum of that wait: a selection costs some 0.1 ms per process. */
+/** Maximum of that wait: a selection costs about 0.1 ms per process. */
 const MAX_RETRY_MS = 1000;
 
 /**

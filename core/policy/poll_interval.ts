@@ -4,12 +4,12 @@
 const MIN_TIMER_MS = 5;
 /** How late a crossing in an idle cgroup may be found: at best, and at worst among many cgroups. */
 const IDLE_MS = { best: 50, worst: 1000 };
-/** A sample costs some 2 µs (docs/performance.md): at this interval per cgroup all of them take less than 0.5 % of a core. */
+/** A sample costs about 2 µs (docs/performance.md): at this interval per cgroup all of them take less than 0.5 % of a core. */
 const IDLE_MS_PER_CGROUP = 0.5;
 
 /** Default interval of a cgroup when its notifications were refused: see {@link fallbackPoll}. */
 export const FALLBACK_POLL_MS = 100;
-/** To read everything that a watch reports takes some 100 µs: at this interval per cgroup, 5 % of a core. */
+/** To read everything that a watch reports takes about 100 µs: at this interval per cgroup, 5 % of a core. */
 const FALLBACK_POLL_MS_PER_CGROUP = 2;
 
 /** Milliseconds between two reads of one of `count` cgroups that are watched without notifications. */
@@ -19,7 +19,7 @@ export function fallbackPoll(count: number): number {
 
 /** When nothing notifies of created and removed cgroups (milliseconds). */
 const RESYNC_MS = 30_000;
-/** A read of everything, only to find a lost notification, takes some 0.2 ms: 0.2 % of a core for all cgroups together. */
+/** A read of everything, only to find a lost notification, takes about 0.2 ms: 0.2 % of a core for all cgroups together. */
 const RESYNC_MS_PER_CGROUP = 100;
 
 /** Milliseconds between two resyncs of `count` cgroups. @param isNotified all changes are notified. */

@@ -22,7 +22,7 @@ export interface Sampler {
 
 /** More often than this is not visible in a chart of minutes. */
 const MS_BETWEEN_TURNS = 250;
-/** A read takes some 0.2 ms: at this pace all of them together take a twentieth of a core. */
+/** A read takes about 0.2 ms: at this pace all of them together take a twentieth of a core. */
 const MIN_MS_BETWEEN_READS = 4;
 const MAX_READS_PER_TURN = Math.ceil(MS_BETWEEN_TURNS / MIN_MS_BETWEEN_READS);
 

@@ -1,7 +1,7 @@
 /**
  * The allocator process: touches memory step by step until it stops by itself or is killed.
  *
- * It is the same program as oomkit, with a runtime of some 50 MiB, and yet it fits a cgroup of 4 MiB. Memory is charged to
+ * It is the same program as oomkit, with a runtime of about 50 MiB, and yet it fits a cgroup of 4 MiB. Memory is charged to
  * the cgroup in which it is first touched and stays there when its process moves (v1 with move_charge_at_immigrate 0, the
  * default; v2 always). So the allocator uses everything that its loop needs once before it moves: libraries are loaded, the
  * code is compiled and run a few thousand times over scratch memory, the young generation of the heap has been collected.

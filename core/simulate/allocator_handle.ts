@@ -105,7 +105,7 @@ async function* linesOf(stream: ReadableStream<Uint8Array>): AsyncGenerator<stri
   if (rest !== "") yield rest;
 }
 
-/** On one screen; a 20 MiB run takes some 320 steps. */
+/** On one screen; a 20 MiB run takes about 320 steps. */
 const ROWS = 16;
 
 /**

@@ -319,7 +319,7 @@ class HierarchyWatcher {
   /** By watch, so that a directory created later with the same name has its own. */
   readonly #directories = new Map<number, string>();
   readonly #fsWatchers: { readonly watcher: Deno.FsWatcher; readonly done: Promise<void> }[] = [];
-  /** Whether every creation and removal is reported, as far as the kernel tells. */
+  /** Whether every creation and removal is reported, as far as the kernel reports it. */
   reportsAllChanges: boolean;
 
   constructor(

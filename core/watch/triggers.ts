@@ -77,7 +77,7 @@ function armEventfd(
 }
 
 /**
- * Like {@link arm}, without blocking this thread: to register a threshold the kernel waits some 15 ms for all CPUs
+ * Like {@link arm}, without blocking this thread: to register a threshold the kernel waits about 15 ms for all CPUs
  * (synchronize_rcu), a wait that many registrations can share. The eventfd is edge-triggered, and never read.
  */
 export async function armAsync(
@@ -102,7 +102,7 @@ function armPsi(path: string, trigger: PsiFileTrigger, token: number, epoll: Epo
   const { kind, stall, window } = trigger.psi;
   using opened = new DisposableStack();
   const fd = opened.use(withinBudget(openFd(path, O_RDWR | O_NONBLOCK), "open"));
-  // The kernel wants the NUL too: Documentation/accounting/psi.rst.
+  // The kernel requires the NUL too: Documentation/accounting/psi.rst.
   writeText(fd, `${kind} ${stall} ${window}\0`);
   epoll.add(fd, EPOLLPRI, token);
   return keepArmed(opened, trigger, fd, epoll);

@@ -43,7 +43,7 @@ export interface Watching {
 const MS_WITHOUT_WAKE = 20;
 const MAX_MS_TO_STOP = 2000;
 
-/** A resync reads this many cgroups at once, which takes some 10 ms, so that notifications are not delayed longer. */
+/** A resync reads this many cgroups at once, which takes about 10 ms, so that notifications are not delayed longer. */
 const MAX_READS_PER_TURN = 50;
 /** Between two turns of a resync other work of this thread gets as much time as a turn takes. */
 const MS_BETWEEN_TURNS = 10;

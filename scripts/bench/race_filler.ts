@@ -23,7 +23,7 @@ export interface Filling {
   readonly slow?: { readonly rate: number; readonly from: number };
 }
 
-/** Takes some 13 µs at full speed, which is the precision of the time of the last page. */
+/** Takes about 13 µs at full speed, which is the precision of the time of the last page. */
 export const STEP = 32 * 1024;
 const SIGKILL = 9;
 const WARM_UP_ROUNDS = 4000;

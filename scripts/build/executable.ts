@@ -58,7 +58,7 @@ export function hostTarget(): Target | undefined {
   return targets.find((target) => target === Deno.build.target);
 }
 
-/** @throws Mistake when the base that was asked for cannot serve. */
+/** @throws Mistake when the requested base cannot serve. */
 export async function chooseBase(choice: BaseChoice): Promise<Base> {
   if (choice.wish === "npm") return await npmBase(choice);
   if (choice.wish === undefined && choice.environment) {

@@ -208,7 +208,7 @@ function openOrders(files: ReadonlyMap<string, number>): number {
   ).reduce((sum, [, count]) => sum + count, 0);
 }
 
-/** After a guard that was asked to end: no control file is changed and no journal is left. */
+/** After a guard that got a signal to end: no control file is changed and no journal is left. */
 export function checkRestored(world: World): void {
   const { tree, guarded, findings } = world;
   for (const path of tree.all(guarded)) {

@@ -47,7 +47,7 @@ const MAX_SELECTION_AGE_MS = 1000;
 const FRESH_SELECTION_MS = 100;
 /** If the limit is reached sooner than this, an older selection is used (milliseconds). */
 const MIN_MS_TO_RESELECT = 20;
-/** Maximum time to read the present memory of one victim (milliseconds, an estimate: a read takes some 85 µs, see victim_selection.ts). */
+/** Maximum time to read the present memory of one victim (milliseconds, an estimate: a read takes about 85 µs, see victim_selection.ts). */
 const MS_TO_RANK_ONE = 0.4;
 /** When usage grows by more of the headroom than this during a selection, there is no time to read further processes. */
 const MAX_HEADROOM_SHARE_WHILE_SELECTING = 1 / 8;

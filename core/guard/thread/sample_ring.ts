@@ -33,7 +33,7 @@ export interface UsageSample {
   readonly triggered: readonly Level[];
 }
 
-/** A busy poll takes some 20,000 samples a second, and they are drained ten times a second. */
+/** A busy poll takes about 20,000 samples a second, and they are drained ten times a second. */
 const SLOTS = 16_384;
 const FIELDS = 10;
 const WRITTEN = 0;

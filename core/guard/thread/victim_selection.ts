@@ -1,6 +1,6 @@
 /**
  * Selects victims ahead of time and pins them by pidfd: at the imminent level nothing is left to read but whether a victim is
- * still in its cgroup. A read that misses the CPU caches takes some 85 µs, in which an unthrottled allocator takes 200 KiB.
+ * still in its cgroup. A read that misses the CPU caches takes about 85 µs, in which an unthrottled allocator takes 200 KiB.
  */
 
 import { type Cgroup, isThere, tryReadControl, walk } from "../../cgroup/cgroup.ts";

@@ -55,7 +55,7 @@ export interface Failure {
     /** The answer is not from an API server. */
     | "garbage";
   readonly why: string;
-  /** Milliseconds that the server asked for. */
+  /** Milliseconds that the server requested. */
   readonly after?: number | undefined;
 }
 

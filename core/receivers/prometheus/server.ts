@@ -180,7 +180,7 @@ const REASON_PHRASES = {
   503: "Service Unavailable",
 } as const;
 
-/** A scraper's request head has some 300 bytes. */
+/** A scraper's request head has about 300 bytes. */
 const MAX_HEAD_BYTES = 8192;
 const TOO_LONG = "too long";
 /** Read after the answer: closing a socket with unread data resets the connection, and the client may lose the answer. */
