@@ -129,7 +129,8 @@ const escaped = (text: string) =>
     "\u00a0",
   );
 
-const env = { COLORTERM: "truecolor" };
+/** The pictures have colors whatever the caller prefers. */
+const env = { COLORTERM: "truecolor", NO_COLOR: "" };
 
 function write(name: string, screen: string, columns: number, title: string): void {
   Deno.mkdirSync(images, { recursive: true });
