@@ -105,11 +105,15 @@ export async function startEventStream(
       if (found) return found;
       const { promise, resolve } = Promise.withResolvers<Json>();
       waiting.push({ matches, resolve });
-      const next = Promise.race([promise, finished.then(() => undefined)]);
-      const event = await withDeadline(timeout, next, () => undefined);
-      if (event !== undefined) return event;
+      const exit = finished.then((code) => `the program exited with ${code}`);
+      const outcome = await withDeadline(
+        timeout,
+        Promise.race([promise, exit]),
+        () => `${timeout} ms passed`,
+      );
+      if (typeof outcome !== "string") return outcome;
       const types = events.map(({ type }) => type).join(" ") || "no events";
-      throw new Error(`the event did not arrive, only ${types}: ${stderr}`);
+      throw new Error(`the event did not arrive, ${outcome}, only ${types}: ${stderr}`);
     },
     async stop() {
       end("SIGINT");
