@@ -130,11 +130,11 @@ export function childrenOf(pid: number): number[] {
   });
 }
 
-/** Waits for a condition that nothing notifies of. Throws when it does not become true within 30 s. */
+/** Waits for a condition that nothing notifies of. Throws when it does not become true within 300 s. */
 export async function until(what: string, isSo: () => boolean): Promise<void> {
-  const deadline = performance.now() + 30_000;
+  const deadline = performance.now() + 300_000;
   while (!isSo()) {
-    if (performance.now() > deadline) throw new Error(`still waiting after 30 s until ${what}`);
+    if (performance.now() > deadline) throw new Error(`still waiting after 300 s until ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
 }

@@ -103,7 +103,7 @@ function make(parent: Own, name: string): RealCgroup {
 /** Kills everything in the subtree, waits for that, and removes it; harmless when it is gone. */
 export async function removeCgroup(dir: string): Promise<void> {
   for (const name of directoriesIn(dir)) await removeCgroup(`${dir}/${name}`);
-  const deadline = performance.now() + 10_000;
+  const deadline = performance.now() + 120_000;
   for (;;) {
     try {
       for (const pid of Deno.readTextFileSync(`${dir}/cgroup.procs`).split("\n")) {

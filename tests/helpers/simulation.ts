@@ -99,7 +99,7 @@ export function startSimulation(args: readonly string[]): Running {
     async [Symbol.asyncDispose]() {
       // SIGKILL would leave its cgroup behind.
       kill("SIGINT");
-      const hung = setTimeout(() => kill("SIGKILL"), 20_000);
+      const hung = setTimeout(() => kill("SIGKILL"), 120_000);
       await drain();
       await child.status;
       await stderr;

@@ -21,7 +21,7 @@ const start = (screen: TerminalScreen, line: string) =>
 const percent = (text: string) => Number(/ (\d+)%/.exec(text)?.[1]);
 
 async function gone(cgroup: string): Promise<void> {
-  const deadline = performance.now() + 10_000;
+  const deadline = performance.now() + 120_000;
   while (openCgroup(discover(), cgroup) !== undefined) {
     assert.ok(performance.now() < deadline, `${cgroup} is still there`);
     await delay(20);

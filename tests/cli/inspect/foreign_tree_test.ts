@@ -5,7 +5,7 @@ import { runOomkit } from "../../helpers/run_oomkit.ts";
 import { makeTree, type Tree } from "../../helpers/trees.ts";
 
 /** Opening a FIFO blocks until another process opens its other end. */
-const bounded = (args: readonly string[]) => runOomkit(args, { wrap: ["timeout", "20"] });
+const bounded = (args: readonly string[]) => runOomkit(args, { wrap: ["timeout", "120"] });
 
 function makeFifo(tree: Tree, path: string): void {
   Deno.removeSync(`${tree.dir}${path}`);
