@@ -35,14 +35,20 @@ export function bytesTick(bytes) {
 export const percentText = (percent) => `${percent.toFixed(1)} %`;
 
 /**
+ * Percent; a limit of 0 is always full.
+ * @type {(usage: number, limit: number) => number}
+ */
+export const shareOfLimit = (usage, limit) => limit === 0 ? 100 : 100 * usage / limit;
+
+/**
  * `512.0 MiB, 85.1 % of 600.0 MiB`; without a limit, `512.0 MiB`.
  * @type {(usage: number | null | undefined, limit: number | null) => string}
  */
 export function usageText(usage, limit) {
-  if (usage === null || usage === undefined || limit === null || limit <= 0) {
+  if (usage === null || usage === undefined || limit === null) {
     return bytesText(usage);
   }
-  return `${bytesText(usage)}, ${percentText(100 * usage / limit)} of ${bytesText(limit)}`;
+  return `${bytesText(usage)}, ${percentText(shareOfLimit(usage, limit))} of ${bytesText(limit)}`;
 }
 
 /** `2.35 s`, `1m 5s`, `2h 5m`. @type {(ms: number) => string} */

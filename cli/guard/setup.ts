@@ -257,6 +257,21 @@ function noLevels(cgroup: Cgroup, policy: GuardPolicy): OomkitError {
   );
 }
 
+/** A process that is not visible cannot be killed. Throws {@link OomkitError} where none is. */
+function checkVictims(guarding: Guard, cgroup: Cgroup): void {
+  const { processes, hiddenProcesses } = listProcesses(cgroup);
+  if (hiddenProcesses === 0) return;
+  const reason = `${hiddenProcesses ?? "some"} of its processes are outside this pid namespace, ` +
+    "or /proc hides them";
+  if (processes.length === 0) {
+    throw new OomkitError(
+      `cannot kill the processes of ${printable(cgroup.path)}: ${reason}`,
+      "run as root in the machine's pid namespace",
+    );
+  }
+  guarding.reportHiddenProcesses(cgroup.path, reason);
+}
+
 /**
  * Throws {@link OomkitError} for a target that cannot be guarded as requested, and for a mode that works in none of the cgroups.
  * One cgroup of a recursive target may fail.
@@ -275,6 +290,7 @@ export function checkReach(
       throw noLevels(cgroup, policies.all[number]!);
     }
     const { actions, protectedPids } = guarded.policy;
+    if (killLevel(actions)) checkVictims(guarding, guarded.cgroup);
     const refused = killLevel(actions) && signalDenied(guarded.cgroup, protectedPids);
     if (refused) {
       throw new OomkitError(

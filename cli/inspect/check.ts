@@ -2,6 +2,7 @@
 
 import type { Inspection } from "../../core/cgroup/inspection.ts";
 import type { Machine } from "../../core/cgroup/machine.ts";
+import { machineMemory } from "../../core/policy/limits.ts";
 import { checkRequirements, type Requirement } from "../../core/cgroup/requirements.ts";
 import {
   type Amount,
@@ -9,6 +10,7 @@ import {
   checkHeadroom,
   checkUsage,
   overall,
+  shareOf,
 } from "../../core/policy/check.ts";
 import { OomkitError } from "../../core/errors.ts";
 import type { Checked, Finding } from "../../core/events/inspect_document.ts";
@@ -39,14 +41,11 @@ export function check(
   requested: Requested,
   found: readonly Inspection[],
   machine: Machine,
-  { wholeMachine, missing }: {
-    readonly wholeMachine: boolean;
-    readonly missing: readonly string[];
-  },
+  missing: readonly string[],
 ): Checked {
   const findings = [
     ...missing.map((message): Finding => ({ check: "target", verdict: "unknown", message })),
-    ...found.flatMap((each) => findingsOf(requested, each, machine, wholeMachine)),
+    ...found.flatMap((each) => findingsOf(requested, each, machine)),
   ];
   findings.sort((a, b) => ORDER.indexOf(a.verdict) - ORDER.indexOf(b.verdict));
   const verdict = overall(findings.map((finding) => finding.verdict));
@@ -57,13 +56,12 @@ function findingsOf(
   { minHeadroom, maxUsage, require }: Requested,
   found: Inspection,
   machine: Machine,
-  wholeMachine: boolean,
 ): Finding[] {
   const cgroup = found.cgroup.path;
-  const capacity = wholeMachine ? machineCapacity(machine) : capacityOf(found, machine);
+  const capacity = capacityOf(found, machine);
   const findings: Finding[] = [];
   if (minHeadroom) {
-    const has = `${formatBytes(capacity.left)}${share(capacity.left, capacity)}`;
+    const has = `${formatBytes(capacity.left)}${share(capacity.left, capacity, 0)}`;
     const verdict = checkHeadroom(capacity, minHeadroom);
     const message = comparison(has, "at least", minHeadroom, capacity);
     findings.push({ cgroup, check: "min-headroom", verdict, message });
@@ -71,7 +69,7 @@ function findingsOf(
   if (maxUsage) {
     // An amount in bytes is compared with the cgroup's own usage, a percentage with that of the owner of the limit.
     const used = "bytes" in maxUsage ? capacity.own : capacity.used;
-    const has = `${formatBytes(used)}${share(used, capacity)}`;
+    const has = `${formatBytes(used)}${share(used, capacity, 100)}`;
     const verdict = checkUsage({ ...capacity, used }, maxUsage);
     const message = comparison(has, "at most", maxUsage, capacity);
     findings.push({ cgroup, check: "max-usage", verdict, message });
@@ -89,30 +87,35 @@ interface OwnedCapacity extends Capacity {
   readonly source: string;
 }
 
+/** Of the limit that is hit first, or of the machine. */
 function capacityOf({ snapshot, ancestry, cgroup }: Inspection, machine: Machine): OwnedCapacity {
   const { headroom, chain, limit } = ancestry;
   const own = snapshot.usage;
-  if (headroom) {
-    const used = chain.find(({ path }) => path === headroom.owner)?.usage ?? own;
-    const source = headroom.owner === cgroup.path
-      ? "its own limit"
-      : `the limit of ${headroom.owner ?? "an ancestor that is not visible"}`;
-    return { used, own, left: headroom.bytes, limit: headroom.limit, source };
+  if (headroom === undefined) {
+    return limit.bytes === Infinity
+      ? { own, limit: Infinity, source: "no limit, and the machine's memory is unknown" }
+      : { own, limit: limit.bytes, source: "the usage is unknown; the limit" };
   }
-  if (limit.bytes !== Infinity) return { own, limit: limit.bytes, source: "the limit" };
-  // Without a limit the machine's memory counts.
-  const left = cgroup.hierarchy.kernel ? machine.memory.available : undefined;
-  return { used: own, own, left, limit: Infinity, source: "no limit" };
+  const { bytes: left, limit: size, owner } = headroom;
+  if (headroom.scope === "system") {
+    const { total } = machineMemory(machine.memory) ?? {};
+    const used = total === undefined ? undefined : total - left;
+    // The root of v2 has no usage of its own.
+    return { used, own: own ?? used, left, limit: size, source: machineText(machine) };
+  }
+  const used = chain.find(({ path }) => path === owner)?.usage ?? own;
+  const source = owner === cgroup.path
+    ? "its own limit"
+    : `the limit of ${owner ?? "an ancestor that is not visible"}`;
+  return { used, own, left, limit: size, source };
 }
 
-function machineCapacity({ memory: { total, available } }: Machine): OwnedCapacity {
-  const used = total === undefined || available === undefined ? undefined : total - available;
-  return { used, own: used, left: available, limit: total, source: "the machine's memory" };
-}
+const machineText = ({ memory: { swapTotal } }: Machine): string =>
+  swapTotal ? "the machine's memory and swap" : "the machine's memory";
 
-function share(bytes: number | undefined, { limit }: Capacity): string {
-  if (bytes === undefined || limit === undefined || limit === Infinity || limit === 0) return "";
-  return ` (${formatPercent(100 * bytes / limit)})`;
+function share(bytes: number | undefined, { limit }: Capacity, ofNothing: number): string {
+  const percent = shareOf(bytes, limit, ofNothing);
+  return percent === undefined ? "" : ` (${formatPercent(percent)})`;
 }
 
 function comparison(
@@ -122,9 +125,6 @@ function comparison(
   { limit, source }: OwnedCapacity,
 ): string {
   const requested = "bytes" in amount ? formatBytes(amount.bytes) : formatPercent(amount.percent);
-  if ("percent" in amount && (limit === Infinity || limit === 0)) {
-    return `${requested} of no limit is undefined; give bytes such as 512M, or set a limit`;
-  }
   const size = limit === Infinity ? "" : ` of ${formatBytes(limit)}`;
   return `${has}, required: ${bound} ${requested}; ${source}${size}`;
 }

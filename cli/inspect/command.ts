@@ -1,9 +1,9 @@
 /** `oomkit inspect`: the limit of a cgroup, the cgroup that sets it, the headroom, and the most likely victim. */
 
 import { type Cgroup, openCgroup } from "../../core/cgroup/cgroup.ts";
-import { discover, type Hierarchy, onHost } from "../../core/cgroup/hierarchy.ts";
+import { discover, type Hierarchy, showsMachine } from "../../core/cgroup/hierarchy.ts";
 import { inspect, type Inspection } from "../../core/cgroup/inspection.ts";
-import { type Machine, readMachine } from "../../core/cgroup/machine.ts";
+import { type Machine, machineOf } from "../../core/cgroup/machine.ts";
 import type { Requirement } from "../../core/cgroup/requirements.ts";
 import { ownCgroup, resolveTarget } from "../../core/cgroup/resolve.ts";
 import { type CgroupTree, readSubtree } from "../../core/cgroup/subtree.ts";
@@ -161,16 +161,11 @@ export function inspectCommand(finish: Finish) {
         "draw it with --html FILE or --svg FILE, or replay it: oomkit simulate --replay FILE",
       );
     }
-    const wholeMachine = targets.length === 0 && options.root === undefined && onHost();
     const treeOnly = ["depth", "top"].find(isGiven);
-    // The machine is shown as a tree without --tree.
-    if (treeOnly !== undefined && !options.tree && !wholeMachine) {
-      throw new OomkitError(`cannot use --${treeOnly} alone: it applies to a tree`, "add --tree");
-    }
     const drawing = options.tree && pictures?.openTreePicture(options);
     try {
       const parts = await loadParts(options);
-      const code = new InspectRun(targets, wholeMachine, options, parts).run(drawing?.show);
+      const code = new InspectRun(targets, treeOnly, options, parts).run(drawing?.show);
       await drawing?.write();
       finish(code);
     } finally {
@@ -180,7 +175,7 @@ export function inspectCommand(finish: Finish) {
 }
 
 const TARGET_HELP = "cgroup path, glob, pid:N, unit:NAME, pod:UID or container id " +
-  "(default: the whole machine; in a container its own cgroup)";
+  "(default: the whole machine; with --check and in a container its own cgroup)";
 
 function requirementHelp(): string {
   const width = Math.max(...requirements.map((name) => name.length));
@@ -213,10 +208,13 @@ class InspectRun {
   readonly #warnings: string[] = [];
   #cgroupsRead = 0;
 
-  /** @param wholeMachine no target, on the host: the machine is shown. */
+  /** No target, outside containers: the machine is shown. */
+  #wholeMachine = false;
+
+  /** @param treeOnly the given option that applies only to a tree. */
   constructor(
     private readonly names: readonly string[],
-    private readonly wholeMachine: boolean,
+    private readonly treeOnly: string | undefined,
     private readonly options: Options,
     private readonly parts: Awaited<ReturnType<typeof loadParts>>,
   ) {
@@ -241,17 +239,27 @@ class InspectRun {
   }
 
   #show(checkOutput: CheckOutput | undefined, alsoShow: AlsoShow | undefined): ExitCode {
-    const hierarchy = discover(this.options.root);
-    this.#readAll(hierarchy);
+    const { root, check, tree } = this.options;
+    const hierarchy = discover(root);
+    this.#wholeMachine = this.names.length === 0 && root === undefined && !check &&
+      showsMachine(hierarchy);
+    // The machine is shown as a tree without --tree.
+    if (this.treeOnly !== undefined && !tree && !this.#wholeMachine) {
+      throw new OomkitError(
+        `cannot use --${this.treeOnly} alone: it applies to a tree`,
+        "add --tree",
+      );
+    }
+    const machine = machineOf(hierarchy);
+    this.#readAll(hierarchy, machine);
     this.#progress.end();
-    const machine = readMachine();
     const inspections = this.#shown.map(({ inspection }) => inspection);
     alsoShow?.(inspections.map(({ cgroup }) => cgroup), machine);
     const checked = this.parts.checks?.check(
       { ...this.options, require: this.options.require ?? [] },
       inspections,
       machine,
-      { wholeMachine: this.wholeMachine, missing: this.#warnings },
+      this.#warnings,
     );
     try {
       this.#print(hierarchy, machine, checked);
@@ -274,7 +282,7 @@ class InspectRun {
       print(this.#withoutCommands(checks.checkLines(checked, layout.style).join("\n")));
     } else if (this.#shown.length > 0) {
       const blocks = this.#shown.map(({ inspection, tree }) =>
-        this.wholeMachine && tree
+        this.#wholeMachine && tree
           ? nodeLines(inspection, tree, machine, layout)
           : tree
           ? treeLines(tree, layout)
@@ -285,9 +293,9 @@ class InspectRun {
   }
 
   /** Each target that cannot be read gets a warning; the others are shown. */
-  #readAll(hierarchy: Hierarchy): void {
+  #readAll(hierarchy: Hierarchy, machine: Machine): void {
     if (this.names.length === 0) {
-      this.#orWarn(() => this.#add(this.#defaultTarget(hierarchy), true));
+      this.#orWarn(() => this.#add(this.#defaultTarget(hierarchy), machine, true));
     }
     const seen = new Set<string>();
     for (const name of this.names) {
@@ -295,34 +303,36 @@ class InspectRun {
       this.#orWarn(() => found = resolveTarget(hierarchy, name));
       for (const cgroup of found) {
         // Cgroups that a glob matched may be gone by now.
-        if (!seen.has(cgroup.path)) this.#orWarn(() => this.#add(cgroup, found.length === 1));
+        if (!seen.has(cgroup.path)) {
+          this.#orWarn(() => this.#add(cgroup, machine, found.length === 1));
+        }
         seen.add(cgroup.path);
       }
     }
   }
 
   #defaultTarget(hierarchy: Hierarchy): Cgroup {
-    const showsRoot = this.wholeMachine || this.options.root !== undefined;
+    const showsRoot = this.#wholeMachine || this.options.root !== undefined;
     const root = showsRoot ? openCgroup(hierarchy, hierarchy.root) : undefined;
     return root ?? ownCgroup(hierarchy);
   }
 
-  #add(cgroup: Cgroup, wasNamed: boolean): void {
-    const found = this.#read(cgroup);
+  #add(cgroup: Cgroup, machine: Machine, wasNamed: boolean): void {
+    const found = this.#read(cgroup, machine);
     if (found) this.#shown.push(found);
     else if (wasNamed) this.#warn(`cannot inspect ${cgroup.path}: it was removed meanwhile`);
     found?.inspection.invalidFiles.forEach((line) => this.#warn(line));
   }
 
-  #read(cgroup: Cgroup): Shown | undefined {
+  #read(cgroup: Cgroup, machine: Machine): Shown | undefined {
     const { check, tree, processes, depth, top } = this.options;
     this.#countRead();
     const json = wantsJson(this.options);
-    const showsProcesses = json || !check && (!tree || this.wholeMachine);
+    const showsProcesses = json || !check && (!tree || this.#wholeMachine);
     const maxProcesses = processes ?? (json ? Infinity : DEFAULT_PROCESSES);
-    const inspection = inspect(cgroup, showsProcesses ? maxProcesses : 0);
+    const inspection = inspect(cgroup, showsProcesses ? maxProcesses : 0, machine);
     if (inspection === undefined) return undefined;
-    if (!tree && !this.wholeMachine) return { inspection };
+    if (!tree && !this.#wholeMachine) return { inspection };
     const subtree = readSubtree(cgroup, {
       depth: depth ?? (tree ? Infinity : DEFAULT_MACHINE_DEPTH),
       top: top ?? (json ? Infinity : DEFAULT_CHILDREN),

@@ -103,7 +103,9 @@ export function openTreePicture(
       const time = new Date().toISOString().slice(0, 19).replace("T", " ");
       const host = printable(machine.hostname ?? "this machine");
       const picture = {
-        about: `oomkit inspect · ${host} · Linux ${printable(machine.kernel)} · ${time} UTC`,
+        about: `oomkit inspect · ${host} · Linux ${
+          printable(machine.kernel ?? "of an unknown version")
+        } · ${time} UTC`,
         nodes: nodesOf(trees),
       };
       files.html?.write(await treePage(picture));

@@ -15,6 +15,8 @@ import type { Inspection } from "../../core/cgroup/inspection.ts";
 import type { Machine } from "../../core/cgroup/machine.ts";
 import type { OomForecast } from "../../core/cgroup/oom_forecast.ts";
 import type { CgroupTree } from "../../core/cgroup/subtree.ts";
+import { shortened } from "../../core/errors.ts";
+import { shareOf } from "../../core/policy/check.ts";
 import { type Headroom, reclaimable, workingSet } from "../../core/policy/limits.ts";
 import type { Counters, Pressure, PressureLine, Snapshot } from "../../core/snapshot.ts";
 import { formatBytes, formatDuration, formatPercent } from "../options/units.ts";
@@ -51,7 +53,7 @@ export function nodeLines(
   const rows = (name: string, items: readonly string[]) => itemLines(name, items, layout);
   return [
     style("bold", printable(hostname ?? "this machine")),
-    style("dim", flow([`Linux ${printable(kernel)}`, where], width).join("\n")),
+    style("dim", flow([`Linux ${printable(kernel ?? "")}`, where], width).join("\n")),
     "",
     ...machineBar(machine, layout),
     ...rows("memory", [
@@ -87,7 +89,7 @@ export function inspectionLines(found: Inspection, machine: Machine, layout: Tex
     ...rows("usage", [
       formatBytes(snapshot.usage),
       `working set ${formatBytes(workingSet(snapshot))}`,
-      `reclaimable ${formatBytes(reclaimable(snapshot))}`,
+      `reclaimable ${reclaimableText(snapshot)}`,
       ...itemsOf(SIZES, snapshot, formatBytes, { unknown: "–" }),
     ]),
     ...rows("memory", itemsOf(STATS, snapshot.stats, formatBytes)),
@@ -99,6 +101,18 @@ export function inspectionLines(found: Inspection, machine: Machine, layout: Tex
     ...processLines(found, layout),
     ...forecastLines(found, layout),
   ];
+}
+
+/** Active page cache is in the working set, so the two figures overlap. */
+function reclaimableText(snapshot: Snapshot): string {
+  const bytes = reclaimable(snapshot);
+  const { activeFile } = snapshot.stats;
+  const note = snapshot.usage !== undefined && bytes !== undefined && bytes > snapshot.usage
+    ? " (read after usage)"
+    : activeFile
+    ? ` (${formatBytes(activeFile)} of it in the working set)`
+    : "";
+  return formatBytes(bytes) + note;
 }
 
 function identityItems({ cgroup: { path, hierarchy } }: Inspection): string[] {
@@ -167,7 +181,7 @@ function limitLines(found: Inspection, machine: Machine, layout: TextLayout): st
   const { high } = ancestry;
   const next = nextLimitText(ancestry);
   return [
-    ...limitBar(found, machine, layout),
+    ...limitBar(found, layout),
     ...textLines("limit", limitText(ancestry, machine), layout),
     ...(high === undefined ? [] : textLines(
       "high",
@@ -175,35 +189,41 @@ function limitLines(found: Inspection, machine: Machine, layout: TextLayout): st
         `(memory.high of ${printable(high.owner)})`,
       layout,
     )),
-    ...textLines("headroom", headroomText(ancestry, machine), layout),
+    ...textLines("headroom", headroomText(ancestry), layout),
     ...(next === undefined ? [] : textLines("hit first", next, layout)),
     ...ancestryLines(path, ancestry, layout),
   ];
 }
 
 const machineBar = ({ memory: { total, available } }: Machine, layout: TextLayout): string[] =>
-  total && available !== undefined ? barLine(total - available, 0, total, layout) : [];
+  total && available !== undefined ? barLine(total - available, 0, total, "", layout) : [];
 
-/** The limit that is hit next: the cgroup's own part, then that of other cgroups. */
-function limitBar(
-  { cgroup, snapshot, ancestry: { headroom, chain } }: Inspection,
-  { memory: { total, available } }: Machine,
-  layout: TextLayout,
-): string[] {
-  const used = headroom
-    ? chain.find(({ path }) => path === headroom.owner)?.usage ?? snapshot.usage
-    : total && available !== undefined && cgroup.hierarchy.kernel
-    ? total - available
-    : undefined;
-  const limit = headroom ? headroom.limit : total;
-  if (!limit || used === undefined) return [];
+/** Of what is hit next: the cgroup's own part, then that of others. */
+function limitBar({ cgroup, snapshot, ancestry }: Inspection, layout: TextLayout): string[] {
+  const { headroom, chain } = ancestry;
+  if (headroom === undefined) return [];
+  const { scope, limit, bytes, owner } = headroom;
+  const used = scope === "cgroup" ? chain.find(({ path }) => path === owner)?.usage : limit - bytes;
+  if (used === undefined) return [];
   const own = Math.min(used, snapshot.usage ?? 0);
-  return barLine(own, used - own, limit, layout);
+  const ofOwner = scope === "system"
+    ? " of the machine"
+    : owner === cgroup.path
+    ? ""
+    : ` of ${owner === undefined ? "a hidden ancestor" : printable(shortened(owner))}`;
+  return barLine(own, used - own, limit, ofOwner, layout);
 }
 
-function barLine(own: number, others: number, limit: number, layout: TextLayout): string[] {
-  const percent = 100 * (own + others) / limit;
-  const words = ` ${formatPercent(percent)} of ${formatBytes(limit)}`;
+/** @param ofOwner begins with a blank, empty for the cgroup's own limit. */
+function barLine(
+  own: number,
+  others: number,
+  limit: number,
+  ofOwner: string,
+  layout: TextLayout,
+): string[] {
+  const percent = shareOf(own + others, limit, 100)!;
+  const words = ` ${formatPercent(percent)} of ${formatBytes(limit)}${ofOwner}`;
   const drawn = usageBar(
     { usage: own + others, workingSet: own, limit, marks: [] },
     Math.max(10, layout.width - words.length),
@@ -214,40 +234,47 @@ function barLine(own: number, others: number, limit: number, layout: TextLayout)
 }
 
 function limitText(ancestry: Ancestry, { memory }: Machine): string {
-  const { limit, certain, chain, unreadable: [unread] } = ancestry;
+  const { cgroupLimit: limit, certain, chain, unreadable: [unread] } = ancestry;
   const doubt = unread === undefined
     ? `${HIDDEN_ANCESTOR} may have a tighter limit`
     : `the limit of ${printable(unread)} cannot be read`;
+  const machineSize = memory.total === undefined
+    ? "is unknown"
+    : `has ${formatBytes(memory.total)}`;
+  const isWide = ancestry.limit.scope === "system";
+  const more = isWide ? `, more than the machine has: ${formatBytes(memory.total)}` : "";
   if (limit.bytes === Infinity) {
     return certain
-      ? `no limit on this cgroup or any parent; the machine has ${formatBytes(memory.total)}`
+      ? `no limit on this cgroup or any parent; the machine ${machineSize}`
       : `no visible limit; ${doubt}`;
   }
   const size = formatBytes(limit.bytes);
-  if (limit.owner === undefined) return `${size}, set by ${HIDDEN_ANCESTOR}`;
+  if (limit.owner === undefined) return `${size}, set by ${HIDDEN_ANCESTOR}${more}`;
   const levels = chain.findIndex(({ path }) => path === limit.owner);
   const owner = levels === 0
     ? "its own"
     : `set by ${printable(limit.owner)}, ${levels === 1 ? "its parent" : `${levels} levels up`}`;
-  return `${size}, ${owner}${certain ? "" : `; ${doubt}`}`;
+  return `${size}, ${owner}${more}${certain ? "" : `; ${doubt}`}`;
 }
 
-function headroomText({ headroom, workingSetHeadroom, limit }: Ancestry, machine: Machine): string {
-  if (headroom === undefined) {
-    return limit.bytes === Infinity
-      ? `${formatBytes(machine.memory.available)} available on the machine`
-      : "unknown";
-  }
+function headroomText({ headroom, workingSetHeadroom }: Ancestry): string {
+  if (headroom === undefined) return "unknown";
   const amount = ({ bytes, percent }: Headroom) =>
     `${formatBytes(bytes)} (${formatPercent(percent)})`;
-  const atMost = headroom.owner === undefined ? "at most " : "";
+  if (headroom.scope === "system") return `${amount(headroom)} available on the machine`;
+  const atMost = headroom.scope === "hidden_ancestor" ? "at most " : "";
   const more = workingSetHeadroom ? `; ${amount(workingSetHeadroom)} by working set` : "";
   return `${atMost}${amount(headroom)}${more}`;
 }
 
 /** The tightest limit is not always hit first: siblings share a parent's. */
-function nextLimitText({ headroom, limit }: Ancestry): string | undefined {
-  if (headroom === undefined || headroom.owner === limit.owner) return undefined;
+function nextLimitText({ headroom, cgroupLimit: limit }: Ancestry): string | undefined {
+  if (headroom === undefined || limit.bytes === Infinity) return undefined;
+  if (headroom.scope === "system") {
+    return `the machine's memory: ${formatBytes(headroom.bytes)} of ` +
+      `${formatBytes(headroom.limit)} is left`;
+  }
+  if (headroom.owner === limit.owner) return undefined;
   const owner = headroom.owner === undefined ? HIDDEN_ANCESTOR : printable(headroom.owner);
   return `the ${formatBytes(headroom.limit)} of ${owner}: higher, but shared with other cgroups`;
 }
@@ -317,7 +344,7 @@ function forecastSentence(
   forecast: OomForecast,
   { cgroup: { path }, ancestry }: Inspection,
 ): string {
-  const when = occasion(forecast, path, ancestry.certain);
+  const when = occasion(forecast, path, ancestry);
   if (forecast.oomKillerDisabled) {
     return `${when}, nothing is killed: the OOM killer is disabled there, so allocators wait.`;
   }
@@ -325,35 +352,39 @@ function forecastSentence(
   const { pid, comm, cgroup } = forecast.victim.process;
   const place = cgroup === "/" ? "the root cgroup" : printable(cgroup);
   const where = cgroup === path ? "" : `, in ${place}`;
-  const { group, processList, scope } = forecast;
+  const { group, isVictimCertain } = forecast;
   const alongWith = group && group.processes > 1
     ? `, and with it all ${group.processes} processes of ${printable(group.path)} ` +
       "(memory.oom.group)"
     : "";
-  const hasHidden = scope === "hidden_ancestor" || (processList?.hiddenProcesses ?? 0) > 0;
-  const orHidden = hasHidden ? ", or a process that is not visible from here" : "";
+  const orHidden = isVictimCertain ? "" : ", or a process that is not visible from here";
   return `${when}, the kernel would kill pid ${pid} (${
     printable(comm)
   })${where}${alongWith}${orHidden}.`;
 }
 
-function occasion({ scope, owner }: OomForecast, path: string, certain: boolean): string {
+function occasion(
+  { scope, owner }: OomForecast,
+  path: string,
+  { certain, cgroupLimit: limit }: Ancestry,
+): string {
   if (scope === "cgroup") {
     return owner === path ? "If its limit is hit" : `If the limit of ${printable(owner!)} is hit`;
   }
   if (scope === "hidden_ancestor") return "If the limit of a hidden ancestor is hit";
-  return certain
+  if (!certain) return "If a hidden ancestor's limit is hit or the machine runs out of memory";
+  return limit.bytes === Infinity
     ? "No limit applies: if the machine runs out of memory"
-    : "If a hidden ancestor's limit is hit or the machine runs out of memory";
+    : "If the machine runs out of memory, which is before a limit is hit";
 }
 
-function noVictim({ scope, processList }: OomForecast): string {
-  if (processList && processList.hiddenProcesses > 0) {
-    return "the victim is unknown: no process there is visible from here";
-  }
+function noVictim({ scope, processList, oomTotalBytes, isVictimCertain }: OomForecast): string {
   if (scope === "system") {
-    return "the victim is unknown: the machine's processes are not visible from here";
+    return oomTotalBytes === undefined
+      ? "the victim is unknown: the size of the machine's memory is unknown"
+      : "the victim is unknown: the machine's processes are not visible from here";
   }
+  if (!isVictimCertain) return "the victim is unknown: not all processes are visible from here";
   return processList?.processes.length === 0
     ? "nothing is killed: there is no process"
     : "nothing is killed: every process there is unkillable";
@@ -379,7 +410,7 @@ function* treeRows(tree: CgroupTree): Generator<string[]> {
   const { cgroup, depth, snapshot, children, leftOut } = tree;
   const { usage, limits: { max } } = snapshot;
   const kills = snapshot.subtree.oomKill ?? snapshot.local.oomKill;
-  const percent = usage === undefined || !max || max === Infinity ? undefined : 100 * usage / max;
+  const percent = shareOf(usage, max, 100);
   const indent = "  ".repeat(depth);
   yield [
     formatBytes(usage),

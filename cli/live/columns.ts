@@ -1,5 +1,6 @@
 /** The columns of the list: which ones fit, and how wide they are. Pure. */
 
+import { shareOf } from "../../core/policy/check.ts";
 import { shortBytes, shortRate, shortTime } from "../options/units.ts";
 import { fullnessOf, sparkline, usageBar } from "../terminal/bars.ts";
 import type { Capabilities } from "../terminal/capabilities.ts";
@@ -134,9 +135,10 @@ type Figure = Exclude<ColumnName, "name" | "usage" | "history" | "state">;
 function figureOf({ usage, limit, headroom, rate, timeLeft, pressure, counts }: Row, name: Figure) {
   switch (name) {
     case "full": {
-      if (usage === undefined || !Number.isFinite(limit) || limit <= 0) return shortBytes(usage);
+      const share = shareOf(usage, limit, 100);
+      if (share === undefined) return shortBytes(usage);
       // Rounded down: usage below the limit is not 100 %.
-      const percent = Math.floor(100 * usage / limit);
+      const percent = Math.floor(share);
       return `${percent > 999 ? ">999" : percent}%`;
     }
     case "left":

@@ -2,7 +2,7 @@
 
 import { type Cgroup, tryReader } from "../../core/cgroup/cgroup.ts";
 import { inspect } from "../../core/cgroup/inspection.ts";
-import { readMachine } from "../../core/cgroup/machine.ts";
+import { machineOf } from "../../core/cgroup/machine.ts";
 import { LiveUsage, timeLeft } from "../../core/collect/live_usage.ts";
 import { OomkitError } from "../../core/errors.ts";
 import type { OomkitEvent } from "../../core/events/event.ts";
@@ -88,10 +88,10 @@ export class Poller {
     const gauge = this.#usage.of(limitOwner.path);
     const bytes = limit ?? gauge?.limit ?? Infinity;
     const usage = gauge?.usage;
-    // The limit of a guard may be lower than the cgroup's.
+    // The limit of a guard may be lower than the cgroup's, and the machine may have less than that.
     const headroom = limit === undefined || usage === undefined
       ? gauge?.headroom
-      : Math.max(0, limit - usage);
+      : Math.max(0, Math.min(limit - usage, gauge?.headroom ?? Infinity));
     return {
       path,
       usage,
@@ -136,9 +136,9 @@ export class Poller {
     const subject = this.#known.get(path);
     if (subject === undefined) return removed;
     try {
-      const inspection = inspect(subject.cgroup, MAX_PROCESSES);
-      if (inspection === undefined) return removed;
-      return { path, found: { inspection, machine: readMachine() } };
+      const machine = machineOf(subject.cgroup.hierarchy);
+      const inspection = inspect(subject.cgroup, MAX_PROCESSES, machine);
+      return inspection === undefined ? removed : { path, found: { inspection, machine } };
     } catch (error) {
       if (!(error instanceof OomkitError)) throw error;
       return { ...before, error: printable(error.message) };

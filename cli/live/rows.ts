@@ -2,6 +2,7 @@
 
 import type { CgroupUsage } from "../../core/collect/live_usage.ts";
 import type { OomkitEvent } from "../../core/events/event.ts";
+import { shareOf } from "../../core/policy/check.ts";
 import type { Pressure } from "../../core/snapshot.ts";
 import { fullnessOf, type UsageMark } from "../terminal/bars.ts";
 import type { Role } from "../terminal/palette.ts";
@@ -105,8 +106,7 @@ const KEYS: Readonly<Record<Exclude<Sort, "name">, (row: Row) => number>> = {
 };
 
 /** -1 without a limit or a usage. */
-const shareOfLimit = ({ usage, limit }: Row) =>
-  usage === undefined || !Number.isFinite(limit) || limit <= 0 ? -1 : usage / limit;
+const shareOfLimit = ({ usage, limit }: Row) => shareOf(usage, limit, 100) ?? -1;
 
 /** A sorted copy. Equal rows are sorted by share of the limit; removed cgroups come last, except by name. */
 export function ordered(rows: readonly Row[], sort: Sort): Row[] {

@@ -42,7 +42,7 @@ export function usageBar(
 ): string {
   if (width < 1) return "";
   const signs = unicode ? SIGNS.unicode : SIGNS.ascii;
-  if (usage === undefined || !Number.isFinite(limit) || limit <= 0) {
+  if (usage === undefined || !Number.isFinite(limit)) {
     return palette("free", (unicode ? "─" : "-").repeat(width));
   }
   const columns = (bytes: number) =>

@@ -1,5 +1,6 @@
 /** `oomkit watch -- command…`: runs a command, such as a CI build, and reports its memory use. */
 
+import { shareOf } from "../../core/policy/check.ts";
 import { readAncestry } from "../../core/cgroup/ancestry.ts";
 import type { Cgroup } from "../../core/cgroup/cgroup.ts";
 import { discover, type Hierarchy } from "../../core/cgroup/hierarchy.ts";
@@ -163,9 +164,11 @@ function verdictLine(report: CommandReport): string {
   const { peak, limit, headroom } = report;
   const share = limit === null || headroom === null
     ? "no limit"
-    : `${formatBytes(limit)} limit, headroom ${formatBytes(headroom)} (${
-      formatPercent(100 * headroom / limit)
-    })`;
+    : `${
+      report.limit_scope === "system"
+        ? `the machine has ${formatBytes(limit)}`
+        : `${formatBytes(limit)} limit`
+    }, headroom ${formatBytes(headroom)} (${formatPercent(shareOf(headroom, limit, 0))})`;
   const scope = report.own_cgroup ? " of oomkit's own cgroup" : "";
   const owner = report.limit_owner !== null && report.limit_owner !== report.cgroup
     ? ` set by ${printable(report.limit_owner)}`

@@ -1,8 +1,9 @@
-/** The limit that counts for a cgroup: its own or an ancestor's. */
+/** The limit that counts for a cgroup: its own, an ancestor's, or the machine's memory. */
 
 import { parentPath } from "../cgroup_path.ts";
 import { omitUndefined } from "../omit_undefined.ts";
-import { parseBytes } from "../parse/cgroupfs.ts";
+import { parseSize } from "../parse/cgroupfs.ts";
+import type { Meminfo } from "../parse/procfs.ts";
 import {
   type AncestorLimit,
   effectiveHigh,
@@ -11,15 +12,26 @@ import {
   type Headroom,
   headroom,
   type HighLimit,
+  type MachineMemory,
+  machineMemory,
   workingSet,
 } from "../policy/limits.ts";
-import { ancestorsOf, type Cgroup, tryReader, tryReadSnapshot } from "./cgroup.ts";
+import {
+  ancestorsOf,
+  type Cgroup,
+  isChargedForChildren,
+  tryReader,
+  tryReadSnapshot,
+} from "./cgroup.ts";
 import { exists } from "./files.ts";
+import { readMeminfo } from "./machine.ts";
 
 export interface Ancestry {
   /** The cgroup itself, then its ancestors, nearest first. */
   readonly chain: readonly AncestorLimit[];
   readonly limit: EffectiveLimit;
+  /** The same without the machine's memory: what a cgroup sets. */
+  readonly cgroupLimit: EffectiveLimit;
   /** The memory.high that slows allocators down before the limit is hit. */
   readonly high?: HighLimit;
   readonly headroom?: Headroom;
@@ -31,24 +43,33 @@ export interface Ancestry {
   readonly unreadable: readonly string[];
 }
 
-export function readAncestry(cgroup: Cgroup): Ancestry {
-  const cgroups = [cgroup, ...ancestorsOf(cgroup)];
-  const chain = cgroups.map(readAncestor);
-  const unreadable = cgroups.filter(({ dir, hierarchy }, at) =>
-    chain[at]!.limit === undefined && exists(`${dir}/${hierarchy.version.limitFile}`)
-  ).map(({ path }) => path);
+/** @param meminfo of the machine of the cgroup, which is unknown for a copy. */
+export function readAncestry(cgroup: Cgroup, meminfo = meminfoOf(cgroup)): Ancestry {
+  const chain = [readAncestor(cgroup), ...readCharged(cgroup, readAncestor)];
+  const unreadable = [cgroup, ...ancestorsOf(cgroup)].slice(0, chain.length)
+    .filter(({ dir, hierarchy }, at) =>
+      chain[at]!.limit === undefined && exists(`${dir}/${hierarchy.version.limitFile}`)
+    ).map(({ path }) => path);
   const hierarchical = readHierarchicalLimit(cgroup);
-  const limit = effectiveLimit(chain, hierarchical);
+  const machine = machineMemory(meminfo);
+  const limit = effectiveLimit(chain, { hierarchical, machine });
   return omitUndefined({
     chain,
     limit,
+    cgroupLimit: effectiveLimit(chain, { hierarchical }),
     high: effectiveHigh(chain, limit.bytes),
-    headroom: headroom(chain, "usage", hierarchical),
-    workingSetHeadroom: headroom(chain, "workingSet", hierarchical),
+    headroom: headroom(chain, "usage", { hierarchical, machine }),
+    workingSetHeadroom: headroom(chain, "workingSet", { hierarchical, machine }),
     certain: unreadable.length === 0 && (!cgroup.hierarchy.hidden || hierarchical !== undefined),
     unreadable,
   });
 }
+
+const meminfoOf = ({ hierarchy }: Cgroup): Meminfo => hierarchy.kernel ? readMeminfo() : {};
+
+/** `undefined` for a cgroup of a copy. */
+export const readMachineMemory = (cgroup: Cgroup): MachineMemory | undefined =>
+  machineMemory(meminfoOf(cgroup));
 
 /** The limits above a cgroup, by its parent's path. */
 export type AncestorLimits = Map<string, readonly AncestorLimit[]>;
@@ -64,15 +85,29 @@ export function readEffectiveLimit(
 ): EffectiveLimit {
   // The topmost visible cgroup has no parent, and "/" must not share the key of the cgroups right below it.
   const parent = cgroup.path === cgroup.hierarchy.root ? "" : parentPath(cgroup.path);
-  const above = known.get(parent) ?? ancestorsOf(cgroup).map(readLimitAndUsage);
+  const above = known.get(parent) ?? readCharged(cgroup, readLimitAndUsage);
   known.set(parent, above);
-  return effectiveLimit([readLimitAndUsage(cgroup), ...above], readHierarchicalLimit(cgroup));
+  const { machineBytes } = cgroup.hierarchy;
+  return effectiveLimit([readLimitAndUsage(cgroup), ...above], {
+    hierarchical: readHierarchicalLimit(cgroup),
+    machine: machineBytes === undefined ? undefined : { memory: machineBytes },
+  });
+}
+
+/** The visible ancestors that are charged for the memory of a cgroup, nearest first. */
+function readCharged(cgroup: Cgroup, read: (ancestor: Cgroup) => AncestorLimit): AncestorLimit[] {
+  const ancestors = ancestorsOf(cgroup);
+  const links = ancestors.map(read);
+  // Of ancestors without a limit it does not matter which are charged.
+  if (!links.some(({ limit }) => limit !== undefined && limit !== Infinity)) return links;
+  const at = ancestors.findIndex((ancestor) => !isChargedForChildren(ancestor));
+  return at < 0 ? links : links.slice(0, at);
 }
 
 /** v1 only: includes the ancestors that a container's mount does not show. Read only if there are any. */
 function readHierarchicalLimit(cgroup: Cgroup): number | undefined {
   if (!cgroup.hierarchy.hidden) return undefined;
-  return tryReadSnapshot(cgroup, ["memory.stat"]).hierarchicalLimit;
+  return tryReadSnapshot(cgroup, ["memory.stat"]).limits.hierarchical;
 }
 
 export function readLimitAndUsage(cgroup: Cgroup): AncestorLimit {
@@ -81,7 +116,7 @@ export function readLimitAndUsage(cgroup: Cgroup): AncestorLimit {
   return {
     path: cgroup.path,
     limit: version.limit(read),
-    usage: parseBytes(read(version.usageFile)),
+    usage: parseSize(read(version.usageFile)),
   };
 }
 

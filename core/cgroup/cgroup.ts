@@ -1,7 +1,7 @@
 /** One memory cgroup, identified by path and inode. It may be removed at any time, which is not an error. */
 
 import { parentPath } from "../cgroup_path.ts";
-import { parseBytes } from "../parse/cgroupfs.ts";
+import { parseSize } from "../parse/cgroupfs.ts";
 import type { Counters, Pressure, Snapshot } from "../snapshot.ts";
 import { filesOf, KEYED_FILES, STATS } from "./fields.ts";
 import {
@@ -34,7 +34,7 @@ const MAX_DIR_BYTES = 4096 - 64;
  */
 export function openCgroup(hierarchy: Hierarchy, path: string): Cgroup | undefined {
   const dir = directoryOf(hierarchy, path);
-  const inode = dir === undefined || isTooLong(dir) ? undefined : inodeOf(dir);
+  const inode = dir === undefined || isTooLong(dir) ? undefined : inodeOf(dir, hierarchy.device);
   return inode === undefined ? undefined : { hierarchy, path, dir: dir!, inode };
 }
 
@@ -43,7 +43,8 @@ const isTooLong = (dir: string): boolean =>
   3 * dir.length > MAX_DIR_BYTES && new TextEncoder().encode(dir).length > MAX_DIR_BYTES;
 
 /** False if the cgroup was removed, even if there is a new one with the same path. */
-export const isThere = (cgroup: Cgroup): boolean => inodeOf(cgroup.dir) === cgroup.inode;
+export const isThere = ({ dir, inode, hierarchy }: Cgroup): boolean =>
+  inodeOf(dir, hierarchy.device) === inode;
 
 /** memory.stat alone takes as long to read as all that a summary needs. */
 const DETAIL_FILES: ReadonlySet<string> = new Set([...filesOf(STATS), "memory.pressure"]);
@@ -78,11 +79,11 @@ export const readPressure = (cgroup: Cgroup): Pressure | undefined =>
 
 /** Bytes, of the cgroup and everything below it; `undefined` if it is gone. */
 export const readUsage = (cgroup: Cgroup): number | undefined =>
-  parseBytes(reader(cgroup)(cgroup.hierarchy.version.usageFile));
+  parseSize(reader(cgroup)(cgroup.hierarchy.version.usageFile));
 
 /** The highest usage so far, in bytes; `undefined` if the kernel does not record it (v2 before 5.19). */
 export const readPeak = (cgroup: Cgroup): number | undefined =>
-  parseBytes(reader(cgroup)(cgroup.hierarchy.version.peakFile));
+  parseSize(reader(cgroup)(cgroup.hierarchy.version.peakFile));
 
 /** The text of a control file; `undefined` if there is none. Throws `OomkitError` if it may not be read. */
 export const readControl = ({ dir, hierarchy }: Cgroup, name: string): string | undefined =>
@@ -145,6 +146,16 @@ export function parentOf(cgroup: Cgroup): Cgroup | undefined {
   return openCgroup(cgroup.hierarchy, parentPath(cgroup.path));
 }
 
+/**
+ * Whether what its children use is charged to the cgroup too; false on v1 before 5.11 where `use_hierarchy` is 0 (kernel,
+ * Documentation/admin-guide/cgroup-v1/memory.rst, section 6).
+ */
+export function isChargedForChildren(cgroup: Cgroup): boolean {
+  const { chargesParentsFile } = cgroup.hierarchy.version;
+  return chargesParentsFile === undefined ||
+    tryReadControl(cgroup, chargesParentsFile)?.trim() !== "0";
+}
+
 /** From the parent up to the topmost visible cgroup. */
 export function ancestorsOf(cgroup: Cgroup): Cgroup[] {
   const chain: Cgroup[] = [];
@@ -168,8 +179,18 @@ function namesIn(dir: string, atLeast: number): string[] {
   return names.length < atLeast ? tryListAllDirectories(dir) ?? names : names;
 }
 
-/** The cgroup and everything below it, parents first; leaves out what is removed meanwhile. */
-export function* walk(cgroup: Cgroup, depth = Infinity): Generator<Cgroup> {
+/**
+ * The cgroup and everything below it, parents first and each once; leaves out what is removed meanwhile.
+ *
+ * @param met the inodes so far: a bind mount since discovery shows a cgroup a second time.
+ */
+export function* walk(
+  cgroup: Cgroup,
+  depth = Infinity,
+  met: Set<number> = new Set(),
+): Generator<Cgroup> {
+  if (met.has(cgroup.inode)) return;
+  met.add(cgroup.inode);
   yield cgroup;
-  if (depth > 0) { for (const child of childrenOf(cgroup)) yield* walk(child, depth - 1); }
+  if (depth > 0) { for (const child of childrenOf(cgroup)) yield* walk(child, depth - 1, met); }
 }

@@ -1,6 +1,6 @@
 /** Reads the fields of core/cgroup/fields.ts from the control files of one cgroup. Pure. */
 
-import { parseBytes, parseCount, parseFlag, parseKeyed } from "../parse/cgroupfs.ts";
+import { parseCount, parseFlag, parseKeyed, parseLimit, parseSize } from "../parse/cgroupfs.ts";
 import type { Fields, Source, Values } from "./fields.ts";
 import type { ReadFile } from "./version.ts";
 
@@ -15,7 +15,8 @@ export class FieldReader {
     private readonly preferredPrefix = "",
   ) {}
 
-  readonly bytes = this.#valuesAs(parseBytes);
+  readonly sizes = this.#valuesAs(parseSize);
+  readonly limits = this.#valuesAs(parseLimit);
   readonly counts = this.#valuesAs(parseCount);
   readonly flags = this.#valuesAs(parseFlag);
 

@@ -25,16 +25,14 @@ export type Fields = Readonly<Record<string, Field>>;
 /** The values of a table's fields, as far as they are known. */
 export type Values<Table, Value> = { readonly [name in keyof Table]?: Value };
 
-/** Bytes, of the cgroup and everything below it. */
+/** Bytes in use, of the cgroup and everything below it. */
 export const SIZES = {
   usage: { v1: "memory.usage_in_bytes", v2: "memory.current", json: "usage" },
   /** Since the cgroup was created or the peak was reset. v2 has the file since Linux 5.19. */
   peak: { v1: "memory.max_usage_in_bytes", v2: "memory.peak", json: "peak", label: "peak" },
-  /** The tightest limit in the ancestry, ancestors outside the mount included. */
-  hierarchicalLimit: { v1: ["memory.stat", "hierarchical_memory_limit"] },
 } as const satisfies Fields;
 
-/** Bytes, `Infinity` for no limit: set on the cgroup itself. Its ancestors may be tighter (see `EffectiveLimit`). */
+/** Bytes, `Infinity` for no limit: set on the cgroup itself, but for the last one. Its ancestors may be tighter (see `EffectiveLimit`). */
 export const LIMITS = {
   max: { v1: "memory.limit_in_bytes", v2: "memory.max", json: "max", label: "max" },
   /** Above it the kernel slows allocators down. */
@@ -46,6 +44,8 @@ export const LIMITS = {
   swap: { v2: "memory.swap.max", json: "swap", label: "swap" },
   /** Memory and swap together. */
   memsw: { v1: "memory.memsw.limit_in_bytes", json: "memsw", label: "memory+swap" },
+  /** The tightest limit in the ancestry, ancestors outside the mount included. */
+  hierarchical: { v1: ["memory.stat", "hierarchical_memory_limit"] },
 } as const satisfies Fields;
 
 /** A row of memory.stat with the same key in both versions. */

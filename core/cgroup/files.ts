@@ -3,6 +3,7 @@
 import { errorText, OomkitError, shortened } from "../errors.ts";
 import { namesOfDirectories, openFd } from "../kernel/fd.ts";
 import { errnoOf } from "../kernel/libc.ts";
+import { decodeName } from "../names.ts";
 
 /**
  * ENOENT and ENOTDIR before open; ENODEV and ESRCH after it, if the cgroup or process went away in between; EOPNOTSUPP for
@@ -89,6 +90,12 @@ function list(dir: string, kind: "isDirectory" | "isFile"): string[] | undefined
 }
 
 export const tryReadText = lenient(readText);
+
+/** Like {@link tryReadText}, of a file that contains file names: those need not be UTF-8 (`core/names.ts`). */
+export const tryReadNames = lenient((path) => {
+  const bytes = ifPresent("read", path, Deno.readFileSync);
+  return bytes === undefined ? undefined : decodeName(bytes);
+});
 export const tryReadRegularText = lenient(readRegularText);
 export const tryListDirectories = lenient(listDirectories);
 
@@ -105,11 +112,23 @@ export const linksOf = lenient((dir) =>
   ifPresent("access", dir, Deno.statSync)?.nlink ?? undefined
 );
 
-/** The inode of a directory: with its path, the identity of a cgroup. `undefined` if there is no such directory. */
-export function inodeOf(dir: string): number | undefined {
+/**
+ * The inode of a directory: with its path, the identity of a cgroup. `undefined` if there is no such directory, or if it is in another
+ * file system than `device`.
+ */
+export function inodeOf(dir: string, device?: number): number | undefined {
   const info = ifPresent("access", dir, Deno.statSync);
-  return info?.isDirectory ? info.ino ?? undefined : undefined;
+  if (!info?.isDirectory || (device !== undefined && info.dev !== device)) return undefined;
+  return info.ino ?? undefined;
 }
+
+/** The `st_dev` of a directory: its file system. `undefined` if there is no such directory. */
+export function deviceOf(dir: string): number | undefined {
+  const info = ifPresent("access", dir, Deno.statSync);
+  return info?.isDirectory ? info.dev : undefined;
+}
+
+export const tryDeviceOf = lenient(deviceOf);
 
 export const exists = (path: string): boolean =>
   ifPresent("access", path, Deno.lstatSync) !== undefined;

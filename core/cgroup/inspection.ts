@@ -3,9 +3,11 @@
 import { isInSubtree } from "../cgroup_path.ts";
 import { omitUndefined } from "../omit_undefined.ts";
 import type { Process, Snapshot } from "../snapshot.ts";
+import { whyNoPressure } from "./absence.ts";
 import { type Ancestry, readAncestry } from "./ancestry.ts";
 import { type Cgroup, invalidReason, isThere, readControl } from "./cgroup.ts";
-import type { Hierarchy } from "./hierarchy.ts";
+import { type Hierarchy, showsMachine } from "./hierarchy.ts";
+import type { Machine } from "./machine.ts";
 import { forecastOom, type OomForecast, rank } from "./oom_forecast.ts";
 import { listProcesses, type ProcessList } from "./processes.ts";
 
@@ -27,8 +29,8 @@ export interface Members {
   readonly processes: readonly (Process & { readonly badness?: number })[];
   /** Absent for the machine, of which only the most likely victims are read, and if a cgroup.procs is not readable. */
   readonly total?: number;
-  /** The number of processes that are not visible. */
-  readonly hiddenProcesses: number;
+  /** The number of processes that are not visible; `undefined` where there are some that cannot be counted. */
+  readonly hiddenProcesses: number | undefined;
   /** Paths of the cgroups without a readable cgroup.procs. */
   readonly unread: readonly string[];
 }
@@ -37,8 +39,13 @@ export interface Members {
  * `undefined` if the cgroup is gone. Throws `OomkitError` if one of its own control files may not be read.
  *
  * @param processes the number of processes to show; `Infinity` for all. With 0 there is no forecast either.
+ * @param machine of the cgroup, see {@link machineOf}.
  */
-export function inspect(cgroup: Cgroup, processes: number): Inspection | undefined {
+export function inspect(
+  cgroup: Cgroup,
+  processes: number,
+  machine: Machine,
+): Inspection | undefined {
   const invalidFiles = new Set<string>();
   const snapshot = cgroup.hierarchy.version.snapshot((name) => {
     const text = readControl(cgroup, name);
@@ -47,7 +54,7 @@ export function inspect(cgroup: Cgroup, processes: number): Inspection | undefin
     invalidFiles.add(`cannot parse ${cgroup.dir}/${name}: ${reason}`);
     return undefined;
   });
-  const ancestry = readAncestry(cgroup);
+  const ancestry = readAncestry(cgroup, machine.memory);
   const forecast = processes > 0 ? forecastOom(cgroup, ancestry, processes) : undefined;
   const members = forecast && membersOf(cgroup, forecast, processes);
   if (!isThere(cgroup)) return undefined;
@@ -70,7 +77,8 @@ function membersOf(cgroup: Cgroup, forecast: OomForecast, maxShown: number): Mem
     maxShown !== Infinity
   ) {
     const mostLikely = forecast.candidates.map(({ process, badness }) => ({ ...process, badness }));
-    return { processes: mostLikely.slice(0, maxShown), hiddenProcesses: 0, unread: [] };
+    const hiddenProcesses = forecast.isVictimCertain ? 0 : undefined;
+    return { processes: mostLikely.slice(0, maxShown), hiddenProcesses, unread: [] };
   }
   const { processes, hiddenProcesses, unread } = partOf(forecast.processList, path) ??
     listProcesses(cgroup);
@@ -95,21 +103,27 @@ function limitations(found: Omit<Inspection, "limitations">): string[] {
   return [
     ...ancestorLimitations(hierarchy, ancestry),
     ...(hierarchy.kernel ? missingFiles(found) : [
-      `process details: ${hierarchy.mount} is not a kernel's cgroup tree, so its pids are taken for this machine's`,
+      `its machine: ${hierarchy.mount} is a copied or fake tree, so the memory of its machine is unknown`,
+      "process details: its pids are taken for this machine's",
     ]),
     ...(members?.unread ?? []).map((path) =>
       `processes of ${path}: its cgroup.procs cannot be read`
     ),
-    ...(members && members.hiddenProcesses > 0
-      ? [
-        `${members.hiddenProcesses} of its processes: they are outside this pid namespace, or /proc hides them`,
-      ]
-      : []),
+    ...(members?.hiddenProcesses === 0 || members === undefined
+      ? []
+      : [`${members.hiddenProcesses ?? "some"} of its processes: ${HIDDEN_PROCESSES}`]),
     ...(forecast?.scope === "system" && forecast.candidates.length === 0 && hierarchy.kernel
-      ? ["the victim if the machine runs out: its processes are outside this container"]
+      ? [`the victim if the machine runs out: ${noCandidatesReason(hierarchy)}`]
       : []),
   ];
 }
+
+const HIDDEN_PROCESSES = "they are outside this pid namespace, or /proc hides them";
+
+const noCandidatesReason = (hierarchy: Hierarchy) =>
+  showsMachine(hierarchy)
+    ? "the size of the machine's memory is unknown"
+    : "the machine's processes are not all visible from here";
 
 function ancestorLimitations(hierarchy: Hierarchy, { certain, unreadable }: Ancestry): string[] {
   const unread = unreadable.map((path) => `limit of ${path}: it cannot be read`);
@@ -133,9 +147,7 @@ function missingFiles(
   if (snapshot.usage === undefined) return [noUsageReason(cgroup)];
   return [
     ...(snapshot.peak === undefined ? ["peak: memory.peak needs Linux 5.19 or later"] : []),
-    ...(snapshot.pressure === undefined
-      ? ["pressure: PSI is disabled; boot with psi=1 to enable it"]
-      : []),
+    ...(snapshot.pressure === undefined ? [`pressure: ${whyNoPressure(cgroup.dir)}`] : []),
   ];
 }
 

@@ -1,4 +1,4 @@
-/** The machine: its memory is the limit where no cgroup has one. */
+/** The machine: its memory is the limit where no cgroup has a tighter one. */
 
 import { omitUndefined } from "../omit_undefined.ts";
 import { parseCount, parsePressure } from "../parse/cgroupfs.ts";
@@ -8,7 +8,7 @@ import { tryReadText } from "./files.ts";
 
 export interface Machine {
   /** The kernel's release, such as 6.1.0-18-amd64. */
-  readonly kernel: string;
+  readonly kernel?: string;
   readonly hostname?: string;
   readonly memory: Meminfo;
   /** Of the whole machine; also available where cgroups have no pressure files. */
@@ -16,6 +16,10 @@ export interface Machine {
   /** Processes that the kernel killed since boot, for any cause: `oom_kill` in /proc/vmstat (since 4.13). */
   readonly oomKill?: bigint;
 }
+
+/** Nothing is known about the machine that a copied tree is of: it is not this one. */
+export const machineOf = ({ kernel }: { readonly kernel: boolean }): Machine =>
+  kernel ? readMachine() : { memory: {} };
 
 export function readMachine(): Machine {
   return omitUndefined({

@@ -9,17 +9,29 @@ import {
   oomTotalBytesOf,
   rankVictims,
 } from "../policy/victims.ts";
+import type { Scope } from "../policy/limits.ts";
 import type { Process } from "../snapshot.ts";
 import type { Ancestry } from "./ancestry.ts";
 import { type Cgroup, openCgroup, tryReadSnapshot } from "./cgroup.ts";
 import { FLAGS } from "./fields.ts";
-import { type Hierarchy, inInitialPidNamespace, onHost, readMemoryLine } from "./hierarchy.ts";
+import {
+  type Hierarchy,
+  inInitialPidNamespace,
+  readMemoryLine,
+  showsMachine,
+} from "./hierarchy.ts";
 import { readMeminfo } from "./machine.ts";
-import { listProcesses, oomScores, type ProcessList, readProcess } from "./processes.ts";
+import {
+  listProcesses,
+  oomScores,
+  type ProcessList,
+  procHidesProcesses,
+  readProcess,
+} from "./processes.ts";
 
 export interface OomForecast {
-  /** Which limit is hit: a visible cgroup's, that of an ancestor that is not visible, or without a limit the machine's memory. */
-  readonly scope: "cgroup" | "hidden_ancestor" | "system";
+  /** Which limit is hit. */
+  readonly scope: Scope;
   /** Path of the cgroup with that limit, for the scope `cgroup`. */
   readonly owner?: string;
   /** v1 `oom_kill_disable` at the owner: allocators wait there, and nothing is killed. */
@@ -27,6 +39,8 @@ export interface OomForecast {
   readonly victim?: Candidate;
   /** v2 `memory.oom.group`: the cgroup that is killed with the victim, and its number of processes. */
   readonly group?: { readonly path: string; readonly processes: number };
+  /** False if a process that is not visible may be the victim. */
+  readonly isVictimCertain: boolean;
   /** All visible processes that the kernel would choose from; the victim first. */
   readonly candidates: readonly Candidate[];
   /** totalpages of oom_badness, in bytes. */
@@ -47,10 +61,8 @@ export function forecastOom(
   machineWide: number,
 ): OomForecast | undefined {
   const { hierarchy } = cgroup;
-  const path = headroom ? headroom.owner : limit.owner;
-  if (path === undefined && limit.bytes === Infinity) {
-    return forecastOfMachine(hierarchy, machineWide);
-  }
+  const { scope, owner: path } = headroom ?? limit;
+  if (scope === "system") return forecastOfMachine(hierarchy, machineWide);
   // Of an ancestor that is not visible, the visible part is ranked.
   const visible = path ?? hierarchy.root;
   const owner = openCgroup(hierarchy, visible) ?? (path === undefined ? cgroup : undefined);
@@ -61,10 +73,12 @@ export function forecastOom(
   const oomTotalBytes = oomTotalBytesOf(limits, readMeminfo().swapTotal);
   const candidates = rank(processList.processes, oomTotalBytes);
   return omitUndefined({
-    scope: path === undefined ? "hidden_ancestor" as const : "cgroup" as const,
+    scope,
     owner: path,
     oomKillerDisabled: snapshot?.oomKillDisabled === true,
     ...victimOf(hierarchy, candidates, visible),
+    isVictimCertain: scope === "cgroup" && processList.hiddenProcesses === 0 &&
+      processList.unread.length === 0,
     candidates,
     oomTotalBytes,
     processList,
@@ -78,12 +92,13 @@ function forecastOfMachine(hierarchy: Hierarchy, atLeast: number): OomForecast {
     ? undefined
     : total + swapTotal;
   // In a container neither the machine's processes nor its other cgroups are visible.
-  const isVisible = oomTotalBytes !== undefined && hierarchy.kernel && onHost();
+  const isVisible = oomTotalBytes !== undefined && showsMachine(hierarchy);
   const candidates = isVisible ? rank(mostLikelyOfMachine(hierarchy, atLeast), oomTotalBytes) : [];
   return omitUndefined({
     scope: "system" as const,
     oomKillerDisabled: false,
     ...victimOf(hierarchy, candidates, "/"),
+    isVictimCertain: isVisible && !procHidesProcesses(),
     candidates,
     oomTotalBytes,
   });

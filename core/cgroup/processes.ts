@@ -1,7 +1,13 @@
 /** Processes: those of a cgroup and everything below it, and what the OOM killer ranks them by. */
 
 import { omitUndefined } from "../omit_undefined.ts";
-import { parseCmdline, parseProcStat, parseProcStatus, type ProcStatus } from "../parse/procfs.ts";
+import {
+  mayBeRemoved,
+  parseCmdline,
+  parseProcStat,
+  parseProcStatus,
+  type ProcStatus,
+} from "../parse/procfs.ts";
 import type { Process } from "../snapshot.ts";
 import {
   type Cgroup,
@@ -10,6 +16,7 @@ import {
   isThreaded,
   readControl,
   tryReadControl,
+  tryReadSnapshot,
   walk,
 } from "./cgroup.ts";
 import { listDirectories, tryReadText } from "./files.ts";
@@ -29,8 +36,11 @@ export function pidsOf(cgroup: Cgroup): number[] | undefined {
 export interface ProcessList {
   /** Without processes that have ended meanwhile, and without this program, which ends before its output is read. */
   readonly processes: readonly Process[];
-  /** The number of processes that are not visible: in another pid namespace, or hidden by /proc's mount option. */
-  readonly hiddenProcesses: number;
+  /**
+   * The number of processes that are not visible: in another pid namespace, or hidden by /proc's mount option. `undefined` where that
+   * cannot be counted and there seem to be some.
+   */
+  readonly hiddenProcesses: number | undefined;
   /** Paths of the cgroups that exist but have no readable cgroup.procs, so that the number of processes is unknown. */
   readonly unread: readonly string[];
 }
@@ -56,8 +66,23 @@ export function listProcesses(cgroup: Cgroup): ProcessList {
       hiddenProcesses += listed.filter((pid) => missing.includes(pid)).length;
     }
   }
-  return { processes, hiddenProcesses, unread };
+  const isCounted = hiddenProcesses > 0 || !omitsProcesses(cgroup, processes.length);
+  return { processes, hiddenProcesses: isCounted ? hiddenProcesses : undefined, unread };
 }
+
+/**
+ * v1 leaves processes of other pid namespaces out of cgroup.procs, where v2 lists them as 0 (kernel, cgroup-v1.c, pidlist_array_load).
+ * They show in the anonymous memory of a cgroup that lists none.
+ */
+function omitsProcesses(cgroup: Cgroup, visible: number): boolean {
+  const { version, kernel } = cgroup.hierarchy;
+  if (!version.omitsForeignPids || !kernel || visible > 0 || inInitialPidNamespace()) return false;
+  return (tryReadSnapshot(cgroup, ["memory.stat"]).stats.anon ?? 0) > 0;
+}
+
+/** Whether /proc hides the processes of other users (hidepid, proc(5)); only in the initial pid namespace, where pid 1 always runs. */
+export const procHidesProcesses = (): boolean =>
+  inInitialPidNamespace() && tryReadText("/proc/1/oom_score") === undefined;
 
 /** `undefined` if the process is gone. What may not be read is absent. */
 export function readProcess(pid: number, cgroup: string): Process | undefined {
@@ -168,7 +193,7 @@ export function cgroupOfKilled(
 ): string | undefined {
   if (!inInitialPidNamespace()) return undefined;
   const line = readMemoryLine(pid, version);
-  if (line === undefined || line.deleted) return undefined;
+  if (line === undefined || mayBeRemoved(line.path)) return undefined;
   // v1 reports an exiting process to be in the root (kernel, proc_cgroup_show).
   if (line.path === "/") return undefined;
   return tryReadText(`/proc/${pid}/comm`) === `${comm}\n` ? line.path : undefined;

@@ -3,6 +3,7 @@
 import { errorText } from "../errors.ts";
 import { parsePressure } from "../parse/cgroupfs.ts";
 import type { Verdict } from "../policy/check.ts";
+import { whyNoPressure } from "./absence.ts";
 import { readAncestry } from "./ancestry.ts";
 import {
   ancestorsOf,
@@ -38,11 +39,13 @@ const isVersion = (requested: 1 | 2) => ({ hierarchy: { version, mount } }: Cgro
   return version.number === requested ? ok(found) : notOk(found);
 };
 
+const UNKNOWN_MACHINE = "the machine of a copied tree is unknown";
+
 const CHECKS = {
   limit(cgroup) {
-    const { limit, certain, unreadable } = readAncestry(cgroup);
-    if (limit.bytes !== Infinity) {
-      return ok(`limited by ${limit.owner ?? "an ancestor that is not visible"}`);
+    const { cgroupLimit, certain, unreadable } = readAncestry(cgroup);
+    if (cgroupLimit.bytes !== Infinity) {
+      return ok(`limited by ${cgroupLimit.owner ?? "an ancestor that is not visible"}`);
     }
     const [path] = unreadable;
     if (path !== undefined) return unknown(`the limit of ${path} cannot be read`);
@@ -52,12 +55,14 @@ const CHECKS = {
   },
 
   psi(cgroup) {
-    const hasFile = cgroup.hierarchy.version.number === 2;
-    const path = hasFile ? `${cgroup.dir}/memory.pressure` : "/proc/pressure/memory";
+    const { dir, hierarchy: { version, kernel } } = cgroup;
+    const hasFile = version.number === 2;
+    if (!hasFile && !kernel) return unknown(UNKNOWN_MACHINE);
+    const path = hasFile ? `${dir}/memory.pressure` : "/proc/pressure/memory";
     const text = hasFile ? tryReadControl(cgroup, "memory.pressure") : tryReadText(path);
     return parsePressure(text ?? "")
       ? ok(`${path} is available`)
-      : notOk(`${path} has no data: the kernel has no PSI, or must be booted with psi=1`);
+      : notOk(kernel ? whyNoPressure(hasFile ? dir : undefined) : `${path} has no pressure`);
   },
 
   v1: isVersion(1),
@@ -85,6 +90,7 @@ const CHECKS = {
   },
 
   "swap-off"(cgroup) {
+    if (!cgroup.hierarchy.kernel) return unknown(UNKNOWN_MACHINE);
     const { swapTotal } = readMeminfo();
     if (swapTotal === undefined) return unknown("/proc/meminfo does not show swap");
     if (swapTotal === 0) return ok("the machine has no swap");

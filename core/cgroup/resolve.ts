@@ -1,12 +1,20 @@
 /** Resolves a target to cgroups: paths, globs, `pid:`, `unit:`, `pod:`, container ids and runc names. */
 
 import { resolve as resolvePath } from "node:path";
+import { isInSubtree } from "../cgroup_path.ts";
 import { OomkitError, shortened } from "../errors.ts";
-import { parseProcCgroup } from "../parse/procfs.ts";
+import { isOutsideNamespace, mayBeRemoved } from "../parse/procfs.ts";
 import { type Cgroup, openCgroup, walk } from "./cgroup.ts";
-import { exists, listDirectories, readText, realPath, tryReadText } from "./files.ts";
+import { deviceOf, exists, listDirectories, realPath, tryReadText } from "./files.ts";
 import { globBase, globDepth, globToRegExp, isGlob } from "./glob.ts";
-import { directoryOf, type Hierarchy, join, memoryLine, pathOf, relativeTo } from "./hierarchy.ts";
+import {
+  type Hierarchy,
+  join,
+  memoryLine,
+  pathOf,
+  readCgroupLines,
+  relativeTo,
+} from "./hierarchy.ts";
 import { identify, unitName, unitPath } from "./identity.ts";
 import { suggest } from "../suggest.ts";
 import { pidsOf } from "./processes.ts";
@@ -89,7 +97,9 @@ function byPath(hierarchy: Hierarchy, target: string): Cgroup {
   for (const full of [path, join(hierarchy.root, path)]) {
     const cgroup = open(hierarchy, full, target);
     if (cgroup) return cgroup;
-    const dir = directoryOf(hierarchy, full);
+    // Not a directory, or a cgroup of another path that is mounted there.
+    const relative = relativeTo(hierarchy.root, full);
+    const dir = relative === undefined ? undefined : join(hierarchy.mount, relative);
     if (dir !== undefined && exists(dir)) return byDirectory(hierarchy, dir, target);
   }
   return exists(path) ? byDirectory(hierarchy, path, target) : unknown(hierarchy, target);
@@ -99,14 +109,20 @@ function byDirectory(hierarchy: Hierarchy, dir: string, target: string): Cgroup 
   const real = realPath(dir);
   if (real === undefined) return unknown(hierarchy, target);
   const path = pathOf(hierarchy, real);
+  const cgroup = path === undefined ? undefined : openCgroup(hierarchy, path);
+  if (cgroup) return cgroup;
+  if (deviceOf(real) !== undefined && isInSubtree(real, hierarchy.mount)) {
+    throw new OomkitError(
+      `cannot use ${target}: it is not a memory cgroup, something else is mounted there`,
+      `give a cgroup below ${hierarchy.mount}`,
+    );
+  }
   if (path === undefined) {
     throw new OomkitError(
       `cannot use ${target}: ${real === target ? "it" : real} is outside the memory hierarchy`,
       `give a cgroup below ${hierarchy.mount}`,
     );
   }
-  const cgroup = openCgroup(hierarchy, path);
-  if (cgroup) return cgroup;
   throw new OomkitError(
     `cannot use ${target}: it is not a directory`,
     `give the cgroup itself, such as ${real.slice(0, real.lastIndexOf("/"))}`,
@@ -125,9 +141,9 @@ interface Glob {
 export function parseGlob(hierarchy: Hierarchy, target: string): Glob | undefined {
   if (/^(pid|unit|pod|id|runc):/.test(target) || !isGlob(target)) return undefined;
   const named = globNamed(target);
-  if (openCgroup(hierarchy, join(hierarchy.root, named))) return undefined;
+  if (namedByGlob(hierarchy, named)) return undefined;
   const glob = relativeTo(hierarchy.mount, named) !== undefined
-    ? pathOf(hierarchy, named)!
+    ? pathOf(hierarchy, named) ?? named
     : relativeTo(hierarchy.root, named) !== undefined
     ? named
     : join(hierarchy.root, named);
@@ -135,13 +151,22 @@ export function parseGlob(hierarchy: Hierarchy, target: string): Glob | undefine
   return { glob, pattern: globToRegExp(glob), base };
 }
 
+/** The cgroup that has the characters of a glob in its name. */
+function namedByGlob(hierarchy: Hierarchy, named: string): Cgroup | undefined {
+  const ofDirectory = pathOf(hierarchy, named);
+  const paths = [
+    join(hierarchy.root, named),
+    named,
+    ...ofDirectory === undefined ? [] : [ofDirectory],
+  ];
+  return paths.map((path) => openCgroup(hierarchy, path)).find((cgroup) => cgroup !== undefined);
+}
+
 const globNamed = (target: string) => RELATIVE.test(target) ? resolvePath(target) : plain(target);
 
 function byGlob(hierarchy: Hierarchy, target: string): Cgroup[] {
   const parsed = parseGlob(hierarchy, target);
-  if (parsed === undefined) {
-    return [openCgroup(hierarchy, join(hierarchy.root, globNamed(target)))!];
-  }
+  if (parsed === undefined) return [namedByGlob(hierarchy, globNamed(target))!];
   const { glob, pattern, base } = parsed;
   const depth = globDepth(glob) - globDepth(globBase(glob));
   const found = base ? [...walk(base, depth)].filter(({ path }) => pattern.test(path)) : [];
@@ -157,22 +182,27 @@ function byPid(hierarchy: Hierarchy, text: string): Cgroup {
   if (!/^[1-9]\d{0,9}$/.test(text)) {
     throw unresolved(target, "that is not a pid", "give a number, such as pid:4242");
   }
-  const lines = readText(`/proc/${text}/cgroup`);
-  if (lines === undefined) {
+  if (!exists(`/proc/${text}`)) {
     throw unresolved(target, "there is no such process", "find its pid with: pgrep -a NAME");
   }
-  const line = memoryLine(parseProcCgroup(lines), hierarchy.version);
+  const pid = Number(text);
+  const path = memoryLine(readCgroupLines(pid), hierarchy.version)?.path;
   const cgroup = hierarchy.shifted || !hierarchy.kernel
-    ? holderOf(hierarchy, Number(text))
-    : line && !line.deleted
-    ? openCgroup(hierarchy, line.path)
-    : undefined;
+    ? holderOf(hierarchy, pid)
+    : path === undefined
+    ? undefined
+    : openCgroup(hierarchy, path);
   if (cgroup) return cgroup;
-  throw unresolved(
-    target,
-    `its cgroup ${line?.path ?? "(none)"} is not visible below ${hierarchy.mount}`,
-    "run oomkit where the whole hierarchy is mounted",
-  );
+  if (path !== undefined && mayBeRemoved(path)) {
+    throw unresolved(target, `its cgroup was removed: ${path}`, "the process has ended");
+  }
+  const [why, hint] = path !== undefined && isOutsideNamespace(path)
+    ? ["cannot be seen from this cgroup namespace", "run oomkit outside of it"]
+    : [
+      `is not visible below ${hierarchy.mount}`,
+      "run oomkit where the whole hierarchy is mounted",
+    ];
+  throw unresolved(target, `its cgroup ${path ?? "(none)"} ${why}`, hint);
 }
 
 /** Searches all cgroups, for a hierarchy with other paths than those in /proc/PID/cgroup. */

@@ -5,8 +5,11 @@
 
 import { statfsSync } from "node:fs";
 import { type Cgroup, openCgroup } from "./cgroup.ts";
-import { listDirectories, tryExists, tryReadText } from "./files.ts";
+import { isOutsideNamespace } from "../parse/procfs.ts";
+import { listDirectories, tryDeviceOf, tryExists, tryReadText } from "./files.ts";
 import { type Hierarchy, readMemoryLine } from "./hierarchy.ts";
+import { omitUndefined } from "../omit_undefined.ts";
+import { readMeminfo } from "./machine.ts";
 import { pidsIn } from "./pids.ts";
 import { v1 } from "./v1.ts";
 import { v2 } from "./v2.ts";
@@ -52,19 +55,23 @@ function cgroupThrough(pid: number): Cgroup | undefined {
   const version = tryExists(`${mount}/cgroup.controllers`) ? v2 : v1;
   const line = readMemoryLine(pid, version);
   // In another cgroup namespace the path leads out of the mount; then the process is in the mount's root.
-  const path = line === undefined || line.path.startsWith("/..") ? "/" : line.path;
+  const path = line === undefined || isOutsideNamespace(line.path) ? "/" : line.path;
   const dir = [`${mount}${path === "/" ? "" : path}`, mount]
     .find((dir) => isCgroupfs(dir) && holds(dir, pid));
-  if (dir === undefined) return undefined;
+  const device = dir === undefined ? undefined : tryDeviceOf(dir);
+  if (dir === undefined || device === undefined) return undefined;
   const hierarchy: Hierarchy = {
     version,
     mount: dir,
+    device,
+    nested: [],
     root: `/proc/${pid}`,
     kernel: true,
     writable: false,
     hybrid: false,
     hidden: true,
     shifted: false,
+    ...omitUndefined({ machineBytes: readMeminfo().total }),
   };
   return openCgroup(hierarchy, `/proc/${pid}`);
 }

@@ -1,7 +1,7 @@
 /** A cgroup and everything below it, the largest children first. */
 
 import type { Snapshot } from "../snapshot.ts";
-import { parseBytes } from "../parse/cgroupfs.ts";
+import { parseSize } from "../parse/cgroupfs.ts";
 import { type Cgroup, childrenOf, isThere, tryReader, tryReadSnapshot } from "./cgroup.ts";
 
 export interface CgroupTree {
@@ -40,7 +40,7 @@ export function readSubtree(
 /** Cgroups without a usage, where the controller is not enabled, come last. */
 function bySize(cgroups: readonly Cgroup[]): Cgroup[] {
   const usageOf = (cgroup: Cgroup) =>
-    parseBytes(tryReader(cgroup)(cgroup.hierarchy.version.usageFile)) ?? -1;
+    parseSize(tryReader(cgroup)(cgroup.hierarchy.version.usageFile)) ?? -1;
   return cgroups.map((cgroup) => ({ cgroup, usage: usageOf(cgroup) }))
     .sort((a, b) => b.usage - a.usage || (a.cgroup.path < b.cgroup.path ? -1 : 1))
     .map(({ cgroup }) => cgroup);

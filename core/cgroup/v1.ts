@@ -1,6 +1,6 @@
 /** cgroup v1 memory controller: kernel, Documentation/admin-guide/cgroup-v1/memory.rst. Pure. */
 
-import { parseBytes, parseCount } from "../parse/cgroupfs.ts";
+import { parseCount, parseLimit } from "../parse/cgroupfs.ts";
 import { FieldReader } from "./field_reader.ts";
 import { COUNTERS, FLAGS, LIMITS, SIZES, STATS } from "./fields.ts";
 import type { CgroupVersion, ReadFile } from "./version.ts";
@@ -28,21 +28,23 @@ export const v1: CgroupVersion = {
   notifiesPressureLevels: true,
   canThrottle: false,
   canDisableOomKiller: true,
+  omitsForeignPids: true,
   delegatesControllers: false,
+  chargesParentsFile: "memory.use_hierarchy",
 
   snapshot(read) {
     const reader = createReader(read);
     return {
-      ...reader.bytes(SIZES),
-      limits: reader.bytes(LIMITS),
-      stats: reader.bytes(STATS),
+      ...reader.sizes(SIZES),
+      limits: reader.limits(LIMITS),
+      stats: reader.sizes(STATS),
       ...countersOf(reader, read),
       ...reader.flags(FLAGS),
     };
   },
 
   counters: (read) => countersOf(createReader(read), read),
-  limit: (read) => parseBytes(read(LIMITS.max.v1)),
+  limit: (read) => parseLimit(read(LIMITS.max.v1)),
 
   pressure: () => undefined,
 

@@ -1,7 +1,7 @@
 /** cgroup v2 memory controller: kernel, Documentation/admin-guide/cgroup-v2.rst. Pure. */
 
 import { omitUndefined } from "../omit_undefined.ts";
-import { parseBytes, parsePressure } from "../parse/cgroupfs.ts";
+import { parseLimit, parsePressure } from "../parse/cgroupfs.ts";
 import { FieldReader } from "./field_reader.ts";
 import { COUNTERS, FLAGS, LIMITS, SIZES, STATS } from "./fields.ts";
 import type { CgroupVersion, ReadFile } from "./version.ts";
@@ -30,14 +30,15 @@ export const v2: CgroupVersion = {
   canDisableOomKiller: false,
   eventsFile: "memory.events",
   freezeFile: "cgroup.freeze",
+  omitsForeignPids: false,
   delegatesControllers: true,
 
   snapshot(read) {
     const reader = new FieldReader("v2", read);
     return omitUndefined({
-      ...reader.bytes(SIZES),
-      limits: reader.bytes(LIMITS),
-      stats: reader.bytes(STATS),
+      ...reader.sizes(SIZES),
+      limits: reader.limits(LIMITS),
+      stats: reader.sizes(STATS),
       ...readCounters(read),
       pressure: readPressure(read),
       ...reader.flags(FLAGS),
@@ -45,7 +46,7 @@ export const v2: CgroupVersion = {
   },
 
   counters: readCounters,
-  limit: (read) => parseBytes(read(LIMITS.max.v2)),
+  limit: (read) => parseLimit(read(LIMITS.max.v2)),
   pressure: readPressure,
 
   triggers: ({ psi }) => [

@@ -3,10 +3,16 @@
  * which rarely change, are read less often.
  */
 
+import { readMachineMemory } from "../cgroup/ancestry.ts";
 import { type Cgroup, parentOf, readUsage, tryReader } from "../cgroup/cgroup.ts";
 import { parentPath } from "../cgroup_path.ts";
 import { OomkitError } from "../errors.ts";
-import { type AncestorLimit, effectiveLimit, headroom } from "../policy/limits.ts";
+import {
+  type AncestorLimit,
+  effectiveLimit,
+  headroom,
+  type MachineMemory,
+} from "../policy/limits.ts";
 import { delay } from "../timing.ts";
 
 /** Bytes; absent is unknown. */
@@ -52,7 +58,7 @@ class Track {
     // Only v1 has the row; it includes ancestors that a container's mount does not show.
     this.hierarchicalLimit = hidden
       ? version.snapshot((name) => name === "memory.stat" ? readFile(name) : undefined)
-        .hierarchicalLimit
+        .limits.hierarchical
       : undefined;
   }
 }
@@ -64,6 +70,8 @@ export class LiveUsage {
   #tookMs = 0;
   /** The paths of the last round. */
   #requested = new Set<string>();
+  /** Of this round; `undefined` for cgroups of a copy. */
+  #machine: MachineMemory | undefined;
   /** Paths without a usage in this round, such as v2's root, which is above every cgroup. */
   readonly #withoutUsage = new Set<string>();
 
@@ -88,7 +96,9 @@ export class LiveUsage {
     this.#round += 1;
     this.#requested = new Set();
     this.#withoutUsage.clear();
+    this.#machine = undefined;
     for (const cgroup of cgroups) {
+      this.#machine ??= readMachineMemory(cgroup);
       this.#requested.add(cgroup.path);
       this.#visit(cgroup);
       if (this.now() < turnEndsAt) continue;
@@ -107,11 +117,12 @@ export class LiveUsage {
     if (track === undefined) return undefined;
     const { usage, hierarchicalLimit, history } = track;
     const chain = this.#chainOf(track);
-    const room = headroom(chain, "usage", hierarchicalLimit);
+    const bounds = { hierarchical: hierarchicalLimit, machine: this.#machine };
+    const room = headroom(chain, "usage", bounds);
     const owner = this.#tracks.get(room?.owner ?? path) ?? track;
     return {
       usage,
-      limit: effectiveLimit(chain, hierarchicalLimit).bytes,
+      limit: effectiveLimit(chain, bounds).bytes,
       headroom: room?.bytes,
       rate: history.rate(),
       timeLeft: timeLeft(room?.bytes, owner.history.rate()),

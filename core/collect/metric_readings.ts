@@ -1,9 +1,15 @@
 /** Usage, limits and pressure of all watched or guarded cgroups, for metrics. */
 
-import { readLimitAndUsage } from "../cgroup/ancestry.ts";
+import { readLimitAndUsage, readMachineMemory } from "../cgroup/ancestry.ts";
 import { type Cgroup, isThere, parentOf, tryReader } from "../cgroup/cgroup.ts";
 import { parentPath } from "../cgroup_path.ts";
-import { type AncestorLimit, effectiveLimit, headroom, workingSet } from "../policy/limits.ts";
+import {
+  type AncestorLimit,
+  effectiveLimit,
+  headroom,
+  type MachineMemory,
+  workingSet,
+} from "../policy/limits.ts";
 import type { Pressure } from "../snapshot.ts";
 import { delay } from "../timing.ts";
 
@@ -77,12 +83,15 @@ export async function collectAll(
   const ancestors: AncestorsByPath = new Map();
   const byMode = new Map<string, number>();
   const measured: MeasuredCgroup[] = [];
+  let machine: MachineMemory | undefined;
   for (const each of all.values()) {
     const { mode, cgroup } = each;
+    machine ??= readMachineMemory(cgroup);
     if (mode !== undefined) byMode.set(mode, (byMode.get(mode) ?? 0) + 1);
     if (cgroup.path.length <= MAX_PATH_LENGTH) {
       const chain = [readLimitAndUsage(cgroup), ...readAncestors(cgroup, ancestors)];
-      measured.push({ monitored: each, chain, headroom: headroom(chain)?.bytes ?? Infinity });
+      const bytes = headroom(chain, "usage", { machine })?.bytes ?? Infinity;
+      measured.push({ monitored: each, chain, headroom: bytes });
     }
     await yieldIfDue();
   }
@@ -93,7 +102,7 @@ export async function collectAll(
   let gone = 0;
   for (const each of measured) {
     if (readings.length >= maxReadings) break;
-    const reading = read(each);
+    const reading = read(each, machine);
     if (reading) readings.push(reading);
     else gone += 1;
     await yieldIfDue();
@@ -122,7 +131,10 @@ function readAncestors(cgroup: Cgroup, known: AncestorsByPath): readonly Ancesto
 }
 
 /** `undefined` when the cgroup is gone, or another one has its path. */
-function read({ monitored: { cgroup, imminent }, chain }: MeasuredCgroup): Reading | undefined {
+function read(
+  { monitored: { cgroup, imminent }, chain }: MeasuredCgroup,
+  machine: MachineMemory | undefined,
+): Reading | undefined {
   const { version, hidden } = cgroup.hierarchy;
   const readFile = tryReader(cgroup);
   const snapshot = version.snapshot((name) => {
@@ -131,13 +143,13 @@ function read({ monitored: { cgroup, imminent }, chain }: MeasuredCgroup): Readi
   });
   if (!isStillThere(cgroup)) return undefined;
   const usage = chain[0]!.usage;
-  const hierarchical = hidden ? snapshot.hierarchicalLimit : undefined;
+  const bounds = { hierarchical: hidden ? snapshot.limits.hierarchical : undefined, machine };
   return {
     path: cgroup.path,
     usage,
     workingSet: workingSet(usage === undefined ? snapshot : { ...snapshot, usage }),
-    limit: effectiveLimit(chain, hierarchical).bytes,
-    headroom: headroom(chain, "usage", hierarchical)?.bytes,
+    limit: effectiveLimit(chain, bounds).bytes,
+    headroom: headroom(chain, "usage", bounds)?.bytes,
     pressure: snapshot.pressure,
     imminent,
   };

@@ -1,13 +1,14 @@
 /** Signals to a process that is pinned by a pidfd, and to all processes of a cgroup. With `dryRun` only the last call is left out. */
 
 import { type Cgroup, isThere, isThreaded, tryReadControl, walk } from "../cgroup/cgroup.ts";
-import { exists, inodeOf, tryReadText } from "../cgroup/files.ts";
+import { exists, inodeOf, tryReadNames, tryReadText } from "../cgroup/files.ts";
+import { readCgroupLines } from "../cgroup/hierarchy.ts";
 import { parsePids, pidsIn, pidsInCgroup } from "../cgroup/pids.ts";
 import { type Fd, inodeOfFd, O_WRONLY, openDirectory, openIn, writeText } from "../kernel/fd.ts";
 import { SystemCallError } from "../kernel/libc.ts";
 import { openPidfd, signalPidfd } from "../kernel/process.ts";
-import { parseMountinfo } from "../parse/mountinfo.ts";
-import { parseProcCgroup } from "../parse/procfs.ts";
+import { parseMountinfo, visibleMounts } from "../parse/mountinfo.ts";
+import { isOutsideNamespace } from "../parse/procfs.ts";
 import type { FrozenCgroup, SuspensionLog } from "./journal.ts";
 import { writeControl } from "./write.ts";
 
@@ -171,11 +172,10 @@ function freezerOf(cgroup: Cgroup): FrozenCgroup | undefined {
 }
 
 function freezerDirectory(pid: number): string | undefined {
-  const mount = parseMountinfo(tryReadText("/proc/self/mountinfo") ?? "")
+  const mount = visibleMounts(parseMountinfo(tryReadNames("/proc/self/mountinfo") ?? ""))
     .find(({ fsType, superOptions }) => fsType === "cgroup" && superOptions.includes("freezer"));
-  const line = parseProcCgroup(tryReadText(`/proc/${pid}/cgroup`) ?? "")
-    .find(({ controllers }) => controllers.includes("freezer"));
+  const line = readCgroupLines(pid).find(({ controllers }) => controllers.includes("freezer"));
   // The root has no freezer.state.
   if (mount?.root !== "/" || line === undefined || line.path === "/") return undefined;
-  return `${mount.mountPoint}${line.path}`;
+  return isOutsideNamespace(line.path) ? undefined : `${mount.mountPoint}${line.path}`;
 }

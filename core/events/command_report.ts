@@ -27,8 +27,8 @@ export function commandReport({ command, status, events, summary, ancestry, own 
   const kills = events.flatMap((event): Kill[] =>
     event.type === "oom_kill" ? [{ cgroup: event.cgroup, victim: event.victim }] : []
   );
-  const { bytes, owner } = ancestry.limit;
-  const limit = bytes === Infinity ? null : bytes ?? null;
+  const { bytes, scope, owner } = ancestry.limit;
+  const limit = bytes === Infinity ? null : bytes;
   const peak = deltas?.peak ?? null;
   const verdict = verdictOf(kills.length, deltas);
   return {
@@ -42,8 +42,9 @@ export function commandReport({ command, status, events, summary, ancestry, own 
     cgroup: summary.cgroup,
     /** True when no cgroup could be created for the command: the figures include everything in oomkit's own cgroup. */
     own_cgroup: own,
-    /** Effective limit in bytes, and the cgroup that sets it. */
+    /** Effective limit in bytes, what sets it, and the cgroup for the scope `cgroup`. */
     limit,
+    limit_scope: limit === null ? null : scope,
     limit_owner: owner ?? null,
     peak,
     /** Of the limit, at the peak. */

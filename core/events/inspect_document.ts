@@ -73,7 +73,7 @@ const findingOf = ({ cgroup, ...finding }: Finding) => ({ cgroup: cgroup ?? null
 
 function hostOf({ kernel, hostname, memory, pressure, oomKill }: Machine, hierarchy: Hierarchy) {
   return {
-    kernel,
+    kernel: kernel ?? null,
     hostname: hostname ?? null,
     cgroup_version: hierarchy.version.number,
     memory_total: memory.total ?? null,
@@ -99,6 +99,7 @@ function targetOf(found: Inspection, tree: CgroupTree | undefined) {
     limits: fieldsOf(LIMITS, snapshot.limits, limitOf),
     effective_limit: {
       ...limitOf(ancestry.limit.bytes),
+      scope: ancestry.limit.scope,
       owner: ancestry.limit.owner ?? null,
       certain: ancestry.certain,
     },
@@ -152,6 +153,7 @@ const headroomOf = (headroom: Headroom | undefined) =>
     bytes: headroom.bytes,
     percent: headroom.percent,
     limit: headroom.limit,
+    scope: headroom.scope,
     owner: headroom.owner ?? null,
   };
 
@@ -190,6 +192,7 @@ const forecastOf = ({ victim, group, ...forecast }: OomForecast) => ({
   oom_kill_disabled: forecast.oomKillerDisabled,
   oom_total_bytes: forecast.oomTotalBytes ?? null,
   victim: victim ? processOf({ ...victim.process, badness: victim.badness }) : null,
+  victim_certain: forecast.isVictimCertain,
   group: group ? { cgroup: group.path, processes: group.processes } : null,
   hidden_processes: forecast.processList?.hiddenProcesses ?? null,
 });

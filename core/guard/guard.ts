@@ -389,6 +389,12 @@ export class Guard {
     this.#reportedFallbacks.add(key);
   }
 
+  /** That victims can only be selected among the others. */
+  reportHiddenProcesses(cgroup: string, reason: string): void {
+    const [requested, fallback] = ["victims of all processes", "victims of the visible processes"];
+    this.#reportFallback(cgroup, { requested, fallback, reason });
+  }
+
   #reportRestored(restored: readonly Restored[]): void {
     for (const { dir, file, set, before, outcome, reason = null } of restored) {
       const body: Body = { type: "restored", file, set, before, outcome, reason };

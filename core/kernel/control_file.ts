@@ -17,8 +17,8 @@ export interface ControlFile {
   /** The text, or `undefined` if the cgroup is gone (ENODEV) or the read failed. */
   text(): string | undefined;
   /**
-   * The decimal number on its only line, parsed without allocating; `Infinity` for `max`; `undefined` for any other content and
-   * for a line without a newline. Exact up to 2^53.
+   * The size in use on its only line, parsed without allocating; `undefined` for any other content, for a line without a newline, and
+   * from 2^62 on: a counter of the kernel that fell below zero. Exact up to 2^53.
    */
   number(): number | undefined;
   close(): void;
@@ -36,10 +36,8 @@ const capacity = BigInt(buffer.length);
 const LINE_FEED = 0x0a;
 /** A u64 has at most 20 digits. */
 const MAX_DIGITS = 20;
-
-/** True if the buffer starts with `max` and nothing else. */
-const isMax = (length: number): boolean =>
-  length === 3 && buffer[0] === 0x6d && buffer[1] === 0x61 && buffer[2] === 0x78;
+/** As in core/parse/cgroupfs.ts. */
+const UNKNOWN_SIZE = 2 ** 62;
 
 /** Throws `SystemCallError` if the file cannot be opened. */
 export function openControlFile(path: string): OpenControlFile {
@@ -105,14 +103,13 @@ function keep(fd: Fd): OpenControlFile {
       // The kernel ends every line within one read (fs/seq_file.c). Without a newline the number is cut off.
       const end = n - 1;
       if (end < 1 || end > MAX_DIGITS || buffer[end] !== LINE_FEED) return undefined;
-      if (isMax(end)) return Infinity;
       let value = 0;
       for (let at = 0; at < end; at++) {
         const digit = buffer[at]! - 0x30;
         if (digit < 0 || digit > 9) return undefined;
         value = value * 10 + digit;
       }
-      return value;
+      return value < UNKNOWN_SIZE ? value : undefined;
     },
     close: fd.close,
     [Symbol.dispose]: fd.close,

@@ -72,33 +72,20 @@ export function libc(): Libc {
   return loaded;
 }
 
-/** errno(3) of the generic Linux ABI; the same on x86-64 and arm64. */
+/** errno(3) of the generic Linux ABI from 1 on (asm-generic/errno-base.h and errno.h); the same on x86-64 and arm64. */
+const FIRST_ERRNO_NAMES = (
+  "EPERM ENOENT ESRCH EINTR EIO ENXIO E2BIG ENOEXEC EBADF ECHILD EAGAIN ENOMEM EACCES EFAULT ENOTBLK EBUSY EEXIST EXDEV ENODEV " +
+  "ENOTDIR EISDIR EINVAL ENFILE EMFILE ENOTTY ETXTBSY EFBIG ENOSPC ESPIPE EROFS EMLINK EPIPE EDOM ERANGE EDEADLK ENAMETOOLONG " +
+  "ENOLCK ENOSYS ENOTEMPTY ELOOP"
+).split(" ");
 const ERRNO_NAMES: Readonly<Record<number, string>> = {
-  1: "EPERM",
-  2: "ENOENT",
-  3: "ESRCH",
-  4: "EINTR",
-  5: "EIO",
-  9: "EBADF",
-  11: "EAGAIN",
-  12: "ENOMEM",
-  13: "EACCES",
-  16: "EBUSY",
-  17: "EEXIST",
-  19: "ENODEV",
-  20: "ENOTDIR",
-  21: "EISDIR",
-  22: "EINVAL",
-  23: "ENFILE",
-  24: "EMFILE",
-  28: "ENOSPC",
-  30: "EROFS",
-  32: "EPIPE",
-  36: "ENAMETOOLONG",
-  38: "ENOSYS",
-  39: "ENOTEMPTY",
+  ...Object.fromEntries(FIRST_ERRNO_NAMES.map((name, at) => [at + 1, name])),
   61: "ENODATA",
+  75: "EOVERFLOW",
   95: "EOPNOTSUPP",
+  110: "ETIMEDOUT",
+  116: "ESTALE",
+  122: "EDQUOT",
 };
 
 /** `errno N` for a number that is not in the table. */

@@ -20,10 +20,24 @@ const UNLIMITED = 2 ** 62;
 const DECIMAL = /^\d{1,20}$/;
 
 /**
- * A size in bytes; `Infinity` for `max` and for v1's unlimited. Between 2^53 and 2^62 the value is rounded. Anything else
+ * A size in use, in bytes. 2^62 and more is unknown: a counter of the kernel that fell below zero (mm/page_counter.c,
+ * page_counter_cancel, warns about it). Anything that is no decimal number is `undefined` too.
+ */
+export function parseSize(text: string | undefined): number | undefined {
+  const trimmed = text?.trim();
+  if (trimmed === undefined || !DECIMAL.test(trimmed)) return undefined;
+  return knownSize(Number(trimmed));
+}
+
+/** `undefined` for what {@link parseSize} takes for unknown. */
+export const knownSize = (bytes: number | undefined): number | undefined =>
+  bytes === undefined || bytes >= UNLIMITED ? undefined : bytes;
+
+/**
+ * A limit in bytes; `Infinity` for `max` and for v1's unlimited. Between 2^53 and 2^62 the value is rounded. Anything else
  * is `undefined`, `-1` too: v1 accepts it as a limit but never reports it.
  */
-export function parseBytes(text: string | undefined): number | undefined {
+export function parseLimit(text: string | undefined): number | undefined {
   const trimmed = text?.trim();
   if (trimmed === undefined) return undefined;
   if (trimmed === "max") return Infinity;
@@ -69,7 +83,7 @@ export interface PageCache {
 /** @param text of memory.stat. On v1 the rows that count the subtree, with the prefix `total_`, take precedence. */
 export function parsePageCache(text: string): PageCache {
   const rows = parseKeyed(text);
-  const bytes = (key: string) => parseBytes(rows.get(`total_${key}`) ?? rows.get(key));
+  const bytes = (key: string) => parseSize(rows.get(`total_${key}`) ?? rows.get(key));
   const inactiveFile = bytes("inactive_file");
   const activeFile = bytes("active_file");
   if (inactiveFile === undefined) return {};

@@ -35,12 +35,29 @@ const MEMINFO_KEYS = {
 /** `/proc/meminfo`, in bytes: the whole machine's memory, also inside a container. */
 export type Meminfo = { readonly [key in keyof typeof MEMINFO_KEYS]?: number };
 
+/** What cannot be more than the whole. */
+const PARTS: Readonly<Partial<Record<keyof Meminfo, readonly (keyof Meminfo)[]>>> = {
+  total: ["free", "available"],
+  swapTotal: ["swapFree"],
+};
+
+/**
+ * Leaves out a whole that is 0 bytes of memory or less than a part of it, and its parts: in a container the file may be made of
+ * figures of the container and of the machine (lxcfs), and then none of them can be trusted.
+ */
 export function parseMeminfo(text: string): Meminfo {
   const values = fieldsIn(text.split("\n"), ":");
   const meminfo: { -readonly [key in keyof Meminfo]: number } = {};
   for (const [field, key] of Object.entries(MEMINFO_KEYS)) {
     const bytes = parseKilobytes(values.get(key));
     if (bytes !== undefined) meminfo[field as keyof Meminfo] = bytes;
+  }
+  for (const [whole, parts] of Object.entries(PARTS) as [keyof Meminfo, (keyof Meminfo)[]][]) {
+    const size = meminfo[whole];
+    const isWrong = parts.some((part) => meminfo[part]! > size!);
+    if (isWrong || (whole === "total" && size === 0)) {
+      for (const field of [whole, ...parts]) delete meminfo[field];
+    }
   }
   return meminfo;
 }
@@ -51,34 +68,34 @@ export interface CgroupLine {
   readonly hierarchyId: number;
   /** v1 controllers, or `name=systemd` for a named hierarchy; empty for v2. */
   readonly controllers: readonly string[];
-  /** In the reader's cgroup namespace: begins with `/..` for a cgroup outside it. */
+  /** As the kernel writes it; see {@link isOutsideNamespace} and {@link mayBeRemoved}. */
   readonly path: string;
-  /** The cgroup was removed while the process, by then a zombie, was in it. */
-  readonly deleted: boolean;
 }
 
 // A cgroup's name may contain colons and any other character but a newline (also U+2028 and \r, which end a line for a plain
 // dot); names of controllers and hierarchies contain no colon.
 const CGROUP_LINE = /^(\d+):([^:]*):(\/.*)$/s;
 
-const DELETED = " (deleted)";
+/** A path relative to the reader's cgroup namespace that leads out of it: `/..`, `/../a`. A name may begin with two dots. */
+export const isOutsideNamespace = (path: string): boolean => /^\/\.\.(\/|$)/.test(path);
 
 /**
- * Skips a last line without its newline: the beginning of a path is the path of an ancestor. A live cgroup that is itself named
- * `… (deleted)` counts as removed: the kernel writes both the same way.
+ * The cgroup was removed while a process, by then a zombie, was in it: the kernel appends this to its path (cgroup-v2.rst, Processes).
+ * A cgroup may have such a name too.
  */
+export const mayBeRemoved = (path: string): boolean => path.endsWith(" (deleted)");
+
+/** Skips a last line without its newline: the beginning of a path is the path of an ancestor. */
 export function parseProcCgroup(text: string): CgroupLine[] {
   const lines: CgroupLine[] = [];
   for (const line of wholeLines(text)) {
     const match = CGROUP_LINE.exec(line);
     if (match === null) continue;
     const [, hierarchyId, controllers, path] = match;
-    const deleted = path!.endsWith(DELETED);
     lines.push({
       hierarchyId: Number(hierarchyId),
       controllers: controllers === "" ? [] : controllers!.split(","),
-      path: deleted ? path!.slice(0, -DELETED.length) : path!,
-      deleted,
+      path: path!,
     });
   }
   return lines;

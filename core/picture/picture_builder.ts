@@ -6,6 +6,7 @@ import type {
   RecordedSnapshot,
   RecordingLine,
 } from "../record/format.ts";
+import { shareOfLimit } from "../figures.js";
 import { isKill } from "./page/glyphs.js";
 import type { ChartEvent, Group, KilledProcess, Kind, Picture, Step } from "./picture.ts";
 import { append, emptySeries, halve, MAX_POINTS, type Series } from "./series.ts";
@@ -147,8 +148,9 @@ export class PictureBuilder {
     if (line.full !== undefined) this.#append(group.full, at, line.full);
     group.peak = Math.max(group.peak ?? 0, usage);
     const { limit } = group.cgroup;
-    if (!limit || usage / limit < (group.peakShare ?? 0)) return;
-    group.peakShare = usage / limit;
+    const share = limit === null ? -1 : shareOfLimit(usage, limit) / 100;
+    if (limit === null || share < (group.peakShare ?? 0)) return;
+    group.peakShare = share;
     group.peakShareLimit = limit;
     group.peakShareHeadroom = Math.max(0, limit - usage);
   }

@@ -1,6 +1,6 @@
 /** The memory of a cgroup tree, as a page and as a still picture. */
 
-import { bytesText, cut, percentText, usageText } from "../figures.js";
+import { bytesText, cut, percentText, shareOfLimit, usageText } from "../figures.js";
 import { layout, marksOf, type Node, ownOf } from "./page/icicle.js";
 import treeStyle from "./page/map.css" with { type: "text" };
 import pageStyle from "./page/page.css" with { type: "text" };
@@ -117,7 +117,9 @@ function largestTable(nodes: readonly Node[]): string {
   const total = nodes[0]?.usage ?? 0;
   const rows = byOwnMemory(nodes).filter(({ own }) => own > 0).slice(0, MAX_ROWS)
     .map(({ node: { path, usage, working, limit, kills }, own }) => {
-      const share = usage === null || !limit ? "–" : percentText(100 * usage / limit);
+      const share = usage === null || limit === null
+        ? "–"
+        : percentText(shareOfLimit(usage, limit));
       return `<tr><td class="wide">${titled(path, cut(withShortIds(path), 96))}</td>` +
         figure(bytesText(own)) +
         figure(total === 0 ? "–" : percentText(100 * own / total)) + figure(bytesText(working)) +

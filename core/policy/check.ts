@@ -14,21 +14,37 @@ export interface Capacity {
 }
 
 export const checkHeadroom = ({ left, limit }: Capacity, atLeast: Amount): Verdict =>
-  verdictOf(left, limit, atLeast, (measured, requested) => measured >= requested);
+  verdictOf(left, shareOf(left, limit, 0), atLeast, (measured, requested) => measured >= requested);
 
 export const checkUsage = ({ used, limit }: Capacity, atMost: Amount): Verdict =>
-  verdictOf(used, limit, atMost, (measured, requested) => measured <= requested);
+  verdictOf(
+    used,
+    shareOf(used, limit, 100),
+    atMost,
+    (measured, requested) => measured <= requested,
+  );
+
+/** Percent; `undefined` without a limit. @param ofNothing of a limit of 0, which is always full. */
+export function shareOf(
+  bytes: number | undefined,
+  limit: number | undefined,
+  ofNothing: number,
+): number | undefined {
+  if (bytes === undefined || limit === undefined || limit === Infinity) return undefined;
+  return limit === 0 ? ofNothing : 100 * bytes / limit;
+}
 
 function verdictOf(
   bytes: number | undefined,
-  limit: number | undefined,
+  percent: number | undefined,
   requested: Amount,
   holds: (measured: number, requested: number) => boolean,
 ): Verdict {
-  if (bytes === undefined) return "unknown";
-  if ("bytes" in requested) return holds(bytes, requested.bytes) ? "ok" : "not_ok";
-  if (limit === undefined || limit === Infinity || limit === 0) return "unknown";
-  return holds(100 * bytes / limit, requested.percent) ? "ok" : "not_ok";
+  const measured = "bytes" in requested ? bytes : percent;
+  if (measured === undefined) return "unknown";
+  return holds(measured, "bytes" in requested ? requested.bytes : requested.percent)
+    ? "ok"
+    : "not_ok";
 }
 
 /** The verdict of several checks: `not_ok` counts more than `unknown`. */

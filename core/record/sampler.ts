@@ -5,7 +5,7 @@
 
 import { type Cgroup, tryReader } from "../cgroup/cgroup.ts";
 import { omitUndefined } from "../omit_undefined.ts";
-import { parseBytes, parsePageCache } from "../parse/cgroupfs.ts";
+import { parsePageCache, parseSize } from "../parse/cgroupfs.ts";
 import { recordingClock } from "./clock.ts";
 import type { RecordedSnapshot, RecordSink } from "./format.ts";
 
@@ -59,7 +59,7 @@ export function startSampler(recordSink: RecordSink, sampled: () => Iterable<Sam
 function read({ id, cgroup }: Sampled): Omit<RecordedSnapshot, "at"> | undefined {
   const { version } = cgroup.hierarchy;
   const readFile = tryReader(cgroup);
-  const usage = parseBytes(readFile(version.usageFile));
+  const usage = parseSize(readFile(version.usageFile));
   if (usage === undefined) return undefined;
   const { inactiveFile, reclaimable } = parsePageCache(readFile("memory.stat") ?? "");
   const pressure = version.pressure(readFile);

@@ -58,7 +58,7 @@ class CounterState {
 class MemoryState {
   /** The cgroup's own. */
   limit: number | undefined;
-  effective: EffectiveLimit = { bytes: Infinity };
+  effective: EffectiveLimit = { bytes: Infinity, scope: "system" };
   usage: number | undefined;
   peak: number | undefined;
   thresholds: { readonly bytes: number; isAbove: boolean }[] = [];

@@ -78,7 +78,8 @@ for (const version of [1, 2] as const) {
     });
     const run = () => {
       const cgroup = openCgroup(discover(tree.dir), "/a/b");
-      return { found: cgroup && inspect(cgroup, 10), machine: readMachine() };
+      const machine = readMachine();
+      return { found: cgroup && inspect(cgroup, 10, machine), machine };
     };
     const truth = run();
     const concerns = ({ path }: Access) =>

@@ -52,7 +52,7 @@ Deno.test("without a finite positive limit there are no levels, and the effectiv
   });
   fc.assert(fc.property(unlimited, levels, fc.array(ancestor), (limit, levels, chain) => {
     assert.equal(levelBytesOf(limit, levels), undefined);
-    assert.deepEqual(effectiveLimit(chain), { bytes: Infinity });
+    assert.deepEqual(effectiveLimit(chain), { bytes: Infinity, scope: "system" });
     assert.equal(headroom(chain), undefined);
   }));
 });
@@ -61,7 +61,7 @@ Deno.test("a percentage without a limit is unknown for any usage", () => {
   const room = fc.record({
     used: fc.option(size, { nil: undefined }),
     left: fc.option(size, { nil: undefined }),
-    limit: fc.constantFrom(undefined, Infinity, 0),
+    limit: fc.constantFrom(undefined, Infinity),
   });
   fc.assert(fc.property(room, fc.nat(100), (room, percent) => {
     assert.equal(checkUsage(room, { percent }), "unknown");

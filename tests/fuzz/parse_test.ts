@@ -1,7 +1,7 @@
 /** Truncated and garbled kernel files: a parser may yield less, but never other values. */
 
 import assert from "node:assert/strict";
-import { parseBytes, parseCount, parseKeyed, parsePressure } from "../../core/parse/cgroupfs.ts";
+import { parseCount, parseKeyed, parseLimit, parsePressure } from "../../core/parse/cgroupfs.ts";
 import { parseMountinfo } from "../../core/parse/mountinfo.ts";
 import {
   parseCmdline,
@@ -106,7 +106,7 @@ Deno.test("a size is a whole number that is not negative, or Infinity, or unknow
     fc.bigInt({ min: 0n, max: 10n ** 20n }).map((kilobytes) => `   ${kilobytes} kB`),
   );
   fc.assert(fc.property(text, (text) => {
-    for (const value of [parseBytes(text), parseKilobytes(text)]) {
+    for (const value of [parseLimit(text), parseKilobytes(text)]) {
       assert.ok(value === undefined || value === Infinity || (value >= 0 && value % 1 === 0));
     }
     const count = parseCount(text);

@@ -39,7 +39,10 @@ Deno.test("inspect shows the owner of the limit, what is left, and the victim", 
   assert.match(stdout, /container 3f3f3f3f3f3f/);
   assert.match(stdout, /limit +64\.0 MiB, set by \/pod, its parent/);
   assert.match(stdout, /headroom +24\.0 MiB \(37\.5%\)/);
-  assert.match(stdout, /16\.0 MiB · working set 13\.0 MiB · reclaimable 4\.0 MiB/);
+  assert.match(
+    stdout,
+    /16\.0 MiB · working set 13\.0 MiB\n +reclaimable 4\.0 MiB \(1\.0 MiB of it in the working set\)/,
+  );
   assert.match(stdout, new RegExp(`kill pid ${Deno.pid} \\(`));
 });
 
@@ -65,6 +68,7 @@ Deno.test("the JSON document keeps counters exact and distinguishes no limit fro
   assert.deepEqual(none.effective_limit, {
     bytes: null,
     unlimited: true,
+    scope: "system",
     owner: null,
     certain: true,
   });
@@ -72,6 +76,7 @@ Deno.test("the JSON document keeps counters exact and distinguishes no limit fro
     bytes: 24 * MIB,
     percent: 37.5,
     limit: 64 * MIB,
+    scope: "cgroup",
     owner: "/pod",
   });
 });

@@ -97,6 +97,7 @@ const run: CommandReport = {
   cgroup: "/a",
   own_cgroup: false,
   limit: 1000,
+  limit_scope: "cgroup",
   limit_owner: "/a",
   peak: 500,
   headroom: 500,

@@ -18,8 +18,14 @@ Deno.test("an ancestor's limit counts, and the ancestor is named", () => {
   const { limit, headroom, workingSetHeadroom, certain, chain } = readAncestry(
     open(tree, "/pod/c"),
   );
-  assert.deepEqual(limit, { bytes: 1000, owner: "/pod" });
-  assert.deepEqual(headroom, { bytes: 300, percent: 30, limit: 1000, owner: "/pod" });
+  assert.deepEqual(limit, { bytes: 1000, scope: "cgroup", owner: "/pod" });
+  assert.deepEqual(headroom, {
+    bytes: 300,
+    percent: 30,
+    limit: 1000,
+    scope: "cgroup",
+    owner: "/pod",
+  });
   assert.equal(workingSetHeadroom?.bytes, 500);
   assert.equal(certain, true);
   assert.deepEqual(chain.map(({ path }) => path), ["/pod/c", "/pod", "/"]);
@@ -28,7 +34,11 @@ Deno.test("an ancestor's limit counts, and the ancestor is named", () => {
 Deno.test("no limit anywhere is certain when all ancestors are visible", () => {
   using tree = makeTree(1, { "/a": {} });
   const { limit, headroom, certain } = readAncestry(open(tree, "/a"));
-  assert.deepEqual([limit, headroom, certain], [{ bytes: Infinity }, undefined, true]);
+  assert.deepEqual([limit, headroom, certain], [
+    { bytes: Infinity, scope: "system" },
+    undefined,
+    true,
+  ]);
 });
 
 Deno.test("v1 reveals the limit of a hidden ancestor, v2 does not", () => {
@@ -36,21 +46,21 @@ Deno.test("v1 reveals the limit of a hidden ancestor, v2 does not", () => {
   using one = makeTree(1, { "/c": { "memory.stat": stat, "memory.usage_in_bytes": 67000000 } });
   const hidden = { ...discover(one.dir), hidden: true };
   const known = readAncestry(openCgroup(hidden, "/c")!);
-  assert.deepEqual(known.limit, { bytes: 67108864 });
+  assert.deepEqual(known.limit, { bytes: 67108864, scope: "hidden_ancestor" });
   assert.equal(known.headroom?.bytes, 108864);
   assert.equal(known.headroom?.owner, undefined);
   assert.equal(known.certain, true);
 
   using two = makeTree(2, { "/c": { "memory.max": 1000 } });
   const unknown = readAncestry(openCgroup({ ...discover(two.dir), hidden: true }, "/c")!);
-  assert.deepEqual(unknown.limit, { bytes: 1000, owner: "/c" });
+  assert.deepEqual(unknown.limit, { bytes: 1000, scope: "cgroup", owner: "/c" });
   assert.equal(unknown.certain, false);
 });
 
 Deno.test("a torn limit of an ancestor makes the limit uncertain, and does not count as a number", () => {
   using tree = makeTree(2, { "/a": { "memory.max": "104" }, "/a/b": { "memory.max": 5000 } });
   const { limit, certain, unreadable } = readAncestry(open(tree, "/a/b"));
-  assert.deepEqual(limit, { bytes: 5000, owner: "/a/b" });
+  assert.deepEqual(limit, { bytes: 5000, scope: "cgroup", owner: "/a/b" });
   assert.equal(certain, false);
   assert.deepEqual(unreadable, ["/a"]);
 });
@@ -58,7 +68,7 @@ Deno.test("a torn limit of an ancestor makes the limit uncertain, and does not c
 Deno.test("a v2 root has no limit file, and its lack of a limit is certain", () => {
   using tree = makeTree(2);
   const { limit, certain } = readAncestry(open(tree, "/"));
-  assert.deepEqual([limit, certain], [{ bytes: Infinity }, true]);
+  assert.deepEqual([limit, certain], [{ bytes: Infinity, scope: "system" }, true]);
 });
 
 Deno.test("readEffectiveLimit agrees with readAncestry, and reads common ancestors once per pass", () => {
@@ -82,6 +92,30 @@ Deno.test("in one pass over many cgroups the limit of / counts for those below i
   using tree = makeTree(2, { "/": { "memory.max": 500 }, "/a": { "memory.max": 1000 } });
   const known: AncestorLimits = new Map();
   for (const path of ["/", "/a"]) {
-    assert.deepEqual(readEffectiveLimit(open(tree, path), known), { bytes: 500, owner: "/" });
+    assert.deepEqual(readEffectiveLimit(open(tree, path), known), {
+      bytes: 500,
+      scope: "cgroup",
+      owner: "/",
+    });
   }
+});
+
+Deno.test("an ancestor with use_hierarchy 0 is not charged, and none above it is", () => {
+  const isCharged = (flag: number) => ({ "memory.use_hierarchy": flag });
+  using tree = makeTree(1, {
+    "/a": { "memory.limit_in_bytes": 100, ...isCharged(1) },
+    "/a/b": { "memory.limit_in_bytes": 500, ...isCharged(0) },
+    "/a/b/c": { "memory.limit_in_bytes": 900, ...isCharged(1) },
+    "/a/b/c/d": isCharged(1),
+  });
+  const limitOf = (path: string) => {
+    const cgroup = open(tree, path);
+    assert.deepEqual(readEffectiveLimit(cgroup), readAncestry(cgroup).limit);
+    return readEffectiveLimit(cgroup).owner;
+  };
+  assert.equal(limitOf("/a/b/c/d"), "/a/b/c");
+  assert.equal(limitOf("/a/b/c"), "/a/b/c");
+  assert.equal(limitOf("/a/b"), "/a");
+  tree.write("/a/b", "memory.use_hierarchy", 1);
+  assert.equal(limitOf("/a/b/c/d"), "/a");
 });

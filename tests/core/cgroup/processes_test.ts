@@ -29,7 +29,7 @@ Deno.test("a cgroup without a readable cgroup.procs does not count as empty", ()
   });
   const a = openCgroup(discover(tree.dir), "/a")!;
   assert.deepEqual(listProcesses(a).unread, ["/a/b", "/a/c"]);
-  const { members, limitations } = inspect(a, 10)!;
+  const { members, limitations } = inspect(a, 10, { memory: {} })!;
   assert.equal(members?.total, undefined);
   assert.ok(limitations.includes("processes of /a/b: its cgroup.procs cannot be read"));
 });
@@ -41,7 +41,7 @@ Deno.test("processes of a threaded cgroup are listed in its domain", () => {
   });
   const a = openCgroup(discover(tree.dir), "/a")!;
   assert.deepEqual(listProcesses(a).unread, []);
-  assert.equal(inspect(a, 10)?.members?.total, 1);
+  assert.equal(inspect(a, 10, { memory: {} })?.members?.total, 1);
   assert.equal(isEmpty(a, new Set([Deno.ppid])), true);
 });
 

@@ -27,15 +27,17 @@ Deno.test("a file that stays open shows its current text, from the beginning", (
   assert.equal(kept.number(), 17);
 });
 
-Deno.test("a number is exact up to 2^53, max is Infinity, and other text is unknown", () => {
+Deno.test("a size is exact up to 2^53, and unknown from 2^62 on and for other text", () => {
   using file = scratch();
   const cases: [string, number | undefined][] = [
     ["9007199254740992\n", 2 ** 53],
     ["0\n", 0],
-    ["max\n", Infinity],
+    ["max\n", undefined],
+    ["4611686018427387000\n", 4611686018427387000],
+    ["4611686018427387904\n", undefined],
     ["", undefined],
     ["-1\n", undefined],
-    ["18446744073709551615\n", 2 ** 64],
+    ["18446744073709543424\n", undefined],
     // The beginning of another number, or text that no kernel writes.
     ["6710", undefined],
     ["ma", undefined],

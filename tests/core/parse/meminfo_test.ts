@@ -35,10 +35,24 @@ Deno.test("arbitrary text never throws", () => {
 });
 
 Deno.test("anything that the kernel can write reads back", () => {
-  fc.assert(fc.property(fc.nat(), fc.nat(), (total, slab) => {
+  fc.assert(fc.property(fc.nat().map((n) => n + 1), fc.nat(), (total, slab) => {
     const text = `MemTotal: ${`${total}`.padStart(15)} kB\nSReclaimable: ${
       `${slab}`.padStart(11)
     } kB\n`;
     assert.deepEqual(parseMeminfo(text), { total: total * 1024, slabReclaimable: slab * 1024 });
   }));
+});
+
+Deno.test("a whole that is less than a part of it is unknown, and so are its parts", () => {
+  const meminfo = (rows: Readonly<Record<string, number>>) =>
+    parseMeminfo(Object.entries(rows).map(([key, kB]) => `${key}: ${kB} kB\n`).join(""));
+  const swap = { SwapTotal: 8, SwapFree: 8 };
+  const known = { swapTotal: 8192, swapFree: 8192 };
+  assert.deepEqual(meminfo({ MemTotal: 4, MemFree: 1, MemAvailable: 5, ...swap }), known);
+  assert.deepEqual(meminfo({ MemTotal: 4, MemFree: 5, MemAvailable: 3, ...swap }), known);
+  assert.deepEqual(meminfo({ MemTotal: 0, MemAvailable: 0, ...swap }), known);
+  assert.deepEqual(meminfo({ MemTotal: 4, MemAvailable: 4, SwapTotal: 0, SwapFree: 8 }), {
+    total: 4096,
+    available: 4096,
+  });
 });

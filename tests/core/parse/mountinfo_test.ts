@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { parseMountinfo } from "../../../core/parse/mountinfo.ts";
+import { type Mount, parseMountinfo, visibleMounts } from "../../../core/parse/mountinfo.ts";
 import { fixture } from "./fixture.ts";
 
 Deno.test("the v1 memory hierarchy is recognized by its super options", () => {
@@ -9,6 +9,7 @@ Deno.test("the v1 memory hierarchy is recognized by its super options", () => {
   assert.deepEqual(mounts.find(({ superOptions }) => superOptions.includes("memory")), {
     id: 51,
     parentId: 47,
+    device: 32,
     root: "/",
     mountPoint: "/sys/fs/cgroup/memory",
     options: ["rw", "relatime"],
@@ -89,4 +90,42 @@ Deno.test("any paths that the kernel can escape read back", () => {
 Deno.test("a line that is cut off is not a mount", () => {
   const whole = fixture("6.1-v2", "proc/mountinfo");
   assert.equal(parseMountinfo(whole.slice(0, -3)).length, parseMountinfo(whole).length - 1);
+});
+
+/** A model of the kernel's path lookup: at each name it enters what is mounted there on the mount it is in. */
+function lookup(mounts: readonly Mount[], path: string): Mount {
+  const names = path.split("/").filter((name) => name !== "");
+  let current = mounts[0]!;
+  for (let depth = 0; depth <= names.length; depth++) {
+    const at = `/${names.slice(0, depth).join("/")}`;
+    const entered = () =>
+      mounts.findLast(({ parentId, mountPoint }) => parentId === current.id && mountPoint === at);
+    for (let next = entered(); next; next = entered()) current = next;
+  }
+  return current;
+}
+
+const mountAt = (id: number, parentId: number, mountPoint: string): Mount => ({
+  ...{ id, parentId, mountPoint, device: id, root: "/", options: [], fsType: "tmpfs", source: "" },
+  superOptions: [],
+});
+
+Deno.test("a mount is visible exactly if a lookup of its mount point reaches it", () => {
+  const paths = ["/", "/a", "/a/b", "/a/b/c", "/ab", "/a/bc", "/d"];
+  const operation = fc.record({ at: fc.constantFrom(...paths), removes: fc.boolean() });
+  fc.assert(fc.property(fc.array(operation, { maxLength: 20 }), (operations) => {
+    const mounts = [mountAt(1, 0, "/")];
+    operations.forEach(({ at, removes }, n) => {
+      const parent = lookup(mounts, at);
+      const isFree = mounts.every(({ parentId }) => parentId !== parent.id);
+      if (!removes) mounts.push(mountAt(n + 2, parent.id, at));
+      else if (parent.id !== 1 && isFree) mounts.splice(mounts.indexOf(parent), 1);
+    });
+    const reached = mounts.filter((mount) => lookup(mounts, mount.mountPoint) === mount);
+    assert.deepEqual(visibleMounts(mounts), reached);
+  }));
+});
+
+Deno.test("a damaged file with a circle of parents does not hang", () => {
+  assert.deepEqual(visibleMounts([mountAt(1, 2, "/a"), mountAt(2, 1, "/b")]), []);
 });

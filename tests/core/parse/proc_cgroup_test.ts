@@ -10,20 +10,18 @@ Deno.test("all lines of a hybrid machine are read, including the named hierarchy
     hierarchyId: 9,
     controllers: ["name=systemd"],
     path: "/",
-    deleted: false,
   });
   assert.deepEqual(lines.find(({ controllers }) => controllers.includes("memory")), {
     hierarchyId: 4,
     controllers: ["memory"],
     path: "/oomkit-capture/victim",
-    deleted: false,
   });
-  assert.deepEqual(lines[9], { hierarchyId: 0, controllers: [], path: "/", deleted: false });
+  assert.deepEqual(lines[9], { hierarchyId: 0, controllers: [], path: "/" });
 });
 
 Deno.test("v2 has one line without controllers", () => {
   assert.deepEqual(parseProcCgroup(fixture("6.1-v2", "proc/cgroup")), [
-    { hierarchyId: 0, controllers: [], path: "/oomkit-capture/victim", deleted: false },
+    { hierarchyId: 0, controllers: [], path: "/oomkit-capture/victim" },
   ]);
 });
 
@@ -33,14 +31,13 @@ Deno.test("controllers mounted together are separated, and colons stay in the pa
       hierarchyId: 3,
       controllers: ["cpu", "cpuacct"],
       path: "/a:/kubepods-podx.slice:cri-containerd:1",
-      deleted: false,
     },
   ]);
 });
 
-Deno.test("a removed cgroup is marked, and a path outside the namespace is kept", () => {
+Deno.test("the path of a removed cgroup and one outside the namespace are kept as written", () => {
   const [line] = parseProcCgroup("0::/../../a b (deleted)\n");
-  assert.deepEqual(line, { hierarchyId: 0, controllers: [], path: "/../../a b", deleted: true });
+  assert.deepEqual(line, { hierarchyId: 0, controllers: [], path: "/../../a b (deleted)" });
 });
 
 Deno.test("other line separators than a newline are part of the name", () => {
@@ -63,13 +60,11 @@ Deno.test("any cgroup name but one with a newline reads back", () => {
     controllers: fc.uniqueArray(fc.constantFrom("memory", "cpu", "pids", "name=a.b"), {
       maxLength: 3,
     }),
-    path: fc.string({ unit: "grapheme" }).map((name) => `/${name.replaceAll("\n", "")}`)
-      .filter((path) => !path.endsWith(" (deleted)")),
-    deleted: fc.boolean(),
+    path: fc.string({ unit: "grapheme" }).map((name) => `/${name.replaceAll("\n", "")}`),
   }, { noNullPrototype: true });
   fc.assert(fc.property(fc.array(line), (lines) => {
-    const text = lines.map(({ hierarchyId, controllers, path, deleted }) =>
-      `${hierarchyId}:${controllers.join(",")}:${path}${deleted ? " (deleted)" : ""}\n`
+    const text = lines.map(({ hierarchyId, controllers, path }) =>
+      `${hierarchyId}:${controllers.join(",")}:${path}\n`
     ).join("");
     assert.deepEqual(parseProcCgroup(text), lines);
   }));

@@ -19,7 +19,13 @@ Deno.test("without a limit a percentage is unknown and bytes are checked", () =>
   assert.equal(checkHeadroom(unlimited, { percent: 20 }), "unknown");
   assert.equal(checkHeadroom(unlimited, { bytes: 512 }), "ok");
   assert.equal(checkUsage(unlimited, { percent: 80 }), "unknown");
-  assert.equal(checkUsage({ used: 0, limit: 0 }, { percent: 80 }), "unknown");
+});
+
+Deno.test("a limit of 0 has nothing left and is full", () => {
+  const none = { used: 0, left: 0, limit: 0 };
+  assert.equal(checkHeadroom(none, { percent: 0.1 }), "not_ok");
+  assert.equal(checkHeadroom(none, { bytes: 1 }), "not_ok");
+  assert.equal(checkUsage(none, { percent: 99.9 }), "not_ok");
 });
 
 Deno.test("what is not known is neither ok nor not ok", () => {

@@ -4,6 +4,7 @@ import {
   effectiveHigh,
   effectiveLimit,
   headroom,
+  machineMemory,
   reclaimable,
   workingSet,
 } from "../../../core/policy/limits.ts";
@@ -16,7 +17,11 @@ Deno.test("the tightest limit in the ancestry counts, with the cgroup that owns 
     { path: "/pod", limit: 64 * MIB, usage: 20 },
     { path: "/", limit: 128 * MIB, usage: 30 },
   ];
-  assert.deepEqual(effectiveLimit(chain), { bytes: 64 * MIB, owner: "/pod" });
+  assert.deepEqual(effectiveLimit(chain), {
+    bytes: 64 * MIB,
+    scope: "cgroup",
+    owner: "/pod",
+  });
 });
 
 Deno.test("of equal limits the one with more in use owns the OOM, and the nearest if usage is equal", () => {
@@ -31,16 +36,24 @@ Deno.test("of equal limits the one with more in use owns the OOM, and the neares
 Deno.test("no limit anywhere is Infinity and has no owner", () => {
   assert.deepEqual(effectiveLimit([{ path: "/a", limit: Infinity }, { path: "/" }]), {
     bytes: Infinity,
+    scope: "system",
   });
   assert.equal(headroom([{ path: "/a", limit: Infinity, usage: 5 }]), undefined);
 });
 
 Deno.test("a tighter limit of an invisible ancestor has no owner", () => {
   const chain = [{ path: "/", limit: 100 * MIB, usage: 10 * MIB }];
-  assert.deepEqual(effectiveLimit(chain, 64 * MIB), { bytes: 64 * MIB });
-  assert.deepEqual(effectiveLimit(chain, 100 * MIB), { bytes: 100 * MIB, owner: "/" });
-  const left = headroom(chain, "usage", 64 * MIB);
-  assert.deepEqual(left, { bytes: 54 * MIB, percent: 100 * 54 / 64, limit: 64 * MIB });
+  const hidden = { bytes: 64 * MIB, scope: "hidden_ancestor" };
+  assert.deepEqual(effectiveLimit(chain, { hierarchical: 64 * MIB }), hidden);
+  const own = { bytes: 100 * MIB, scope: "cgroup", owner: "/" };
+  assert.deepEqual(effectiveLimit(chain, { hierarchical: 100 * MIB }), own);
+  const left = headroom(chain, "usage", { hierarchical: 64 * MIB });
+  assert.deepEqual(left, {
+    bytes: 54 * MIB,
+    percent: 100 * 54 / 64,
+    limit: 64 * MIB,
+    scope: "hidden_ancestor",
+  });
 });
 
 Deno.test("headroom is that of the limit that is hit first, which may not be the tightest", () => {
@@ -49,15 +62,51 @@ Deno.test("headroom is that of the limit that is hit first, which may not be the
     { path: "/pod", limit: 100, usage: 99 },
   ];
   assert.equal(effectiveLimit(chain).owner, "/pod/c");
-  assert.deepEqual(headroom(chain), { bytes: 1, percent: 1, limit: 100, owner: "/pod" });
+  assert.deepEqual(headroom(chain), {
+    bytes: 1,
+    percent: 1,
+    limit: 100,
+    scope: "cgroup",
+    owner: "/pod",
+  });
 });
 
-Deno.test("headroom by the working set skips cgroups without one", () => {
+Deno.test("of a limit and the machine's memory the one with less left is hit first", () => {
+  const machine = { memory: 1000, total: 1200, left: 300 };
+  const wide = [{ path: "/a", limit: 5000, usage: 10 }];
+  assert.deepEqual(effectiveLimit(wide, { machine }), { bytes: 1000, scope: "system" });
+  const ofMachine = { bytes: 300, percent: 25, limit: 1200, scope: "system" };
+  assert.deepEqual(headroom(wide, "usage", { machine }), ofMachine);
+  // Tighter than the machine's memory, but the machine has less left.
+  const tight = [{ path: "/a", limit: 900, usage: 10 }];
+  assert.equal(effectiveLimit(tight, { machine }).owner, "/a");
+  assert.deepEqual(headroom(tight, "usage", { machine }), ofMachine);
+  const full = [{ path: "/a", limit: 900, usage: 800 }];
+  assert.equal(headroom(full, "usage", { machine })?.owner, "/a");
+  assert.deepEqual(headroom([{ path: "/a", limit: Infinity }], "usage", { machine }), ofMachine);
+});
+
+Deno.test("headroom is unknown when the usage of a cgroup with a limit is", () => {
+  const machine = { memory: 1000, total: 1000, left: 300 };
+  const chain = [{ path: "/a/b", limit: 64 }, { path: "/a", limit: 100, usage: 10 }];
+  assert.equal(headroom(chain, "usage", { machine }), undefined);
+});
+
+Deno.test("the machine's memory is unknown when a part of it is", () => {
+  const meminfo = { total: 10, available: 7, swapTotal: 5, swapFree: 1 };
+  assert.deepEqual(machineMemory(meminfo), { memory: 10, total: 15, left: 8 });
+  for (const part of Object.keys(meminfo)) {
+    assert.equal(machineMemory({ ...meminfo, [part]: undefined }), undefined, part);
+  }
+});
+
+Deno.test("headroom by the working set counts all usage of a cgroup without one", () => {
   const chain = [
     { path: "/a/b", limit: 100, usage: 90, workingSet: 40 },
     { path: "/a", limit: 100, usage: 95 },
   ];
-  assert.equal(headroom(chain, "workingSet")?.bytes, 60);
+  assert.equal(headroom(chain, "workingSet")?.bytes, 5);
+  assert.equal(headroom(chain.slice(0, 1), "workingSet")?.bytes, 60);
 });
 
 Deno.test("usage above a lowered limit leaves no headroom, and a limit of 0 does not divide by zero", () => {
@@ -66,6 +115,7 @@ Deno.test("usage above a lowered limit leaves no headroom, and a limit of 0 does
     bytes: 0,
     percent: 0,
     limit: 0,
+    scope: "cgroup",
     owner: "/a",
   });
 });
@@ -89,15 +139,26 @@ const link = fc.record({
 });
 
 Deno.test("no limit in the ancestry is tighter than the effective one, and no headroom smaller than the least", () => {
+  const hierarchical = fc.option(fc.nat(), { nil: undefined });
+  const machine = fc.option(
+    fc.tuple(fc.nat(), fc.nat(), fc.nat()).map(([left, used, swap]) => ({
+      memory: left + used,
+      total: left + used + swap,
+      left: left + swap,
+    })),
+    { nil: undefined },
+  );
   fc.assert(
-    fc.property(fc.array(link), fc.option(fc.nat(), { nil: undefined }), (chain, hidden) => {
-      const { bytes } = effectiveLimit(chain, hidden);
-      const left = headroom(chain, "usage", hidden);
+    fc.property(fc.array(link), fc.record({ hierarchical, machine }), (chain, bounds) => {
+      const { bytes } = effectiveLimit(chain, bounds);
+      const left = headroom(chain, "usage", bounds);
       for (const { limit, usage } of chain) {
         assert.ok(limit === undefined || bytes <= limit);
-        if (limit === undefined || limit === Infinity || usage === undefined) continue;
-        assert.ok(left!.bytes <= Math.max(0, limit - usage));
+        if (limit === undefined || limit === Infinity) continue;
+        if (usage === undefined) assert.equal(left, undefined);
+        else if (left) assert.ok(left.bytes <= Math.max(0, limit - usage));
       }
+      if (left && bounds.machine) assert.ok(left.bytes <= bounds.machine.left);
       if (left) assert.ok(left.bytes >= 0 && left.percent >= 0 && left.percent <= 100);
     }),
   );

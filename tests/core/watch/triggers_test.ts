@@ -20,7 +20,7 @@ function makeCgroup(dir: string): Cgroup {
     Deno.writeTextFileSync(`${dir}/${name}`, "");
   }
   const hierarchy = { version: v1, mount: dir, root: "/", kernel: true, writable: true };
-  const rest = { hybrid: false, hidden: false, shifted: false };
+  const rest = { device: 0, nested: [], hybrid: false, hidden: false, shifted: false };
   return { hierarchy: { ...hierarchy, ...rest }, path: "/", dir, inode: 1 };
 }
 

@@ -14,6 +14,8 @@ import {
 const hierarchy: Hierarchy = {
   version: v2,
   mount: "/no/such/tree",
+  device: 0,
+  nested: [],
   root: "/",
   kernel: false,
   writable: false,
