@@ -264,7 +264,6 @@ function usageError(message: string, command = "COMMAND"): string {
 /** @param reason may name the value again, which `what` has named already. */
 function refused(what: string, value: string, reason: string): string {
   const why = reason
-    .replace(/^Allowed choices are (.*)\.$/, "use one of $1")
     .replace(`"${value}" is `, "it is ")
     .replace(new RegExp(`^cannot [^"]*${RegExp.escape(`"${value}"`)}: `, "s"), "");
   return `cannot use ${what}: ${why}`;

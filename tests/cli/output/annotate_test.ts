@@ -200,7 +200,7 @@ Deno.test("--annotate requires --check, and in watch a command", async () => {
   assert.match(watch.stderr, /^oomkit: cannot use --annotate without a command; /);
   const neither = await runOomkit(["watch", ...root, "--annotate", "jenkins", "--", "true"]);
   assert.equal(neither.code, 2);
-  assert.match(neither.stderr, /cannot use --annotate jenkins: use one of github, gitlab/);
+  assert.match(neither.stderr, /cannot use --annotate jenkins: it is not one of github, gitlab/);
 });
 
 Deno.test("watch --annotate does not change stdout and the exit code of the command", async () => {

@@ -48,6 +48,56 @@ Deno.test("an event type that only guard emits cannot end a watch", async () => 
   }
 });
 
+Deno.test("a misspelt word of a closed list is refused with the word that is meant", async () => {
+  const cases: [string, RegExp][] = [
+    [
+      "watch --until oom-kill",
+      /--until oom-kill: it is not one of [^;]+; did you mean oom_kill\?$/m,
+    ],
+    ["watch --fail-on oom,OOM_KILL", /"OOM_KILL" is not one of [^;]+; did you mean oom_kill\?$/m],
+    ["watch --event-types oomkill", /it is not one of [^;]+; did you mean oom_kill\?$/m],
+    ["watch --pressure critcal", /it is not one of low, medium, critical; did you mean critical\?/],
+    ["watch --pressure low:hierachy", /"hierachy" is not one of [^;]+; did you mean hierarchy\?$/m],
+    ["watch --annotate gitub -- true", /it is not one of github, gitlab; did you mean github\?$/m],
+    ["inspect --check --require swapoff", /it is not one of [^;]+; did you mean swap-off\?$/m],
+    ["guard --mode thottle", /it is not one of [^;]+; did you mean throttle\?$/m],
+    ["guard --on-warn sginal", /it is not an action; did you mean signal\? \(use noop, signal/],
+    ["guard --on-warn signal:SIGUSER1", /did you mean SIGUSR1\? \(use one of SIGHUP, /],
+    ["inspect --output jsno", /it is not one of text, json; did you mean json\?$/m],
+    ["completions zhs", /cannot use zhs: it is not one of bash, zsh, fish; did you mean zsh\?$/m],
+  ];
+  for (const [words, message] of cases) {
+    const { code, stderr } = await runOomkit(words.split(" "));
+    assert.equal(code, 2, words);
+    assert.match(stderr, message);
+    assert.match(stderr, /^oomkit: [^\n]+\n$/);
+  }
+  const { code, stderr } = await runOomkit(["watch"], { env: { OOMKIT_UNTIL: "oom-kill" } });
+  assert.equal(code, 2);
+  assert.match(stderr, /OOMKIT_UNTIL=oom-kill: it is not one of [^;]+; did you mean oom_kill\?$/m);
+});
+
+Deno.test("a bare number that can only be a mistake is refused with what is meant", async () => {
+  const cases: [string, RegExp][] = [
+    ["watch --threshold 65", /--threshold 65: it means 65 bytes; did you mean 65% or 65M\?$/m],
+    ["watch --threshold 80%,512", /"512": it means 512 bytes; did you mean 512M\?$/m],
+    ["watch --poll 5", /--poll 5: it has no unit; did you mean 5s or 5ms\?$/m],
+    ["watch --for 10", /--for 10: it has no unit; did you mean 10s or 10ms\?$/m],
+    ["watch --psi some:150/1s", /"150": it has no unit; did you mean 150s or 150ms\?$/m],
+    ["watch --limit 64 -- true", /--limit 64: it means 64 bytes; did you mean 64M\?$/m],
+    ["inspect --check --min-headroom 5", /it means 5 bytes; did you mean 5% or 5M\?$/m],
+    ["inspect --check --max-usage 2000", /it means 2000 bytes; did you mean 2000M\?$/m],
+    ["guard --cooldown 10", /it has no unit; did you mean 10s or 10ms\?$/m],
+    ["guard --margin-ratio 2", /it is not a ratio; did you mean 2%\?$/m],
+  ];
+  for (const [words, message] of cases) {
+    const { code, stderr } = await runOomkit(words.split(" "));
+    assert.equal(code, 2, words);
+    assert.match(stderr, message);
+    assert.match(stderr, /^oomkit: [^\n]+\n$/);
+  }
+});
+
 Deno.test("an option of the other way to watch is refused with its own reason", async () => {
   const cases: [string, RegExp][] = [
     ["--report X", /--report without a command; write: oomkit watch --report FILE -- make$/m],
