@@ -96,6 +96,8 @@ const run: CommandReport = {
   seconds: 1,
   cgroup: "/a",
   own_cgroup: false,
+  requested_limit: null,
+  limit_refused: null,
   limit: 1000,
   limit_owner: "/a",
   peak: 500,
@@ -118,6 +120,8 @@ Deno.test("the level of a run's annotation depends on its verdict", () => {
     [{ verdict: "limit_hit", headroom: 0 }, "warning", "oomkit: the memory limit was hit"],
     [{ verdict: "unknown" }, "warning", "oomkit: memory use is unknown"],
     [{ verdict: "oom_killed" }, "error", "oomkit: out of memory"],
+    [{ limit_refused: "no" }, "warning", "oomkit: the command ran without its memory limit"],
+    [{ limit_refused: "no", verdict: "oom_killed" }, "error", "oomkit: out of memory"],
   ];
   for (const [facts, level, title] of cases) {
     const annotation = runAnnotation({ ...run, ...facts }, "the line", []);

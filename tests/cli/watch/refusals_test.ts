@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { runOomkit } from "../../helpers/run_oomkit.ts";
+import { makeTree } from "../../helpers/trees.ts";
 
 Deno.test("a command that cannot be run prints one line and exits as a shell does, without a verdict", async () => {
   const dir = Deno.makeTempDirSync({ prefix: "oomkit-test-" });
@@ -29,6 +30,57 @@ Deno.test("a command that cannot be run prints one line and exits as a shell doe
   } finally {
     Deno.removeSync(dir, { recursive: true });
   }
+});
+
+Deno.test("a command that cannot be limited does not run, and nothing is written", async () => {
+  using tree = makeTree(2, {});
+  const ran = `${tree.dir}/ran`;
+  const report = `${tree.dir}/report`;
+  const { code, stdout, stderr } = await runOomkit(
+    ["watch", "--root", tree.dir, "--limit", "64M", "--report", report, "--", "touch", ran],
+  );
+  assert.equal(code, 2);
+  assert.equal(stdout, "");
+  assert.match(
+    stderr,
+    /^oomkit: cannot limit the command to 64\.0 MiB: [^\n]+ is not a kernel's [^\n]+--limit-optional[^\n]+\n$/,
+  );
+  for (const file of [ran, report]) assert.throws(() => Deno.statSync(file), Deno.errors.NotFound);
+});
+
+Deno.test("with --limit-optional every output warns that the command ran without the limit", async () => {
+  using tree = makeTree(2, {});
+  const [report, log] = [`${tree.dir}/report`, `${tree.dir}/log`];
+  const files = ["--report", report, "--log-file", log, "--annotate", "github"];
+  const options = ["--root", tree.dir, "--limit", "64M", "--limit-optional", ...files];
+  const { code, stderr } = await runOomkit(["watch", ...options, "--", "sh", "-c", "exit 3"]);
+  assert.equal(code, 3, stderr);
+  const lines = stderr.trimEnd().split("\n");
+  assert.equal(lines.length, 3, stderr);
+  assert.match(lines[0]!, /^oomkit: warning: the command runs .* without the limit of 64\.0 MiB: /);
+  assert.match(
+    lines[1]!,
+    /^oomkit: sh exited with 3; .*; warning: ran without the limit of 64\.0 M/,
+  );
+  assert.match(lines[2]!, /^::warning title=oomkit%3A the command ran without its memory limit::/);
+  const document = JSON.parse(Deno.readTextFileSync(report));
+  assert.equal(document.requested_limit, 64 * 1024 ** 2);
+  assert.match(document.limit_refused, /is not a kernel's cgroup tree/);
+  const events = Deno.readTextFileSync(log).trimEnd().split("\n").map((line) => JSON.parse(line));
+  const [degraded] = events.filter(({ type }) => type === "degraded");
+  assert.equal(degraded.requested, "limit of the command");
+  assert.equal(degraded.reason, document.limit_refused);
+});
+
+Deno.test("a command without a limit runs in oomkit's own cgroup, and an event says so", async () => {
+  using tree = makeTree(2, {});
+  const log = `${tree.dir}/log`;
+  const options = ["--root", tree.dir, "--log-file", log, "--annotate", "github"];
+  const { code, stderr } = await runOomkit(["watch", ...options, "--", "true"]);
+  assert.equal(code, 0, stderr);
+  assert.match(stderr, /^oomkit: the command runs in oomkit's own cgroup: /);
+  assert.doesNotMatch(stderr, /limit of|its memory limit/);
+  assert.match(Deno.readTextFileSync(log), /"type":"degraded","requested":"cgroup of the command"/);
 });
 
 Deno.test("an event type that only guard emits cannot end a watch", async () => {
@@ -101,6 +153,11 @@ Deno.test("a bare number that can only be a mistake is refused with what is mean
 Deno.test("an option of the other way to watch is refused with its own reason", async () => {
   const cases: [string, RegExp][] = [
     ["--report X", /--report without a command; write: oomkit watch --report FILE -- make$/m],
+    [
+      "--limit-optional",
+      /--limit-optional without a command; write: oomkit watch --limit-optional --limit 512M/,
+    ],
+    ["--limit-optional -- true", /--limit-optional without --limit; add --limit 512M$/m],
     ["--limit 32M", /--limit without a command; write: oomkit watch --limit 512M -- make$/m],
     ["--json -- true", /--json with a command: stdout belongs to the command; use --report FILE/],
     ["--live -- true", /--live with a command: stdout belongs to the command/],

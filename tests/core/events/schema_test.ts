@@ -159,16 +159,24 @@ Deno.test("an event with a missing or an unknown field does not fit the schema",
 Deno.test("the report of a command fits the published schema", () => {
   const kill = makeEvent(1, "/a", "kmsg", bodies.find(({ type }) => type === "oom_kill")!);
   const status = { success: false, code: 137, signal: "SIGKILL" } as const;
-  for (const events of [[], [kill]]) {
+  const limits = [
+    { requested: undefined, refused: undefined },
+    { requested: 1024, refused: "no cgroup" },
+  ];
+  for (const [n, events] of [[], [kill]].entries()) {
     const facts: CommandFacts = {
       command: ["make", ""],
       status,
       events,
       summary: { ...makeEvent(1, "/a", "none", summary), ...summary },
       ancestry: { limit: { bytes: Infinity } } as CommandFacts["ancestry"],
-      own: false,
+      limit: limits[n]!,
     };
     const report = JSON.parse(toJson(commandReport(facts)));
     assert.ok(isRun(report), JSON.stringify(isRun.errors));
+    assert.deepEqual(
+      [report.own_cgroup, report.requested_limit, report.limit_refused],
+      [[false, null, null], [true, 1024, "no cgroup"]][n],
+    );
   }
 });
