@@ -16,7 +16,7 @@ import {
   tryReadText,
 } from "./files.ts";
 import { v1 } from "./v1.ts";
-import { v2 } from "./v2.ts";
+import { v2, v2WithLocalEvents } from "./v2.ts";
 import type { CgroupVersion } from "./version.ts";
 
 export interface Hierarchy {
@@ -86,6 +86,7 @@ const notFound = (why: string, hint: string) =>
 
 const isV1 = (m: Mount) => m.fsType === "cgroup" && m.superOptions.includes("memory");
 const isV2 = (m: Mount) => m.fsType === "cgroup2";
+const v2At = (m: Mount) => m.superOptions.includes("memory_localevents") ? v2WithLocalEvents : v2;
 
 /** The line of /proc/PID/cgroup with the cgroup that is charged for the process's memory. */
 export function memoryLine(
@@ -106,7 +107,7 @@ function fromMount(
   mounts: readonly Mount[],
   lines: readonly CgroupLine[],
 ): Hierarchy {
-  const version = isV1(mount) ? v1 : v2;
+  const version = isV1(mount) ? v1 : v2At(mount);
   const own = memoryLine(lines, version);
   const shifted = mount.root.startsWith("/..");
   const inside = own && !own.deleted && !shifted && relativeTo(mount.root, own.path) !== undefined;
@@ -168,7 +169,7 @@ function fromRoot(root: string, mounts: readonly Mount[], lines: readonly Cgroup
     );
     const kernel = within !== undefined && (isV1(within) || isV2(within));
     return {
-      version,
+      version: version === v2 && kernel && isV2(within) ? v2At(within) : version,
       mount: candidate,
       // A part of a kernel's hierarchy keeps its paths.
       root: kernel ? join(within.root, candidate.slice(within.mountPoint.length)) : "/",

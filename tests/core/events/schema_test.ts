@@ -74,7 +74,7 @@ const action = {
 } as const;
 const skipped = { type: "action_skipped", level: "imminent", limit: 3, level_bytes: 1 } as const;
 const restored = { type: "restored", file: "memory.high", set: "4096", before: "max" } as const;
-const summary = { type: "summary", seconds: 0.5, cgroups: [deltas] } as const;
+const summary = { type: "summary", seconds: 0.5, watched_cgroups: 8, cgroups: [deltas] } as const;
 
 const bodies: readonly Body[] = [
   { type: "threshold", threshold: 1, direction: "above", usage: null, limit: null },
