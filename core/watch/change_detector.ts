@@ -217,7 +217,7 @@ export class ChangeDetector {
   }
 
   #emitMaxAndHigh(watched: WatchedCgroup, source: Source, now: number, isUrgent: boolean): void {
-    const { cgroup, counters, polls } = watched;
+    const { cgroup, counters, kills, polls } = watched;
     const { max, high } = relevantCounters(watched, counters.last);
     counters.reportedMax ??= max;
     counters.reportedHigh ??= high;
@@ -228,8 +228,10 @@ export class ChangeDetector {
       polls.nextAt = Math.min(polls.nextAt, dueAt);
       return;
     }
+    // Held back since the last report: the limit may have been hit before a kill in between.
+    const hasKilledSince = kills.lastKillAt > -Infinity && kills.lastKillAt >= counters.reportedAt;
+    const usage = hasKilledSince ? null : usageAtEvent(watched, now);
     counters.reportedAt = now;
-    const usage = usageAtEvent(watched, now);
     for (const type of ["high", "max"] as const) {
       if (rises[type] > 0n) {
         this.context.emit(cgroup.path, source, { type, count: rises[type], usage });
@@ -296,9 +298,14 @@ export class ChangeDetector {
   }
 }
 
-/** The last reading, for an event that led to it; `null` if a kill may have freed memory since the event. */
-const usageAtEvent = ({ memory, kills }: WatchedCgroup, now: number): number | null =>
-  now - kills.lastKillAt < MAX_MS_FROM_KILL_TO_EVENT ? null : memory.usage ?? null;
+/**
+ * The last reading, for an event that led to it; `null` if a kill may have freed memory since the event, and in a removed cgroup, where
+ * the last reading is older than the event.
+ */
+function usageAtEvent({ memory, kills, removedAt }: WatchedCgroup, now: number): number | null {
+  const isAfterKill = now - kills.lastKillAt < MAX_MS_FROM_KILL_TO_EVENT;
+  return isAfterKill || removedAt !== undefined ? null : memory.usage ?? null;
+}
 
 function limitOf(watched: WatchedCgroup | undefined, owner: string | undefined): number | null {
   if (owner === undefined || watched === undefined) return null;

@@ -99,9 +99,13 @@ for (const version of [1, 2] as const) {
     changes.emitPressure(watched, pressure as never);
     const types = version === 1 ? ["max"] : ["max", "oom", "oom_group_kill"];
     assert.deepEqual(found.splice(0), [...types, "pressure"].map((type) => [type, null]));
-    watched.kills.lastKillAt = -Infinity;
-    write(9, 1, 8);
+    // Counted while the victim exited, and held back for a second.
+    write(6, 1, 1);
+    changes.refresh(watched, "poll", at + 2);
     changes.refresh(watched, "poll", at + 2000);
+    assert.deepEqual(found.splice(0), [["max", null]]);
+    write(9, 1, 8);
+    changes.refresh(watched, "poll", at + 4000);
     assert.deepEqual(found, [["max", 8]]);
   });
 }
