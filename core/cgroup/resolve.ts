@@ -265,7 +265,7 @@ function ambiguous(target: string, candidates: readonly string[]): never {
   throw unresolved(target, `it is ambiguous between ${shown}${rest}`, "give more of the name");
 }
 
-const SCHEMES = ["pid", "unit", "pod"];
+const SCHEMES = ["pid", "unit", "pod", "id", "runc"];
 const TARGET_HINT = "give a cgroup path, a glob, pid:N, unit:NAME, pod:UID or a container id";
 
 /** @param reported.word is compared with the names of all cgroups; `hint` is for when none is similar. */
