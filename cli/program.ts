@@ -2,6 +2,7 @@
 
 import { Command, CommanderError, type CommandUnknownOpts } from "@commander-js/extra-typings";
 import { OomkitError, shortened } from "../core/errors.ts";
+import { suggest } from "../core/suggest.ts";
 import type { Finish } from "./exit.ts";
 import { withHelp } from "./options/option.ts";
 import { print, printable, printStderr } from "./output/output.ts";
@@ -42,7 +43,7 @@ export async function runProgram(
   finish: Finish,
 ): Promise<void> {
   const { own, afterDashes } = splitCommand(args);
-  const mistake = await misplaced(own);
+  const mistake = misplaced(own);
   if (mistake !== undefined) throw mistake;
   const program = await programOf(version, finish, afterDashes, own[0]);
   const help = own.length === 0 ? "-h" : own.find((arg) => HELP.includes(arg));
@@ -120,7 +121,7 @@ const HELP = ["-h", "--help", "help"];
  * commander answers an unknown command with the whole usage, and an option before the command with an error that names
  * neither.
  */
-async function misplaced(args: readonly string[]): Promise<OomkitError | undefined> {
+function misplaced(args: readonly string[]): OomkitError | undefined {
   const [first = "", second = ""] = args;
   if (first.startsWith("-")) {
     return ["-h", "--help", "-V", "--version", "--"].includes(first)
@@ -136,7 +137,7 @@ async function misplaced(args: readonly string[]): Promise<OomkitError | undefin
   const word = first === "help" ? second : first;
   return word === "" || word.startsWith("-") || loaders.has(word)
     ? undefined
-    : await unknownCommand(word);
+    : unknownCommand(word);
 }
 
 /** commander takes the next word for a value, also when it is an option, as in `--fake --mb 20`. */
@@ -185,7 +186,6 @@ async function unknownVariable(command: CommandUnknownOpts): Promise<OomkitError
   const all = (await wholeProgram()).commands.flatMap(({ options }) => options);
   const unknown = variables.find((name) => !isOption(all, name));
   if (unknown === undefined) return undefined;
-  const { suggest } = await import("../core/suggest.ts");
   const withoutPrefix = (name: string) => name.replace("OOMKIT_", "");
   const names = all.filter(({ hidden }) => !hidden).flatMap(({ envVar }) => envVar ?? []);
   const [near] = suggest(withoutPrefix(unknown), names.map(withoutPrefix), 1);
@@ -208,8 +208,7 @@ function optionBeforeCommand(args: readonly string[]): OomkitError {
     );
 }
 
-async function unknownCommand(word: string): Promise<OomkitError> {
-  const { suggest } = await import("../core/suggest.ts");
+function unknownCommand(word: string): OomkitError {
   const [near] = suggest(word, visible, 1);
   return new OomkitError(
     `unknown command "${printable(shortened(word))}"`,
@@ -264,7 +263,6 @@ function usageError(message: string, command = "COMMAND"): string {
 /** @param reason may name the value again, which `what` has named already. */
 function refused(what: string, value: string, reason: string): string {
   const why = reason
-    .replace(/^Allowed choices are (.*)\.$/, "use one of $1")
     .replace(`"${value}" is `, "it is ")
     .replace(new RegExp(`^cannot [^"]*${RegExp.escape(`"${value}"`)}: `, "s"), "");
   return `cannot use ${what}: ${why}`;

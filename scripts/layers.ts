@@ -37,7 +37,7 @@ export const rooms: readonly Room[] = [
     pure: true,
   })),
   { at: "core/parse", imports: nouns, pure: true },
-  { at: "core/policy", imports: nouns, pure: true },
+  { at: "core/policy", imports: ["core/suggest.ts", ...nouns], pure: true },
   { at: "core/kernel/clock.ts", imports: ["core/kernel"] },
   { at: "core/kernel", imports: ["core/errors.ts", "core/names.ts"] },
   ...["v1.ts", "v2.ts", "identity.ts"].map((file): Room => ({

@@ -6,7 +6,7 @@
 import { Argument, Command, type CommandUnknownOpts } from "@commander-js/extra-typings";
 import type { Finish } from "../exit.ts";
 import { type CommandDefinition, definitionsOf } from "../options/definitions.ts";
-import { withHelp } from "../options/option.ts";
+import { chosen, withHelp } from "../options/option.ts";
 import { print } from "../output/output.ts";
 import { bashCompletions } from "./bash.ts";
 import { fishCompletions } from "./fish.ts";
@@ -21,7 +21,9 @@ export function completionsCommand(finish: Finish, program: () => Promise<Comman
   const shells = Object.keys(SHELLS) as Shell[];
   const command = new Command("completions")
     .description("print a completion script for bash, zsh or fish")
-    .addArgument(new Argument("<shell>", shells.join(", ")).choices(shells))
+    .addArgument(
+      new Argument("<shell>", shells.join(", ")).choices(shells).argParser(chosen(shells)),
+    )
     .action(async (shell) => {
       const { alone, commands } = definitionsOf(await program());
       const script = SHELLS[shell as Shell]({

@@ -30,7 +30,12 @@ export function parseShare(text: string): number {
 function parseRatio(text: string): number {
   const ratio = text.trim().endsWith("%") ? parsePercent(text) / 100 : Number(text.trim() || NaN);
   if (ratio > 0 && ratio < 1) return ratio;
-  throw new OomkitError(`"${text}" is not a ratio`, "use a share of the limit such as 0.02 or 2%");
+  throw new OomkitError(
+    `"${text}" is not a ratio`,
+    ratio > 1 && ratio < 100 && !text.includes("%")
+      ? `did you mean ${text.trim()}%?`
+      : "use a share of the limit such as 0.02 or 2%",
+  );
 }
 
 /** `1M`; a bare number is in MiB, as with oom-guard. */

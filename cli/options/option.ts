@@ -5,6 +5,7 @@
 
 import { type CommandUnknownOpts, InvalidArgumentError, Option } from "@commander-js/extra-typings";
 import { OomkitError } from "../../core/errors.ts";
+import { didYouMean } from "../../core/suggest.ts";
 
 /** The sections of `--help` and of the man page, in their order. */
 export const GROUPS = {
@@ -175,7 +176,7 @@ function commanderOption(row: OptionRow<unknown>, flags: string, help: string): 
   const option = new Option(flags, help).helpGroup(GROUPS[row.group]);
   option.hideHelp(row.isHidden === true);
   option.env(`OOMKIT_${option.name().replaceAll("-", "_").toUpperCase()}`);
-  if (row.choices) option.choices(row.choices);
+  if (row.choices) option.choices(row.choices).argParser(chosen(row.choices));
   if (row.reduce) option.argParser(row.reduce as (text: string) => unknown);
   if (row.default) option.default(...row.default);
   details.set(option, row);
@@ -215,9 +216,15 @@ export function oneOf<const T extends string>(choices: readonly T[]): (text: str
   return (text) => {
     const found = choices.find((choice) => choice === text);
     if (found !== undefined) return found;
-    throw new OomkitError(`"${text}" is not one of ${choices.join(", ")}`);
+    throw new OomkitError(
+      `"${text}" is not one of ${choices.join(", ")}`,
+      didYouMean(text, choices),
+    );
   };
 }
+
+/** Replaces the parser of commander's `choices`: the error of that one has no suggestion. */
+export const chosen = (choices: readonly string[]): Parse<string> => parsed(oneOf(choices));
 
 export const isSwitch = ({ required, optional }: Pick<Option, "required" | "optional">) =>
   !required && !optional;

@@ -20,14 +20,40 @@ function cannot(what: string, text: string, why: string, hint: string): OomkitEr
   return new OomkitError(`cannot read ${what} "${text}": ${why}`, hint);
 }
 
+/** The kernel counts memory in pages (x86-64; larger elsewhere), so a smaller number was not meant as bytes. */
+const MIN_BARE_BYTES = 4096;
+/** No process fits into less: a bare number of at most five digits is one of MiB. */
+const MIN_BARE_LIMIT_BYTES = 100_000;
+
 /**
- * Bytes of `20M`, `20MiB`, `1.5G`, `123`; K is always 1024. A fraction of a byte is dropped.
+ * Refuses a number without a unit that can only be a mistake: what is below `min` bytes was meant in another unit. `12B` is what it
+ * says, and 0 is 0 in every unit. Every option that takes bytes uses it; options with a unit of their own (`--mb` and the margins in
+ * MiB, `--warn` in percent) accept bare numbers.
+ *
+ * @param options.meanings what the number may have been meant as
+ */
+function checkBare(
+  what: string,
+  text: string,
+  bytes: number,
+  { min = MIN_BARE_BYTES, meanings = (number: string) => [`${number}M`] } = {},
+): number {
+  const number = text.trim().replace(/ ?\/s$/i, "");
+  if (bytes === 0 || bytes >= min || !/^\d+$/.test(number)) return bytes;
+  const meant = meanings(number).join(" or ");
+  const why = `it means ${formatCount(bytes, "byte")}${what === "rate" ? " a second" : ""}`;
+  throw cannot(what, text, why, `did you mean ${meant}?`);
+}
+
+/**
+ * Bytes of `20M`, `20MiB`, `1.5G`, `65536`; K is always 1024. A fraction of a byte is dropped.
  * @param options.allowMax accept `max` for "no limit", `Infinity`
- * @throws {OomkitError} for anything else, and for 2^53 and more, which a number cannot hold exactly
+ * @throws {OomkitError} for anything else, for a bare number of less than a page, and for 2^53 and more, which a number cannot
+ * hold exactly
  */
 export function parseSize(text: string, { allowMax = false, hint = SIZE_HINT } = {}): number {
   const fail = (why: string) => cannot("size", text, why, allowMax ? `${hint}, or max` : hint);
-  return readSize(text, allowMax, fail);
+  return checkBare("size", text, readSize(text, allowMax, fail));
 }
 
 function readSize(text: string, allowMax: boolean, fail: (why: string) => OomkitError): number {
@@ -51,12 +77,10 @@ function readSize(text: string, allowMax: boolean, fail: (why: string) => Oomkit
 
 /**
  * Bytes of a memory limit.
- * @throws {OomkitError} as `parseSize` does, and for a number without a unit that is more likely one of MiB
+ * @throws {OomkitError} as `parseSize` does, and for a bare number below 100,000
  */
 export function parseLimitSize(text: string): number {
-  const bytes = parseSize(text);
-  if (bytes === 0 || !/^\d{1,5}$/.test(text.trim())) return bytes;
-  throw cannot("limit", text, `it means ${bytes} bytes`, `did you mean ${bytes}M?`);
+  return checkBare("limit", text, parseSize(text), { min: MIN_BARE_LIMIT_BYTES });
 }
 
 /**
@@ -70,7 +94,9 @@ export function parseDuration(text: string): number {
   if (rest === "") throw fail("it is empty");
   if (rest === "0") return 0;
   if (rest.startsWith("-")) throw fail("it is negative");
-  if (/^\d+(?:\.\d+)?$/.test(rest)) throw fail("it has no unit");
+  if (/^\d+(?:\.\d+)?$/.test(rest)) {
+    throw cannot("duration", text, "it has no unit", `did you mean ${rest}s or ${rest}ms?`);
+  }
   let total = 0;
   let next = 0;
   while (rest !== "") {
@@ -112,15 +138,13 @@ export function parsePercent(text: string): number {
 
 export type SizeOrPercent = { readonly bytes: number } | { readonly percent: number };
 
-/** @throws {OomkitError} as `parseSize` and `parsePercent` do, and for a bare number that is more likely a percentage than bytes */
+/** @throws {OomkitError} as `parseSize` and `parsePercent` do */
 export function parseSizeOrPercent(text: string): SizeOrPercent {
-  const trimmed = text.trim();
-  if (trimmed.endsWith("%")) return { percent: parsePercent(text) };
-  const bytes = parseSize(text);
-  if (/^\d+$/.test(trimmed) && bytes > 0 && bytes <= 100) {
-    throw cannot("size", text, "it has no unit", `use ${bytes}% or a size such as ${bytes}M`);
-  }
-  return { bytes };
+  if (text.trim().endsWith("%")) return { percent: parsePercent(text) };
+  const fail = (why: string) => cannot("size", text, why, SIZE_HINT);
+  const meanings = (number: string) =>
+    Number(number) <= 100 ? [`${number}%`, `${number}M`] : [`${number}M`];
+  return { bytes: checkBare("size", text, readSize(text, false, fail), { meanings }) };
 }
 
 /**
@@ -133,7 +157,7 @@ export function parseRate(text: string): number {
   if (size.toLowerCase() === "max") throw fail("not a number with a unit");
   const rate = readSize(size, false, fail);
   if (rate === 0) throw fail("it is zero");
-  return rate;
+  return checkBare("rate", text, rate, { meanings: (number) => [`${number}M/s`] });
 }
 
 const UNKNOWN = "–";

@@ -3,7 +3,6 @@
 import type {
   ActionBody,
   ActionSkippedBody,
-  CounterDeltas,
   EventOf,
   EventType,
   GuardArmedBody,
@@ -93,9 +92,9 @@ export function eventFacts(event: OomkitEvent): string {
     case "pressure":
       return pressureFacts(event);
     case "high":
-      return `allocators throttled at memory.high${times(event.count)}, ${usageNow(event)}`;
+      return `allocators throttled at memory.high${times(event.count)}${usageNow(event)}`;
     case "max":
-      return `limit hit${times(event.count)}, the kernel reclaims, ${usageNow(event)}`;
+      return `limit hit${times(event.count)}, the kernel reclaims${usageNow(event)}`;
     case "oom":
       return `out of memory${times(event.count)}: nothing left to reclaim${atLimit(event)}`;
     case "oom_kill":
@@ -121,11 +120,13 @@ export function eventFacts(event: OomkitEvent): string {
     case "degraded":
       return printable(`${event.requested} → ${event.fallback}: ${event.reason}`);
     case "summary":
-      return summaryFacts(event.seconds, event.cgroups);
+      return summaryFacts(event);
   }
 }
 
-const usageNow = ({ usage }: { readonly usage: number | null }) => `usage ${bytes(usage)}`;
+/** Read after the event, so it is not the usage at the event. */
+const usageNow = ({ usage }: { readonly usage: number | null }) =>
+  usage === null ? "" : `, usage now ${bytes(usage)}`;
 const limitText = (limit: number | null) => limit === null ? "none" : bytes(limit);
 
 function atLimit({ cgroup, limit, limit_owner: owner }: EventOf<"oom" | "oom_kill">): string {
@@ -140,7 +141,7 @@ function atLimit({ cgroup, limit, limit_owner: owner }: EventOf<"oom" | "oom_kil
 const PRESSURE_LEVELS = {
   low: "the kernel reclaims to make room",
   medium: "reclaim is difficult and evicts active pages",
-  critical: "out of memory is near",
+  critical: "out of memory is near, or reached",
 } as const;
 
 function pressureFacts(event: EventOf<"pressure">): string {
@@ -149,7 +150,7 @@ function pressureFacts(event: EventOf<"pressure">): string {
   const what = level === null
     ? `${kind ?? "tasks"} stalled ${time} for memory`
     : `${level}: ${PRESSURE_LEVELS[level]}`;
-  return `${what}, ${usageNow(event)}`;
+  return `${what}${usageNow(event)}`;
 }
 
 function killFacts(event: EventOf<"oom_kill">): string {
@@ -168,19 +169,19 @@ function killFacts(event: EventOf<"oom_kill">): string {
   return [`${what}${why}`, ...parts].join(", ") + doubt;
 }
 
-function summaryFacts(seconds: number, cgroups: readonly CounterDeltas[]): string {
+function summaryFacts({ seconds, watched_cgroups: watched, cgroups }: EventOf<"summary">): string {
   const total = (key: "max" | "high" | "oom" | "oom_kill" | "oom_group_kill") => {
     const counted = cgroups.map((deltas) => deltas[key]).filter((count) => count !== null);
     return counted.length === 0 ? [] : [`${key} ${counted.reduce((sum, n) => sum + n, 0n)}`];
   };
   const victims = cgroups.reduce((sum, { victims }) => sum + victims, 0);
-  const [only] = cgroups;
+  const only = watched === 1 ? cgroups[0] : undefined;
   return [
-    cgroups.length === 1 ? cgroupName(only!.cgroup) : `${cgroups.length} cgroups`,
+    only ? cgroupName(only.cgroup) : formatCount(watched, "cgroup"),
     `watched for ${formatDuration(seconds * 1000)}`,
     ...(["oom_kill", "oom_group_kill", "oom", "max", "high"] as const).flatMap(total),
     formatCount(victims, "victim"),
-    ...(cgroups.length === 1 && only!.peak !== null ? [`peak ${bytes(only!.peak)}`] : []),
+    ...(only && only.peak !== null ? [`peak ${bytes(only.peak)}`] : []),
   ].join(", ");
 }
 

@@ -30,12 +30,17 @@ export function watchCommand(finish: Finish, command: readonly string[] | undefi
       const given = <Name extends keyof WatchFlags>(names: readonly Name[]) =>
         names.find((name) => self.getOptionValueSource(name) === "cli");
       if (command === undefined) {
-        const refused = given(["limit", "report", "annotate"] as const);
+        const refused = given(["limit", "limitOptional", "report", "annotate"] as const);
         if (refused !== undefined) {
-          const example = { limit: "512M", report: "FILE", annotate: "github" }[refused];
+          const example = {
+            limit: "--limit 512M",
+            limitOptional: "--limit-optional --limit 512M",
+            report: "--report FILE",
+            annotate: "--annotate github",
+          }[refused];
           throw new OomkitError(
-            `cannot use --${refused} without a command`,
-            `write: oomkit watch --${refused} ${example} -- make`,
+            `cannot use ${example.split(" ")[0]} without a command`,
+            `write: oomkit watch ${example} -- make`,
           );
         }
         return finish(await watchTargets(targetsOf(self, targets), flags));
@@ -47,6 +52,9 @@ export function watchCommand(finish: Finish, command: readonly string[] | undefi
             : "cannot run a command: nothing follows --",
           "write: oomkit watch -- make",
         );
+      }
+      if (given(["limitOptional"]) && flags.limit === undefined) {
+        throw new OomkitError("cannot use --limit-optional without --limit", "add --limit 512M");
       }
       const refused = wantsJson(flags) && self.getOptionValueSource("output") !== "env"
         ? "json"

@@ -129,6 +129,11 @@ const WATCH_OPTIONS = {
     isBasic: true,
     parse: parseLimit,
   }),
+  limitOptional: flag(
+    "--limit-optional",
+    "run the command without the limit, with a warning, where no cgroup can be made",
+    COMMAND,
+  ),
   report: value(
     "--report <file>",
     "write the verdict on the command to this file, as JSON",
@@ -160,7 +165,7 @@ export function watchBase() {
     exitStatus: {
       "0": "the watch ended",
       "1": "an event of --fail-on occurred, or no event of --until",
-      "2": "the watch could not start or go on",
+      "2": "the watch could not start or go on, or the command could not be limited",
       "125": "the command could not be moved to its cgroup",
       "126": "the command cannot be executed",
       "127": "the command does not exist",

@@ -7,7 +7,7 @@ import { discover, type Hierarchy } from "../../core/cgroup/hierarchy.ts";
 import { ownCgroup } from "../../core/cgroup/resolve.ts";
 import { cannotRunReason } from "../../core/control/executable.ts";
 import { OomkitError, shortened } from "../../core/errors.ts";
-import type { EventType, OomkitEvent } from "../../core/events/event.ts";
+import { type EventType, makeEvent, type OomkitEvent } from "../../core/events/event.ts";
 import { toJson } from "../../core/events/json.ts";
 import { type CommandReport, commandReport } from "../../core/events/command_report.ts";
 import { createSandbox, type Sandbox } from "../../core/simulate/sandbox.ts";
@@ -37,29 +37,32 @@ export async function runWatched(command: readonly string[], flags: WatchFlags):
     return obstacle.status;
   }
   const hierarchy = discover(flags.root);
-  using report = flags.report === undefined
-    ? undefined
-    : openResultFile(flags.report, "the report");
   const signals = collectSignals();
   const session = await WatchSession.open(flags, hierarchy.version.number);
   let sandbox: Sandbox | undefined;
   try {
-    const place = cgroupFor(hierarchy, flags.limit);
-    const { cgroup } = place;
+    const place = cgroupFor(hierarchy, flags);
+    const { cgroup, refused } = place;
     sandbox = place.sandbox;
     const options = watchOptions(flags, [cgroup]);
     checkPercentages(options, new Map([[cgroup.path, readAncestry(cgroup).limit.bytes]]));
+    // After everything that refuses to run the command: no empty report is left then.
+    using report = flags.report === undefined
+      ? undefined
+      : openResultFile(flags.report, "the report");
     const events: OomkitEvent[] = [];
     const style = chooseStyle(flags.color);
-    const watching = session.start(options, (event) => {
+    const emit = (event: OomkitEvent) => {
       events.push(event);
       if (isPrinted(event, flags)) printStderr(eventText(event, style));
-    });
+    };
+    const watching = session.start(options, emit);
+    if (refused !== undefined) session.report(fallbackEvent(cgroup, flags, refused), emit);
     const status = await run(command, sandbox, watching, signals);
     const ancestry = readAncestry(cgroup);
     const summary = await watching.stop();
-    const own = sandbox === undefined;
-    const verdict = commandReport({ command, status, events, summary, ancestry, own });
+    const limit = { requested: flags.limit, refused };
+    const verdict = commandReport({ command, status, events, summary, ancestry, limit });
     const line = verdictLine(verdict);
     printStderr(`oomkit: ${line}`);
     const seen = new Set<EventType>(events.map(({ type }) => type));
@@ -109,19 +112,40 @@ function collectSignals(): Signals {
   };
 }
 
-/** A new cgroup for the command, or oomkit's own one with a printed reason. */
+/**
+ * A new cgroup for the command, or oomkit's own one with a printed reason, `refused`.
+ * Throws {@link OomkitError} if there is a limit that a command in oomkit's own cgroup would not have.
+ */
 function cgroupFor(
   hierarchy: Hierarchy,
-  limit: number | undefined,
-): { readonly sandbox?: Sandbox; readonly cgroup: Cgroup } {
+  { limit, limitOptional }: WatchFlags,
+): { readonly sandbox?: Sandbox; readonly cgroup: Cgroup; readonly refused?: string } {
   const made = createSandbox(hierarchy, {
     prefix: "oomkit-run",
     ...(limit !== undefined && { limit }),
   });
   if (!("refused" in made)) return { sandbox: made, cgroup: made.cgroup };
+  const { refused } = made;
+  if (limit !== undefined && !limitOptional) {
+    throw new OomkitError(
+      `cannot limit the command to ${formatBytes(limit)}: ${refused}`,
+      "run it where oomkit may create cgroups, or add --limit-optional to run it without the limit",
+    );
+  }
+  const start = limit === undefined ? "oomkit: " : "oomkit: warning: ";
   const withoutLimit = limit === undefined ? "" : `, without the limit of ${formatBytes(limit)}`;
-  printStderr(`oomkit: the command runs in oomkit's own cgroup${withoutLimit}: ${made.refused}`);
-  return { cgroup: ownCgroup(hierarchy) };
+  printStderr(`${start}the command runs in oomkit's own cgroup${withoutLimit}: ${refused}`);
+  return { cgroup: ownCgroup(hierarchy), refused };
+}
+
+/** Emitted where the command has no cgroup of its own. */
+function fallbackEvent(cgroup: Cgroup, { limit }: WatchFlags, reason: string): OomkitEvent {
+  return makeEvent(Date.now(), cgroup.path, "none", {
+    type: "degraded",
+    requested: limit === undefined ? "cgroup of the command" : "limit of the command",
+    fallback: limit === undefined ? "oomkit's own cgroup" : "no limit, oomkit's own cgroup",
+    reason,
+  });
 }
 
 /** Only requested and severe events are printed among the output of the command. */
@@ -173,8 +197,12 @@ function verdictLine(report: CommandReport): string {
   const owner = report.limit_owner !== null && report.limit_owner !== report.cgroup
     ? ` set by ${printable(report.limit_owner)}`
     : "";
+  const { requested_limit: requested, limit_refused: refused } = report;
+  const notApplied = refused === null || requested === null
+    ? ""
+    : `; warning: ran without the limit of ${formatBytes(requested)} (${printable(refused)})`;
   return `${printable(report.command[0]!)} ${report.ending}; ${printable(report.verdict_text)}; ` +
-    `peak${scope} ${formatBytes(peak ?? undefined)}, ${share}${owner}`;
+    `peak${scope} ${formatBytes(peak ?? undefined)}, ${share}${owner}${notApplied}`;
 }
 
 /** Share of the limit: a peak above 90 %, the critical level of `guard`, means that the next build may be killed. */
@@ -194,6 +222,9 @@ export function runAnnotation(
   if (report.verdict === "oom_killed") return of("error", "out of memory", line);
   if (failedBy.length > 0) {
     return of("error", `${failedBy.join(", ")} seen`, `${line}; failed by --fail-on`);
+  }
+  if (report.limit_refused !== null) {
+    return of("warning", "the command ran without its memory limit", line);
   }
   if (report.verdict === "limit_hit") return of("warning", "the memory limit was hit", line);
   if (report.verdict === "unknown") return of("warning", "memory use is unknown", line);

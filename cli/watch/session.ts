@@ -74,11 +74,14 @@ export class WatchSession {
   start(options: WatchOptions, emit: (event: OomkitEvent) => void): Watching {
     const { recording } = this;
     const recorded = { ...options, ...(recording && { recordSink: recording }) };
-    return this.watching = startWatch(recorded, (event) => {
-      recording?.event(event);
-      this.receivers.report(event, "");
-      emit(event);
-    });
+    return this.watching = startWatch(recorded, (event) => this.report(event, emit));
+  }
+
+  /** Also for an event that the watch itself does not emit. */
+  report(event: OomkitEvent, emit: (event: OomkitEvent) => void): void {
+    this.recording?.event(event);
+    this.receivers.report(event, "");
+    emit(event);
   }
 
   async close(): Promise<void> {

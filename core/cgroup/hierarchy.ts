@@ -24,7 +24,7 @@ import {
 } from "./files.ts";
 import { readMeminfo } from "./machine.ts";
 import { v1 } from "./v1.ts";
-import { v2 } from "./v2.ts";
+import { v2, v2WithLocalEvents } from "./v2.ts";
 import type { CgroupVersion } from "./version.ts";
 
 export interface Hierarchy {
@@ -108,6 +108,7 @@ const notFound = ({ why, hint }: { readonly why: string; readonly hint: string }
 
 const isV1 = (m: Mount) => m.fsType === "cgroup" && m.superOptions.includes("memory");
 const isV2 = (m: Mount) => m.fsType === "cgroup2";
+const v2At = (m: Mount) => m.superOptions.includes("memory_localevents") ? v2WithLocalEvents : v2;
 
 /** The lines of /proc/PID/cgroup; none if the process is gone. */
 export const readCgroupLines = (pid: number | "self"): CgroupLine[] =>
@@ -133,7 +134,7 @@ function fromMount(
   visible: readonly Mount[],
   lines: readonly CgroupLine[],
 ): Hierarchy {
-  const version = isV1(mount) ? v1 : v2;
+  const version = isV1(mount) ? v1 : v2At(mount);
   const shifted = isOutsideNamespace(mount.root);
   const hierarchy: Hierarchy = {
     version,
@@ -216,7 +217,7 @@ function fromRoot(root: string, mounts: readonly Mount[], lines: readonly Cgroup
   }
   const { version, at } = found;
   return {
-    version,
+    version: kernel && version === v2 ? v2At(within) : version,
     mount: at,
     device: deviceOf(at) ?? 0,
     nested: kernel ? nestedIn({ ...within, mountPoint: at }, visible) : [],

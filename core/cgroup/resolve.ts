@@ -295,6 +295,7 @@ function ambiguous(target: string, candidates: readonly string[]): never {
   throw unresolved(target, `it is ambiguous between ${shown}${rest}`, "give more of the name");
 }
 
+const SCHEMES = ["pid", "unit", "pod", "id", "runc"];
 const TARGET_HINT = "give a cgroup path, a glob, pid:N, unit:NAME, pod:UID or a container id";
 
 /** @param reported.word is compared with the names of all cgroups; `hint` is for when none is similar. */
@@ -307,6 +308,9 @@ function unknown(
     hint = TARGET_HINT,
   } = {},
 ): never {
+  const [, scheme = "", rest] = /^([a-z]+):(.*)$/i.exec(target) ?? [];
+  const [meant] = SCHEMES.includes(scheme) ? [] : suggest(scheme, SCHEMES, 1);
+  if (meant !== undefined) throw unresolved(target, why, `did you mean ${meant}:${rest}?`);
   const names = new Map<string, string>();
   for (const { path } of allCgroups(hierarchy)) names.set(path.split("/").at(-1)!, path);
   for (const name of hierarchy.kernel ? listDirectories(RUNC_STATE) ?? [] : []) {

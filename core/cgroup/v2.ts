@@ -63,3 +63,19 @@ export const v2: CgroupVersion = {
   refusals: ({ pressureLevels }) =>
     pressureLevels.length === 0 ? [] : ["memory.pressure_level is cgroup v1 only; use --psi"],
 };
+
+const readLocalCounters = (read: ReadFile) => ({
+  local: new FieldReader("v2", read).counts(COUNTERS),
+  subtree: {},
+});
+
+/**
+ * With the mount option `memory_localevents` every file of events counts the cgroup alone (mm/memcontrol.c, memcg_memory_event): no
+ * counter includes the cgroups below.
+ */
+export const v2WithLocalEvents: CgroupVersion = {
+  ...v2,
+  countsSubtree: false,
+  counters: readLocalCounters,
+  snapshot: (read) => ({ ...v2.snapshot(read), ...readLocalCounters(read) }),
+};

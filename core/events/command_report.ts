@@ -19,10 +19,16 @@ export interface CommandFacts {
   readonly events: readonly OomkitEvent[];
   readonly summary: EventOf<"summary">;
   readonly ancestry: Ancestry;
-  readonly own: boolean;
+  readonly limit: {
+    /** Bytes. */
+    readonly requested: number | undefined;
+    /** Why no cgroup could be created for the command, which then ran without the requested limit. */
+    readonly refused: string | undefined;
+  };
 }
 
-export function commandReport({ command, status, events, summary, ancestry, own }: CommandFacts) {
+export function commandReport(facts: CommandFacts) {
+  const { command, status, events, summary, ancestry, limit: { requested, refused } } = facts;
   const deltas = summary.cgroups[0];
   const kills = events.flatMap((event): Kill[] =>
     event.type === "oom_kill" ? [{ cgroup: event.cgroup, victim: event.victim }] : []
@@ -41,7 +47,10 @@ export function commandReport({ command, status, events, summary, ancestry, own 
     seconds: summary.seconds,
     cgroup: summary.cgroup,
     /** True when no cgroup could be created for the command: the figures include everything in oomkit's own cgroup. */
-    own_cgroup: own,
+    own_cgroup: refused !== undefined,
+    /** Of `--limit`, in bytes, and why the command ran without it. */
+    requested_limit: requested ?? null,
+    limit_refused: requested === undefined ? null : refused ?? null,
     /** Effective limit in bytes, what sets it, and the cgroup for the scope `cgroup`. */
     limit,
     limit_scope: limit === null ? null : scope,

@@ -45,7 +45,10 @@ export interface KernelVictim {
   readonly oom_score_adj: number | null;
 }
 
-/** One entry of the summary: how the kernel's counters of one cgroup grew while it was watched. */
+/**
+ * One entry of the summary: how the kernel's counters of one cgroup grew while it was watched. `oom_kill` includes kills that no
+ * counter shows: those before a removal, and those that the log names in cgroups that are not watched themselves.
+ */
 export interface CounterDeltas {
   readonly cgroup: string;
   readonly container_id: string | null;
@@ -260,6 +263,9 @@ export type Body =
   | {
     readonly type: "summary";
     readonly seconds: number;
+    /** How many cgroups were watched: the targets, and with `--recursive` all descendants, also those removed meanwhile. */
+    readonly watched_cgroups: number;
+    /** The targets, and those in which something was counted. */
     readonly cgroups: readonly CounterDeltas[];
   };
 

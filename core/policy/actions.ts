@@ -6,6 +6,7 @@
  */
 
 import { OomkitError } from "../errors.ts";
+import { didYouMean, suggest } from "../suggest.ts";
 import type { Level } from "./levels.ts";
 
 /** The signals that a process can handle and survive; numbers of signal(7), the same on x86-64 and arm64. */
@@ -187,9 +188,11 @@ function parseAction(text: string, defaultSignal: SignalName): Action {
     if (argument) return { kind, argument: argument.parse(rest, defaultSignal) };
     if (rest === undefined) return { kind };
   }
+  const known = `use ${ACTION_KINDS.map(actionSyntax).join(", ")}`;
+  const near = isActionKind(kind) ? undefined : didYouMean(kind, ACTION_KINDS);
   throw new OomkitError(
     `"${text}" is not an action`,
-    `use ${ACTION_KINDS.map(actionSyntax).join(", ")}`,
+    near === undefined ? known : `${near} (${known})`,
   );
 }
 
@@ -205,7 +208,13 @@ export function parseSignal(text: string): SignalName {
       "to kill use the action process or container",
     );
   }
-  throw new OomkitError(`cannot send "${text}"`, `use one of ${names.join(", ")}`);
+  // Without the prefix that all have in common, which would make all of them alike.
+  const [near] = suggest(name.replace(/^SIG/, ""), names.map((each) => each.slice(3)), 1);
+  const known = `use one of ${names.join(", ")}`;
+  throw new OomkitError(
+    `cannot send "${text}"`,
+    near === undefined ? known : `did you mean SIG${near}? (${known})`,
+  );
 }
 
 const isActionKind = (text: string): text is ActionKind => Object.hasOwn(ACTIONS, text);

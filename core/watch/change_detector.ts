@@ -7,6 +7,7 @@ import { type AncestorLimits, readEffectiveLimit } from "../cgroup/ancestry.ts";
 import {
   ancestorsOf,
   type Cgroup,
+  childrenOf,
   openCgroup,
   readCounters,
   readLimit,
@@ -35,6 +36,8 @@ const MIN_MS_BETWEEN_REPORTS = 1000;
 const MS_FROM_OOM_TO_READ = 25;
 /** An OOM without a kill by then was resolved otherwise: memory was freed in time. */
 const MAX_MS_FROM_OOM_TO_KILL = 1000;
+/** An event that is read within this time after a kill may have happened before it: usage is no longer what it was then. */
+const MAX_MS_FROM_KILL_TO_EVENT = 1000;
 
 interface ChangeDetectorContext {
   readonly options: WatchOptions;
@@ -54,14 +57,17 @@ export class ChangeDetector {
   refresh(watched: WatchedCgroup, source: Source, now: number): boolean {
     const { options, emit } = this.context;
     const { cgroup, counters, memory, kills, polls, notifications } = watched;
+    // Before the counters: a kill is counted before it frees memory (mm/oom_kill.c, __oom_kill_process), so usage is from before
+    // any kill that the counters do not show.
+    const usage = readUsage(cgroup);
     const read = readCounters(cgroup);
     if (read === undefined) return false;
     const before = relevantCounters(watched, counters.known);
+    const { oomKill: subtreeKills } = counters.known.subtree;
     counters.last = read;
     counters.known = completed(read, counters.known);
     const after = relevantCounters(watched, counters.known);
 
-    const usage = readUsage(cgroup);
     const peak = options.thresholds.length > 0 ? readPeak(cgroup) : undefined;
     this.#emitCrossings(watched, usage, peak, source);
     memory.usage = usage;
@@ -70,6 +76,10 @@ export class ChangeDetector {
     const ooms = after.oom === undefined
       ? BigInt(notifications.ooms - notifications.reportedOoms)
       : rise(after.oom, before.oom);
+    const isKillUncounted = ooms > 0n && read.subtree.oomKill === undefined &&
+      childrenOf(cgroup).length > 0;
+    const hasKilled = oomKills > 0n || rise(read.subtree.oomKill, subtreeKills) > 0n;
+    if (hasKilled || isKillUncounted) kills.lastKillAt = now;
     this.#emitMaxAndHigh(watched, source, now, ooms > 0n || oomKills > 0n);
     if (ooms > 0n) {
       kills.lastOomAt = now;
@@ -79,7 +89,11 @@ export class ChangeDetector {
     }
     const count = rise(after.oomGroupKill, before.oomGroupKill);
     if (count > 0n) {
-      emit(cgroup.path, source, { type: "oom_group_kill", count, usage: usage ?? null });
+      emit(cgroup.path, source, {
+        type: "oom_group_kill",
+        count,
+        usage: usageAtEvent(watched, now),
+      });
     }
     const isPolled = notifications.source === "poll";
     if (oomKills > 0n) {
@@ -154,15 +168,16 @@ export class ChangeDetector {
     this.context.emit(watched.cgroup.path, source, {
       type: "oom",
       count,
-      usage: watched.memory.usage ?? null,
+      usage: usageAtEvent(watched, performance.now()),
       limit_owner: owner ?? null,
       limit: limitOf(watched, owner),
     });
   }
 
-  emitPressure({ cgroup, memory }: WatchedCgroup, { levels, stalls }: Wake): void {
+  emitPressure(watched: WatchedCgroup, { levels, stalls }: Wake): void {
     const { emit } = this.context;
-    const usage = memory.usage ?? null;
+    const { cgroup } = watched;
+    const usage = usageAtEvent(watched, performance.now());
     for (const { level, count } of levels) {
       const body = { level, kind: null, stalled_us: null, count, usage };
       emit(cgroup.path, "eventfd", { type: "pressure", ...body });
@@ -202,7 +217,7 @@ export class ChangeDetector {
   }
 
   #emitMaxAndHigh(watched: WatchedCgroup, source: Source, now: number, isUrgent: boolean): void {
-    const { cgroup, counters, memory, polls } = watched;
+    const { cgroup, counters, kills, polls } = watched;
     const { max, high } = relevantCounters(watched, counters.last);
     counters.reportedMax ??= max;
     counters.reportedHigh ??= high;
@@ -213,8 +228,10 @@ export class ChangeDetector {
       polls.nextAt = Math.min(polls.nextAt, dueAt);
       return;
     }
+    // Held back since the last report: the limit may have been hit before a kill in between.
+    const hasKilledSince = kills.lastKillAt > -Infinity && kills.lastKillAt >= counters.reportedAt;
+    const usage = hasKilledSince ? null : usageAtEvent(watched, now);
     counters.reportedAt = now;
-    const usage = memory.usage ?? null;
     for (const type of ["high", "max"] as const) {
       if (rises[type] > 0n) {
         this.context.emit(cgroup.path, source, { type, count: rises[type], usage });
@@ -281,6 +298,15 @@ export class ChangeDetector {
   }
 }
 
+/**
+ * The last reading, for an event that led to it; `null` if a kill may have freed memory since the event, and in a removed cgroup, where
+ * the last reading is older than the event.
+ */
+function usageAtEvent({ memory, kills, removedAt }: WatchedCgroup, now: number): number | null {
+  const isAfterKill = now - kills.lastKillAt < MAX_MS_FROM_KILL_TO_EVENT;
+  return isAfterKill || removedAt !== undefined ? null : memory.usage ?? null;
+}
+
 function limitOf(watched: WatchedCgroup | undefined, owner: string | undefined): number | null {
   if (owner === undefined || watched === undefined) return null;
   if (owner === watched.cgroup.path) return finite(watched.memory.limit);
@@ -314,6 +340,7 @@ export function counterDeltas(watched: WatchedCgroup): CounterDeltas | undefined
   // v1 does not count OOMs: the notified ones are all that is known.
   const isNotified = notifications.ooms > 0 || notifications.source === "eventfd";
   const oomKills = risen("oomKill");
+  const otherKills = kills.beforeRemoval + kills.inUncountedChildren;
   const { containerId, podUid } = identify(cgroup.path);
   const summary = removedAt === undefined ? readSummary(cgroup) : undefined;
   const deltas: CounterDeltas = {
@@ -323,9 +350,7 @@ export function counterDeltas(watched: WatchedCgroup): CounterDeltas | undefined
     max: risen("max"),
     high: risen("high"),
     oom: risen("oom") ?? (isNotified ? BigInt(notifications.reportedOoms) : null),
-    oom_kill: oomKills === null && kills.beforeRemoval === 0n
-      ? null
-      : (oomKills ?? 0n) + kills.beforeRemoval,
+    oom_kill: oomKills === null && otherKills === 0n ? null : (oomKills ?? 0n) + otherKills,
     oom_group_kill: risen("oomGroupKill"),
     victims: kills.victims,
     repeated: kills.repeated,

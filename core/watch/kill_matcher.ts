@@ -43,6 +43,12 @@ export interface KillMatcherContext {
   emit(kill: MatchedKill): void;
 }
 
+/** Reported in a cgroup before it was watched. */
+interface EarlyKills {
+  victims: number;
+  repeated: number;
+}
+
 interface ReadKill {
   readonly kill: LoggedKill;
   /** When it was read. */
@@ -56,7 +62,7 @@ export class KillMatcher {
   /** Includes all cgroups with pending kills: nearly always none of thousands. */
   #withPendingKills = new Set<WatchedCgroup>();
   /** Kills reported in cgroups that were not armed yet, by path: their counters will show them again. */
-  readonly #early = new Map<string, bigint>();
+  readonly #early = new Map<string, EarlyKills>();
 
   constructor(private readonly context: KillMatcherContext) {}
 
@@ -79,8 +85,10 @@ export class KillMatcher {
     const early = this.#early.get(path);
     if (early === undefined) return;
     this.#early.delete(path);
-    this.context.reportedAhead(path, -early);
-    kills.pending -= early;
+    this.context.reportedAhead(path, -BigInt(early.victims + early.repeated));
+    kills.pending -= BigInt(early.victims + early.repeated);
+    kills.victims += early.victims;
+    kills.repeated += early.repeated;
   }
 
   /** Reports a kill in a removed cgroup that is known only because no other cgroup accounts for it. */
@@ -133,7 +141,9 @@ export class KillMatcher {
     if (watched) this.#report(watched, read, now);
     else if (this.context.covers(kill.cgroup)) {
       if (this.#early.size > MAX_EARLY_CGROUPS) this.#early.clear();
-      this.#early.set(kill.cgroup, (this.#early.get(kill.cgroup) ?? 0n) + 1n);
+      const early = this.#early.get(kill.cgroup) ?? { victims: 0, repeated: 0 };
+      early[kill.isRepeated ? "repeated" : "victims"] += 1;
+      this.#early.set(kill.cgroup, early);
       this.context.reportedAhead(kill.cgroup, 1n);
       if (!kill.isRepeated) {
         this.context.emit({ cgroup: kill.cgroup, kill, inferred: false });
@@ -198,6 +208,9 @@ export class KillMatcher {
   #report(watched: WatchedCgroup, { kill, at }: ReadKill, now: number): void {
     if (at < watched.kills.reportFrom) return;
     const cgroup = kill.cgroup ?? watched.cgroup.path;
+    if (cgroup !== watched.cgroup.path && !hasSubtreeCounter(watched)) {
+      watched.kills.inUncountedChildren += 1n;
+    }
     this.#account(cgroup, watched, now);
     if (kill.isRepeated) watched.kills.repeated += 1;
     else this.context.emit({ cgroup, watched, kill, inferred: false });
@@ -241,6 +254,7 @@ export class KillMatcher {
     own.kills.lastOomAt = now;
     for (const watched of this.context.watchedCgroups()) {
       const isAround = isInSubtree(cgroup, watched.cgroup.path);
+      if (isAround) watched.kills.lastKillAt = now;
       // An OOM is notified at the victim's cgroup and at its ancestors.
       if (isAround && watched !== own && watched.kills.suspected > 0) watched.kills.suspected -= 1;
       // v1 counts a kill in the victim's own cgroup only, v2 in all around it.

@@ -72,6 +72,8 @@ class Watch implements Watching {
   readonly #done = Promise.withResolvers<void>();
   /** By path. */
   readonly #watched = new Map<string, WatchedCgroup>();
+  /** For the summary: how many were watched, with those that are removed by now. */
+  #watchedCount = 0;
   /**
    * Removed, but their removal is not reported yet: the last kills of one may still be in the kernel log, or be known to its
    * parent alone.
@@ -174,6 +176,7 @@ class Watch implements Watching {
     const summary = makeEvent(wallClock(), path, "none", {
       type: "summary",
       seconds: Math.round(performance.now() - this.#startedAt) / 1000,
+      watched_cgroups: this.#watchedCount,
       cgroups: [...cgroups, ...this.#removedDeltas],
     });
     this.emitEvent(summary);
@@ -232,6 +235,7 @@ class Watch implements Watching {
     if (watched === undefined) return;
     if (recursive) this.#removedKills.accountOf(cgroup, isNew);
     this.#watched.set(cgroup.path, watched);
+    this.#watchedCount += 1;
     this.#kills.startWatching(watched);
     if (isNew) {
       this.#emit(cgroup.path, this.#notifications.hierarchyWatcher.source, {
@@ -371,6 +375,7 @@ class Watch implements Watching {
     const cgroup: Cgroup = { hierarchy: this.#hierarchy, path, dir, inode: 0 };
     const missed = createMissedCgroup(cgroup, this.#removedKills.accountOf(parentOf(cgroup)));
     this.#emit(path, this.#notifications.hierarchyWatcher.source, { type: "cgroup_created" });
+    this.#watchedCount += 1;
     this.#kills.startWatching(missed);
     this.#markRemoved(missed);
   }

@@ -111,8 +111,12 @@ class KillState {
   readonly pids = new Map<number, number>();
   /** The last sign of an OOM or a kill. */
   lastOomAt = -Infinity;
+  /** When a kill in its subtree was last noticed, or may have happened unseen. */
+  lastKillAt = -Infinity;
   /** Kills reported that its counter did not show before its removal. */
   beforeRemoval = 0n;
+  /** Kills that the log names in cgroups below it, which its counter does not include (v1, v2 with memory_localevents). */
+  inUncountedChildren = 0n;
 
   /**
    * @param reportFrom kills logged before this are in the counters that the watch began with; `-Infinity` for a cgroup that was

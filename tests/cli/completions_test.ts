@@ -23,7 +23,10 @@ Deno.test("a script is printed for bash, zsh and fish, and other shells are refu
   const { code, stdout, stderr } = await runOomkit(["completions", "tcsh"]);
   assert.equal(code, 2);
   assert.equal(stdout, "");
-  assert.match(stderr, /^oomkit: cannot use tcsh: use one of bash, zsh, fish\n$/);
+  assert.match(
+    stderr,
+    /^oomkit: cannot use tcsh: it is not one of bash, zsh, fish; did you mean zsh\?\n$/,
+  );
   assert.match(
     (await runOomkit(["completions"])).stderr,
     /^oomkit: missing required argument 'shell'\n$/,

@@ -50,7 +50,8 @@ Deno.test("--version loads a few modules and no package", () => {
 
 Deno.test("no command loads the modules of another one", () => {
   const unneeded: Record<string, RegExp> = {
-    "cli/program.ts": /^core\/(?!errors|names)|^cli\/help/,
+    // The parsers of options suggest words.
+    "cli/program.ts": /^core\/(?!errors|names|suggest)|^cli\/help/,
     // inspect lists directories with names of arbitrary bytes and reads the page size, which are calls of libc.
     "cli/inspect/command.ts":
       /^core\/(watch|simulate|control|guard|kernel\/(?!fd|libc|page_size))|valibot|^cli\/(watch|simulate|guard|output\/(event|guard))/,

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { suggest } from "../../core/suggest.ts";
+import { didYouMean, suggest } from "../../core/suggest.ts";
 
 Deno.test("a typo suggests the intended name", () => {
   const names = ["system.slice", "user.slice", "kubepods", "init.scope"];
@@ -18,6 +18,20 @@ Deno.test("a part of a name suggests it, the shortest first", () => {
     "nginx.service",
     "nginx-proxy.service",
   ]);
+});
+
+Deno.test("capitals, - for _, and two letters that changed places do not hide a name", () => {
+  const types = ["threshold", "oom", "oom_kill", "oom_group_kill"];
+  for (const word of ["oom-kill", "OOM_KILL", "OomKill", "oom_klil", "oomkill", "_kill"]) {
+    assert.equal(didYouMean(word, types), "did you mean oom_kill?", word);
+  }
+  assert.equal(didYouMean("zhs", ["bash", "zsh", "fish"]), "did you mean zsh?");
+  assert.deepEqual(suggest("kubepods", ["KUBEPODS"]), ["KUBEPODS"]);
+});
+
+Deno.test("nothing is asked about a word that is empty or unlike all names", () => {
+  assert.equal(didYouMean("", ["oom"]), undefined);
+  assert.equal(didYouMean("level_reached", ["oom", "max"]), undefined);
 });
 
 Deno.test("a name is nearest to itself and each is suggested once", () => {

@@ -34,9 +34,14 @@ Deno.test("a mistake is one line with the file, the line number and a correction
     ['[[guard.rule]]\npod-labels = ["a"]\n', /:2: pod-labels must be a table of strings; write/],
     [`${rule}name = "x"\n${rule}name = "x"\n`, /:6: the name "x" is used twice/],
     [`${rule}avoid = "("\n`, /:3: avoid = "\(": cannot read the expression/],
-    ["[watch]\nthreshold = 1024\nunti = 1\n", /:3: "unti" is not an option; did you mean until\?/],
+    ["[watch]\nthreshold = 65536\nunti = 1\n", /:3: "unti" is not an option; did you mean until\?/],
     ["[inspect]\nfor = 1\n", /:2: "for" is not an option/],
     ["[simulate]\nmb = -1\n", /:2: mb = -1: /],
+    ["[simulate]\nrate = 10\n", /:2: rate = 10: .* did you mean 10M\/s\?$/m],
+    ["[watch]\npoll = 5\n", /:2: poll = 5: .* did you mean 5s or 5ms\?$/m],
+    ["[watch]\nthreshold = [65]\n", /:2: threshold = 65: .* did you mean 65% or 65M\?$/m],
+    ['[watch]\nuntil = "oom-kill"\n', /:2: until = "oom-kill": .* did you mean oom_kill\?$/m],
+    ['[guard]\nmode = "thottle"\n', /:2: mode = "thottle": .* did you mean throttle\?$/m],
   ];
   for (const [text, expected] of mistakes) {
     using file = write(text);

@@ -5,6 +5,7 @@ import {
   formatDuration,
   formatPercent,
   parseDuration,
+  parseLimitSize,
   parsePercent,
   parseRate,
   parseSize,
@@ -33,10 +34,11 @@ Deno.test("sizes are powers of 1024, however the unit is spelt", () => {
   ) {
     assert.equal(parseSize(text), 20 * MIB, text);
   }
-  assert.equal(parseSize("123"), 123);
+  assert.equal(parseSize("4096"), 4096);
   assert.equal(parseSize("123B"), 123);
   assert.equal(parseSize("0"), 0);
   assert.equal(parseSize("1.5G"), 1.5 * 1024 ** 3);
+  assert.equal(parseSize("64 B"), 64);
   assert.equal(parseSize("2T"), 2 * 1024 ** 4);
   assert.equal(parseSize("7P"), 7 * 1024 ** 5);
   assert.equal(parseSize("0.0005K"), 0);
@@ -69,6 +71,31 @@ Deno.test("an invalid size is refused with a hint", () => {
     refuses(parseSize, text);
   }
   refuses(parseSize, "1.5", "a number of bytes must be whole");
+});
+
+Deno.test("a bare number of less than a page is refused with what it is likely to mean", () => {
+  const message = (parse: (text: string) => unknown, text: string) => {
+    try {
+      return String(parse(text));
+    } catch (error) {
+      return (error as Error).message;
+    }
+  };
+  assert.equal(
+    message(parseSize, "64"),
+    'cannot read size "64": it means 64 bytes; did you mean 64M?',
+  );
+  assert.equal(message(parseSize, "1"), 'cannot read size "1": it means 1 byte; did you mean 1M?');
+  assert.match(message(parseSize, " 4095 "), /it means 4095 bytes; did you mean 4095M\?$/);
+  assert.match(message(parseSizeOrPercent, "100"), /did you mean 100% or 100M\?$/);
+  assert.match(message(parseSizeOrPercent, "101"), /did you mean 101M\?$/);
+  assert.match(message(parseRate, "10"), /it means 10 bytes a second; did you mean 10M\/s\?$/);
+  assert.match(message(parseRate, "10 /s"), /did you mean 10M\/s\?$/);
+  assert.match(message(parseLimitSize, "64"), /did you mean 64M\?$/);
+  assert.match(message(parseLimitSize, "99999"), /did you mean 99999M\?$/);
+  assert.equal(parseLimitSize("100000"), 100_000);
+  assert.equal(parseRate("4096"), 4096);
+  assert.equal(parseRate("10B/s"), 10);
 });
 
 Deno.test("2^53 bytes and more are refused, 2^53 - 1 is exact", () => {
@@ -104,7 +131,7 @@ Deno.test("durations are in milliseconds and may combine units", () => {
 });
 
 Deno.test("an invalid duration is refused with a hint", () => {
-  refuses(parseDuration, "5", "no unit");
+  refuses(parseDuration, "5", "no unit; did you mean 5s or 5ms?");
   refuses(parseDuration, "30m1h", "out of order");
   refuses(parseDuration, "1s1s", "out of order");
   refuses(parseDuration, "5y", 'unknown unit "y"');
@@ -130,10 +157,10 @@ Deno.test("a threshold is a size or a percentage", () => {
   assert.deepEqual(parseSizeOrPercent("20%"), { percent: 20 });
   refuses(parseSizeOrPercent, "max");
   refuses(parseSizeOrPercent, "101%");
-  refuses(parseSizeOrPercent, "90", "no unit");
+  refuses(parseSizeOrPercent, "90", "it means 90 bytes");
   assert.deepEqual(
-    ["0", "101", "90B"].map(parseSizeOrPercent),
-    [0, 101, 90].map((bytes) => ({ bytes })),
+    ["0", "4096", "90B"].map(parseSizeOrPercent),
+    [0, 4096, 90].map((bytes) => ({ bytes })),
   );
 });
 
@@ -206,7 +233,7 @@ Deno.test("arbitrary text is a finite non-negative number or an OomkitError", ()
 Deno.test("bytes and formatted sizes parse back, the latter to their precision", () => {
   fc.assert(fc.property(fc.nat(), fc.nat({ max: 4_000_000 }), (low, high) => {
     const bytes = high * 2 ** 31 + low;
-    assert.equal(parseSize(`${bytes}`), bytes);
+    assert.equal(parseSize(`${bytes}B`), bytes);
     assert.ok(Math.abs(parseSize(formatBytes(bytes)) - bytes) <= Math.max(bytes * 0.05, 1));
   }));
 });

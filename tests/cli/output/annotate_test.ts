@@ -96,6 +96,8 @@ const run: CommandReport = {
   seconds: 1,
   cgroup: "/a",
   own_cgroup: false,
+  requested_limit: null,
+  limit_refused: null,
   limit: 1000,
   limit_scope: "cgroup",
   limit_owner: "/a",
@@ -119,6 +121,8 @@ Deno.test("the level of a run's annotation depends on its verdict", () => {
     [{ verdict: "limit_hit", headroom: 0 }, "warning", "oomkit: the memory limit was hit"],
     [{ verdict: "unknown" }, "warning", "oomkit: memory use is unknown"],
     [{ verdict: "oom_killed" }, "error", "oomkit: out of memory"],
+    [{ limit_refused: "no" }, "warning", "oomkit: the command ran without its memory limit"],
+    [{ limit_refused: "no", verdict: "oom_killed" }, "error", "oomkit: out of memory"],
   ];
   for (const [facts, level, title] of cases) {
     const annotation = runAnnotation({ ...run, ...facts }, "the line", []);
@@ -201,7 +205,7 @@ Deno.test("--annotate requires --check, and in watch a command", async () => {
   assert.match(watch.stderr, /^oomkit: cannot use --annotate without a command; /);
   const neither = await runOomkit(["watch", ...root, "--annotate", "jenkins", "--", "true"]);
   assert.equal(neither.code, 2);
-  assert.match(neither.stderr, /cannot use --annotate jenkins: use one of github, gitlab/);
+  assert.match(neither.stderr, /cannot use --annotate jenkins: it is not one of github, gitlab/);
 });
 
 Deno.test("watch --annotate does not change stdout and the exit code of the command", async () => {

@@ -55,9 +55,72 @@ Deno.test("a kill that is only known from a counter names no victim", () => {
   );
 });
 
-Deno.test("unknown sizes are a dash and never a zero", () => {
+Deno.test("unknown sizes are a dash or left out, and never a zero", () => {
   const body: Body = { type: "max", count: 3n, usage: null };
-  assert.match(line(body), /limit hit 3 times, the kernel reclaims, usage –/);
+  const removed: Body = { type: "cgroup_removed" };
+  assert.match(line(removed), /cgroup removed/);
+  const crossing: Body = {
+    type: "threshold",
+    threshold: 1024,
+    direction: "above",
+    usage: null,
+    limit: null,
+  };
+  assert.match(line(crossing), /usage – rose above 1\.0 KiB/);
+  assert.match(line(body), /limit hit 3 times, the kernel reclaims(?!, usage)/);
+});
+
+Deno.test("usage that was read after the event is called usage now, and left out where it is unknown", () => {
+  const v1 = { level: "critical", kind: null, stalled_us: null, count: 1n } as const;
+  const psi = { level: null, kind: "some", stalled_us: 150_000n, count: 1n } as const;
+  const texts: [Omit<Body & { usage: number | null }, "usage">, string][] = [
+    [{ type: "max", count: 3n } as Body & { usage: null }, "the kernel reclaims"],
+    [{ type: "high", count: 1n } as Body & { usage: null }, "allocators throttled at memory.high"],
+    [
+      { type: "pressure", ...v1 } as Body & { usage: null },
+      "critical: out of memory is near, or reached",
+    ],
+    [{ type: "pressure", ...psi } as Body & { usage: null }, "some stalled 150 ms for memory"],
+  ];
+  for (const [body, text] of texts) {
+    const facts = (usage: number | null) =>
+      eventFacts(makeEvent(at, "/a", "poll", { ...body, usage } as Body));
+    assert.ok(facts(40_960).endsWith(`${text}, usage now 40.0 KiB`), facts(40_960));
+    assert.ok(facts(null).endsWith(text), facts(null));
+  }
+});
+
+Deno.test("a summary counts all watched cgroups, not only those with events", () => {
+  const entry = {
+    cgroup: "/a",
+    container_id: null,
+    pod_uid: null,
+    max: 2n,
+    high: null,
+    oom: 1n,
+    oom_kill: 1n,
+    oom_group_kill: null,
+    victims: 1,
+    repeated: 0,
+    peak: 1024,
+    limit: null,
+    removed: false,
+  };
+  const facts = (watched_cgroups: number, cgroups: readonly (typeof entry)[]) =>
+    eventFacts(makeEvent(at, "/", "none", {
+      type: "summary",
+      seconds: 4,
+      watched_cgroups,
+      cgroups,
+    }));
+  const counts = "watched for 4.0 s, oom_kill 1, oom 1, max 2, 1 victim";
+  assert.equal(facts(1, [entry]), `/a, ${counts}, peak 1.0 KiB`);
+  assert.equal(facts(8, [entry]), `8 cgroups, ${counts}`);
+  assert.match(
+    facts(8, [entry, entry]),
+    /^8 cgroups, watched for 4\.0 s, oom_kill 2, .*2 victims$/,
+  );
+  assert.equal(facts(0, []), "0 cgroups, watched for 4.0 s, 0 victims");
 });
 
 Deno.test("a container id is shortened to twelve digits as in its runtime", () => {

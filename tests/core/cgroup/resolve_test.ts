@@ -107,6 +107,8 @@ Deno.test("an unknown name suggests the closest ones", () => {
   assert.match(refusal(tree, "/sytem.slice"), /did you mean \/system\.slice\?/);
   assert.match(refusal(tree, "unit:ngnix"), /did you mean \/system\.slice\/nginx\.service\?/);
   assert.match(refusal(tree, String(Deno.pid)), /did you mean pid:\d+\?/);
+  assert.match(refusal(tree, "pdi:5"), /did you mean pid:5\?/);
+  assert.match(refusal(tree, "Unit:nginx.service"), /did you mean unit:nginx\.service\?/);
   assert.match(refusal(tree, "postgres"), /give a cgroup path, a glob, pid:N/);
 });
 

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { v2 } from "../../../core/cgroup/v2.ts";
+import { v2, v2WithLocalEvents } from "../../../core/cgroup/v2.ts";
 import { cgroupFixture } from "../parse/fixture.ts";
 
 const directory = (name: string) => cgroupFixture("6.1-v2", name);
@@ -32,6 +32,17 @@ Deno.test("v2 reads everything that a kernel writes", () => {
     },
     oomGroup: false,
   });
+});
+
+Deno.test("with memory_localevents memory.events counts the cgroup alone, and nothing the subtree", () => {
+  const read = directory("limited");
+  const counters = {
+    local: { max: 29248n, high: 0n, oom: 1716n, oomKill: 8n, oomGroupKill: 1n },
+    subtree: {},
+  };
+  assert.deepEqual(v2WithLocalEvents.counters(read), counters);
+  assert.deepEqual(v2WithLocalEvents.snapshot(read), { ...v2.snapshot(read), ...counters });
+  assert.equal(v2WithLocalEvents.countsSubtree, false);
 });
 
 Deno.test("v2 reads memory.oom.group, and keeps local and subtree counters apart", () => {

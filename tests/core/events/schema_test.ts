@@ -74,7 +74,7 @@ const action = {
 } as const;
 const skipped = { type: "action_skipped", level: "imminent", limit: 3, level_bytes: 1 } as const;
 const restored = { type: "restored", file: "memory.high", set: "4096", before: "max" } as const;
-const summary = { type: "summary", seconds: 0.5, cgroups: [deltas] } as const;
+const summary = { type: "summary", seconds: 0.5, watched_cgroups: 8, cgroups: [deltas] } as const;
 
 const bodies: readonly Body[] = [
   { type: "threshold", threshold: 1, direction: "above", usage: null, limit: null },
@@ -159,16 +159,24 @@ Deno.test("an event with a missing or an unknown field does not fit the schema",
 Deno.test("the report of a command fits the published schema", () => {
   const kill = makeEvent(1, "/a", "kmsg", bodies.find(({ type }) => type === "oom_kill")!);
   const status = { success: false, code: 137, signal: "SIGKILL" } as const;
-  for (const events of [[], [kill]]) {
+  const limits = [
+    { requested: undefined, refused: undefined },
+    { requested: 1024, refused: "no cgroup" },
+  ];
+  for (const [n, events] of [[], [kill]].entries()) {
     const facts: CommandFacts = {
       command: ["make", ""],
       status,
       events,
       summary: { ...makeEvent(1, "/a", "none", summary), ...summary },
       ancestry: { limit: { bytes: Infinity } } as CommandFacts["ancestry"],
-      own: false,
+      limit: limits[n]!,
     };
     const report = JSON.parse(toJson(commandReport(facts)));
     assert.ok(isRun(report), JSON.stringify(isRun.errors));
+    assert.deepEqual(
+      [report.own_cgroup, report.requested_limit, report.limit_refused],
+      [[false, null, null], [true, 1024, "no cgroup"]][n],
+    );
   }
 });

@@ -36,9 +36,12 @@ Deno.test("a command takes the rest of the list, since it may contain commas and
 });
 
 Deno.test("anything else is refused with the actions that exist", () => {
-  for (const text of ["", "noop,", "shout", "process:7", "toString", "Process"]) {
+  for (const text of ["", "noop,", "shout", "process:7", "toString"]) {
     assert.throws(() => texts(text), /is not an action; use noop, signal\[:SIG\], .*exec:COMMAND/);
   }
+  assert.throws(() => texts("Process"), /is not an action; did you mean process\? \(use noop, /);
+  assert.throws(() => texts("signal:SIGUSER1"), /"SIGUSER1"; did you mean SIGUSR1\? \(use one of/);
+  assert.throws(() => texts("signal:SIGFOO"), /cannot send "SIGFOO"; use one of SIGHUP/);
 });
 
 Deno.test("help and completion are derived from the table", () => {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { openCgroup } from "../../../core/cgroup/cgroup.ts";
 import { discover } from "../../../core/cgroup/hierarchy.ts";
 import { ChangeDetector, counterDeltas, finite } from "../../../core/watch/change_detector.ts";
-import type { BothCounters } from "../../../core/watch/watched_cgroup.ts";
+import { type BothCounters, createWatchedCgroup } from "../../../core/watch/watched_cgroup.ts";
 import { makeTree } from "../../helpers/trees.ts";
 import { type Facts, makeRemovedKills, makeWatched } from "./watched_cgroups.ts";
 
@@ -53,6 +53,62 @@ Deno.test("kills that a removed cgroup's counter never showed are in its deltas"
   assert.equal(deltas({ counters, kills })!.oom_kill, 1n);
   assert.equal(deltas({ counters })!.oom_kill, null);
 });
+
+Deno.test("kills that the log names below a cgroup, which its counter leaves out, are in its deltas", () => {
+  const kills = { inUncountedChildren: 2n, victims: 2 };
+  assert.equal(deltas({ kills, representsSubtree: true }, 1)!.oom_kill, 2n);
+});
+
+for (const version of [1, 2] as const) {
+  Deno.test(`usage that a v${version} kill may have changed is left out of the events before it`, () => {
+    const events = version === 1 ? "memory.oom_control" : "memory.events";
+    const usageFile = version === 1 ? "memory.usage_in_bytes" : "memory.current";
+    const counters = (max: number, kills: number) =>
+      version === 1
+        ? `oom_kill_disable 0\nunder_oom 0\noom_kill ${kills}\n`
+        : `low 0\nhigh 0\nmax ${max}\noom ${kills}\noom_kill ${kills}\noom_group_kill ${kills}\n`;
+    using tree = makeTree(version, { "/a": { [events]: counters(0, 0), [usageFile]: 7 } });
+    const found: [string, number | null][] = [];
+    const changes = new ChangeDetector({
+      options: { targets: [], recursive: false, thresholds: [], pressureLevels: [], psi: [] },
+      kills: { counted() {} },
+      emit: (_cgroup, _source, body) =>
+        "usage" in body && found.push([body.type, body.usage as number | null]),
+      watchedCount: () => 1,
+    });
+    const watched = createWatchedCgroup(openCgroup(discover(tree.dir), "/a")!, {
+      isTarget: true,
+      representsSubtree: true,
+      isNew: false,
+      removedKills: undefined,
+    })!;
+    const write = (max: number, kills: number, usage: number) => {
+      tree.write("/a", events, counters(max, kills));
+      tree.write("/a", "memory.events.local", counters(max, kills));
+      if (version === 1) tree.write("/a", "memory.failcnt", max);
+      tree.write("/a", usageFile, usage);
+    };
+    const pressure = { source: "eventfd", levels: [{ level: "critical", count: 1n }], stalls: [] };
+    const at = performance.now();
+    write(1, 0, 9);
+    changes.refresh(watched, "poll", at);
+    changes.emitPressure(watched, pressure as never);
+    assert.deepEqual(found.splice(0), [["max", 9], ["pressure", 9]]);
+    write(5, 1, 1);
+    changes.refresh(watched, "poll", at + 1);
+    changes.emitPressure(watched, pressure as never);
+    const types = version === 1 ? ["max"] : ["max", "oom", "oom_group_kill"];
+    assert.deepEqual(found.splice(0), [...types, "pressure"].map((type) => [type, null]));
+    // Counted while the victim exited, and held back for a second.
+    write(6, 1, 1);
+    changes.refresh(watched, "poll", at + 2);
+    changes.refresh(watched, "poll", at + 2000);
+    assert.deepEqual(found.splice(0), [["max", null]]);
+    write(9, 1, 8);
+    changes.refresh(watched, "poll", at + 4000);
+    assert.deepEqual(found, [["max", 8]]);
+  });
+}
 
 Deno.test("a cgroup that is no target is in the summary only when something happened in it", () => {
   const found = (facts: Facts) => deltas({ isTarget: false, ...facts });

@@ -291,3 +291,30 @@ Deno.test("a line without a cgroup is matched to a removed cgroup when its paren
   for (const at of [50, END]) kills.settle(at);
   assert.deepEqual(lines(), ["/p/a 7"]);
 });
+
+Deno.test("a kill below a cgroup is added once to a counter that does not include it", () => {
+  for (const version of [1, 2] as const) {
+    const a = makeWatched("/a", { representsSubtree: true }, version);
+    const { kills, lines } = start([a]);
+    kills.logged(makeKill(7, { cgroup: "/a/b" }), 10);
+    kills.logged(makeKill(8, { cgroup: "/a" }), 10);
+    kills.settle(10);
+    assert.deepEqual(lines(), ["/a/b 7", "/a 8"]);
+    // v2 counts both; v1 counts the second only.
+    assert.equal(a.kills.inUncountedChildren, version === 1 ? 1n : 0n);
+    kills.counted(a, version === 1 ? 1n : 2n, 20, 0);
+    kills.settle(END);
+    assert.deepEqual(lines(), ["/a/b 7", "/a 8"]);
+    assert.equal(a.kills.lastKillAt, 10);
+  }
+});
+
+Deno.test("a kill that was reported before its cgroup was watched is a victim of that cgroup", () => {
+  const { kills, lines } = start([], { covers: () => true });
+  kills.logged(makeKill(7, { cgroup: "/a" }), 10);
+  kills.settle(10);
+  assert.deepEqual(lines(), ["/a 7"]);
+  const a = makeWatched("/a");
+  kills.startWatching(a);
+  assert.deepEqual([a.kills.victims, a.kills.repeated, a.kills.pending], [1, 0, -1n]);
+});

@@ -43,6 +43,22 @@ Deno.test("cgroups created below a new cgroup are watched too", async () => {
   await watched.next("cgroup_created", ({ cgroup }) => cgroup === "/app/pod/late");
 });
 
+Deno.test("the summary counts every cgroup that was watched, also one that was removed unread", async () => {
+  using tree = makeTree(2, { "/app": {}, "/app/a": {}, "/app/b": {}, "/other": {} });
+  await using watched = watchTree(tree, ["/app"], { recursive: true });
+  tree.add("/app/late");
+  await watched.next("cgroup_created", ({ cgroup }) => cgroup === "/app/late");
+  tree.add("/app/missed");
+  tree.remove("/app/missed");
+  tree.remove("/app/a");
+  await watched.next("cgroup_removed", ({ cgroup }) => cgroup === "/app/missed");
+  await watched.next("cgroup_removed", ({ cgroup }) => cgroup === "/app/a");
+  await watched.stop();
+  const [summary] = watched.ofType("summary");
+  assert.equal(summary!.watched_cgroups, 5);
+  assert.deepEqual(summary!.cgroups.map(({ cgroup }) => cgroup), ["/app"]);
+});
+
 Deno.test("the removal of the last target ends the watch", async () => {
   using tree = makeTree(2, { "/a": {}, "/b": {} });
   await using watched = watchTree(tree, ["/a", "/b"]);
