@@ -349,9 +349,9 @@ export class Guard {
       case "event":
         return emit(report.body);
       case "fallback": {
-        const { requested, fallback, reason, isGuarded } = report;
-        this.#reportFallback(isGuarded ? "/" : path, { requested, fallback, reason });
-        return isGuarded ? undefined : this.#registry.remove(path);
+        const { requested, fallback, reason, affects } = report;
+        this.#reportFallback(affects === "all" ? "/" : path, { requested, fallback, reason });
+        return affects === "lost_cgroup" ? this.#registry.remove(path) : undefined;
       }
       case "gone":
         return this.#registry.markLost(guarded);

@@ -82,6 +82,8 @@ export interface Schedule {
   busyPollUntil: number;
   /** The cause of the last poll that led to something. */
   wakeSource: WakeSource;
+  /** Since when usage cannot be read, or is unknown; `undefined` while it is known. */
+  unreadableSince: number | undefined;
 }
 
 export interface ActionState {
@@ -142,7 +144,12 @@ export function openCgroupState(spec: CgroupSpec, policy: ResolvedPolicy): Cgrou
       metricRate: undefined,
     },
     decision: initialDecision(),
-    schedule: { nextPollAt: -Infinity, busyPollUntil: -Infinity, wakeSource: "poll" },
+    schedule: {
+      nextPollAt: -Infinity,
+      busyPollUntil: -Infinity,
+      wakeSource: "poll",
+      unreadableSince: undefined,
+    },
     settings,
     policy,
     actions: {

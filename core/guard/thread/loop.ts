@@ -67,6 +67,8 @@ const MAX_MS_FOR_EXITS = 100;
 const EXIT_POLL_MS = 0.05;
 /** Minimum time between two reads caused by memory.pressure_level (milliseconds). */
 const MIN_MS_BETWEEN_RECLAIM_READS = 2;
+/** Usage that is unknown for longer is reported: the cgroup is not guarded meanwhile (milliseconds, an estimate). */
+const MAX_MS_UNREADABLE = 2000;
 /** Tokens of the main thread's eventfds are below this; those of memory.events, one for each cgroup, are above. */
 const FIRST_MONITOR_TOKEN = 0x40000000;
 
@@ -147,7 +149,7 @@ export class MonitorLoop {
     if (!state.files.directory && !this.#reportedFdShortage) {
       this.#reportedFdShortage = true;
       const fallback = ["control files kept open", "control files opened at each poll"] as const;
-      this.#reportFallback(id, true, ...fallback, tooFewDescriptors());
+      this.#reportFallback(id, "all", ...fallback, tooFewDescriptors());
     }
     this.#dueBeforeNextRound.add(state);
     this.#bindEventfds(state);
@@ -280,6 +282,7 @@ export class MonitorLoop {
     const { memory, schedule, decision } = state;
     const usage = state.files.usageFile.number();
     if (usage === undefined) return this.#onUnreadable(state, now);
+    schedule.unreadableSince = undefined;
     // Usage is NaN before the first sample, which counts as growth.
     const isGrowing = !(usage <= memory.usage);
     const hasChanged = usage !== memory.usage;
@@ -338,7 +341,12 @@ export class MonitorLoop {
       return void this.#outbox.push({ type: "gone", ...head });
     }
     // Exponential back-off.
-    const failingFor = now - state.memory.usageAt;
+    const since = state.schedule.unreadableSince ??= now;
+    const failingFor = now - since;
+    if (failingFor >= MAX_MS_UNREADABLE) {
+      const reason = "its memory usage is unknown";
+      this.#reportFallback(state.id, "cgroup", "guard", "waiting for a known usage", reason);
+    }
     const wait = Math.min(MAX_MS_BETWEEN_POLLS, Math.max(MIN_MS_BETWEEN_POLLS, failingFor));
     state.schedule.nextPollAt = now + wait;
   }
@@ -349,20 +357,20 @@ export class MonitorLoop {
       return openCgroupState(spec, this.#resolved[spec.policy]!);
     } catch (error) {
       if (!(error instanceof SystemCallError)) throw error;
-      this.#reportFallback(spec.id, false, "guard", "none", error.message);
+      this.#reportFallback(spec.id, "lost_cgroup", "guard", "none", error.message);
       return undefined;
     }
   }
 
   #reportFallback(
     id: number,
-    isGuarded: boolean,
+    affects: "all" | "cgroup" | "lost_cgroup",
     requested: string,
     fallback: string,
     reason: string,
   ): void {
     const head = { id, wakeSource: "poll", at: wallClock() } as const;
-    this.post({ type: "fallback", ...head, isGuarded, requested, fallback, reason });
+    this.post({ type: "fallback", ...head, affects, requested, fallback, reason });
   }
 
   #prepareSuspensions({ policy }: CgroupState): void {

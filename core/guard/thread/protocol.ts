@@ -105,8 +105,8 @@ export type Report =
   | ReportHead & { readonly type: "event"; readonly body: ActionBody | ActionSkippedBody }
   | ReportHead & {
     readonly type: "fallback";
-    /** Whether the cgroup is guarded by the fallback, or not at all. */
-    readonly isGuarded: boolean;
+    /** Every cgroup, this one, or this one so that it is not guarded at all. */
+    readonly affects: "all" | "cgroup" | "lost_cgroup";
     readonly requested: string;
     readonly fallback: string;
     readonly reason: string;

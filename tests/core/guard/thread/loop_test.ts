@@ -157,6 +157,29 @@ Deno.test("nothing is killed while memory.stat cannot be read, because all of us
   assert.ok(bodies.some((body) => body.type === "action_skipped" && body.reclaimable === null));
 });
 
+Deno.test("on an unknown usage nothing is done, and after 2 s it is reported", () => {
+  using clock = fakeClock();
+  using guarded = guardTree(1, { usage: 8, inactiveFile: 0, pids: [Deno.pid] });
+  // A counter of the kernel that fell below zero.
+  guarded.tree.write("/a", "memory.usage_in_bytes", "18446744073709543424\n");
+  const reports: Report[] = [];
+  const loop = guarded.startLoop(clock.epoll, (report) => void reports.push(report));
+  try {
+    while (clock.now() < 1900) loop.runOnce();
+    assert.equal(reports.length, 0);
+    while (clock.now() < 4000) loop.runOnce();
+    const [report] = reports;
+    assert.ok(report?.type === "fallback" && report.affects === "cgroup", report?.type);
+    assert.equal(report.reason, "its memory usage is unknown");
+    const before = reports.length;
+    guarded.tree.write("/a", "memory.usage_in_bytes", LIMIT - 16 * MIB);
+    while (clock.now() < 8000 && reports.length === before) loop.runOnce();
+    assert.deepEqual(reports.slice(before).map(({ type }) => type), ["level_reached"]);
+  } finally {
+    loop.close();
+  }
+});
+
 /** A signal takes effect when the process runs next. */
 async function until(isSo: () => boolean): Promise<void> {
   for (let n = 0; n < 1000 && !isSo(); n++) await delay(1);
