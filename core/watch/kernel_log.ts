@@ -81,6 +81,8 @@ type KilledLine = Extract<OomMessage, { kind: "killed" }>;
 type SummaryLine = Extract<OomMessage, { kind: "oom-kill" }>;
 /** Before Linux 5.0 in place of the summary. */
 type TaskLine = Extract<OomMessage, { kind: "task-in" }>;
+/** Before Linux 5.2 the only line that tells the reason. */
+type ChosenLine = Extract<OomMessage, { kind: "chosen" }>;
 
 /** A group kill in progress. */
 interface Group {
@@ -98,6 +100,7 @@ const MAX_GROUP_GAP_US = 500_000n;
 export class KillLogParser {
   #summary: SummaryLine | undefined;
   #taskLine: TaskLine | undefined;
+  #chosen: ChosenLine | undefined;
   #group: Group | undefined;
   #last: { readonly line: KilledLine; readonly kill: LoggedKill } | undefined;
 
@@ -121,8 +124,11 @@ export class KillLogParser {
     } else if (line?.kind === "task-in") {
       this.#taskLine = line;
       this.#group = undefined;
+    } else if (line?.kind === "chosen") {
+      this.#chosen = line;
     } else if (line?.kind === "invoked" || line?.kind === "oom-kill") {
       this.#summary = line.kind === "oom-kill" ? line : undefined;
+      this.#taskLine = this.#chosen = undefined;
       this.#group = undefined;
     }
     return undefined;
@@ -134,7 +140,7 @@ export class KillLogParser {
     const isRepeated = group !== undefined && isInGroup(line, group);
     if (group) addToGroup(line, group);
     const before = this.#last?.kill;
-    const isGlobal = summary?.global ?? line.memcg === false;
+    const isGlobal = summary?.global ?? (line.memcg ?? this.#chosen?.memcg) === false;
     const kill: LoggedKill = omitUndefined({
       victim: {
         pid: summary?.pid ?? line.pid,
@@ -154,7 +160,7 @@ export class KillLogParser {
     });
     // In a group the processes after the first have no summary of their own.
     if (!group) this.#summary = undefined;
-    this.#taskLine = undefined;
+    this.#taskLine = this.#chosen = undefined;
     this.#last = { line, kill };
     return kill;
   }
