@@ -92,6 +92,7 @@ const ERRNO_NAMES: Readonly<Record<number, string>> = {
   23: "ENFILE",
   24: "EMFILE",
   28: "ENOSPC",
+  29: "ESPIPE",
   30: "EROFS",
   32: "EPIPE",
   36: "ENAMETOOLONG",

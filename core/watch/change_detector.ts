@@ -12,9 +12,9 @@ import {
   readLimit,
   readPeak,
   readPressure,
-  readSummary,
   readUsage,
 } from "../cgroup/cgroup.ts";
+import { unlessRefused } from "../cgroup/files.ts";
 import { identify } from "../cgroup/identity.ts";
 import type { CounterDeltas, Source } from "../events/event.ts";
 import { fallbackPoll, maxPollInterval, nextPollIn } from "../policy/poll_interval.ts";
@@ -62,7 +62,7 @@ export class ChangeDetector {
     const after = relevantCounters(watched, counters.known);
 
     const usage = readUsage(cgroup);
-    const peak = options.thresholds.length > 0 ? readPeak(cgroup) : undefined;
+    const peak = options.thresholds.length > 0 ? unlessRefused(() => readPeak(cgroup)) : undefined;
     this.#emitCrossings(watched, usage, peak, source);
     memory.usage = usage;
 
@@ -117,7 +117,8 @@ export class ChangeDetector {
     const elapsed = now - polls.usageReadAt;
     const rate = memory.usage === undefined ? 0 : 1000 * (usage - memory.usage) / elapsed;
     if (usage !== memory.usage) {
-      this.#emitCrossings(watched, usage, readPeak(cgroup), "poll");
+      const peak = unlessRefused(() => readPeak(cgroup));
+      this.#emitCrossings(watched, usage, peak, "poll");
       memory.usage = usage;
     }
     polls.usageReadAt = now;
@@ -167,7 +168,7 @@ export class ChangeDetector {
       const body = { level, kind: null, stalled_us: null, count, usage };
       emit(cgroup.path, "eventfd", { type: "pressure", ...body });
     }
-    const pressure = stalls.length > 0 ? readPressure(cgroup) : undefined;
+    const pressure = stalls.length > 0 ? unlessRefused(() => readPressure(cgroup)) : undefined;
     for (const stall of stalls) {
       const total = pressure?.[stall.kind]?.total;
       // The first event after arming is spurious: only a total that has grown is a stall.
@@ -263,7 +264,7 @@ export class ChangeDetector {
   #readAncestorOoms(cgroup: Cgroup): void {
     for (const ancestor of ancestorsOf(cgroup)) {
       if (this.#ancestorOoms.has(ancestor.path)) return;
-      const oom = readCounters(ancestor)?.local.oom;
+      const oom = unlessRefused(() => readCounters(ancestor))?.local.oom;
       if (oom !== undefined) this.#ancestorOoms.set(ancestor.path, oom);
     }
   }
@@ -273,7 +274,7 @@ export class ChangeDetector {
     const own = counters.last.local.oom;
     if (own !== undefined && own > (counters.first.local.oom ?? 0n)) return cgroup.path;
     for (const ancestor of ancestorsOf(cgroup)) {
-      const oom = readCounters(ancestor)?.local.oom;
+      const oom = unlessRefused(() => readCounters(ancestor))?.local.oom;
       const before = this.#ancestorOoms.get(ancestor.path);
       if (oom !== undefined && before !== undefined && oom > before) return ancestor.path;
     }
@@ -285,7 +286,7 @@ function limitOf(watched: WatchedCgroup | undefined, owner: string | undefined):
   if (owner === undefined || watched === undefined) return null;
   if (owner === watched.cgroup.path) return finite(watched.memory.limit);
   const cgroup = openCgroup(watched.cgroup.hierarchy, owner);
-  return finite(cgroup && readLimit(cgroup));
+  return finite(cgroup && unlessRefused(() => readLimit(cgroup)));
 }
 
 /** 0 where one of the two could not be read: the counter has not risen by everything that it ever counted. */
@@ -315,7 +316,9 @@ export function counterDeltas(watched: WatchedCgroup): CounterDeltas | undefined
   const isNotified = notifications.ooms > 0 || notifications.source === "eventfd";
   const oomKills = risen("oomKill");
   const { containerId, podUid } = identify(cgroup.path);
-  const summary = removedAt === undefined ? readSummary(cgroup) : undefined;
+  const present = removedAt === undefined ? cgroup : undefined;
+  const peak = present && unlessRefused(() => readPeak(present));
+  const limit = present && unlessRefused(() => readLimit(present));
   const deltas: CounterDeltas = {
     cgroup: cgroup.path,
     container_id: containerId ?? null,
@@ -329,8 +332,8 @@ export function counterDeltas(watched: WatchedCgroup): CounterDeltas | undefined
     oom_group_kill: risen("oomGroupKill"),
     victims: kills.victims,
     repeated: kills.repeated,
-    peak: summary?.peak ?? memory.peak ?? null,
-    limit: finite(summary?.limits.max ?? memory.limit),
+    peak: peak ?? memory.peak ?? null,
+    limit: finite(limit ?? memory.limit),
     removed: removedAt !== undefined,
   };
   const counts = [deltas.max, deltas.high, deltas.oom, deltas.oom_kill];

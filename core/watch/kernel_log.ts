@@ -1,9 +1,11 @@
 /** OOM kills in the kernel log: reads /dev/kmsg (kernel: Documentation/ABI/testing/dev-kmsg) and joins its lines to kills. */
 
+import { unlessRefused } from "../cgroup/files.ts";
 import type { Hierarchy } from "../cgroup/hierarchy.ts";
 import { cgroupOfKilled } from "../cgroup/processes.ts";
 import type { KernelVictim } from "../events/event.ts";
-import { type Fd, O_NONBLOCK, O_RDONLY, openFd, readInto, seekToEnd } from "../kernel/fd.ts";
+import { type Fd, readInto } from "../kernel/fd.ts";
+import { MAX_RECORD_BYTES, openKernelLog } from "../kernel/kernel_log.ts";
 import { SystemCallError } from "../kernel/libc.ts";
 import { lossyName } from "../names.ts";
 import { omitUndefined } from "../omit_undefined.ts";
@@ -23,31 +25,30 @@ export interface LoggedKill {
   readonly isRepeated: boolean;
 }
 
-/** A record has at most 8 KiB (CONSOLE_EXT_LOG_MAX); read(2) into a shorter buffer fails with EINVAL. */
-const MAX_RECORD_BYTES = 8192;
+/** EPIPE: records were overwritten before they could be read; the next read returns the oldest that is left. */
+const PASSING = new Set(["EPIPE", "EINTR"]);
+/** In a row. Between two reads the whole log would have to be overwritten each time. */
+const MAX_FAILURES = 100;
 
 export class KernelLog implements Disposable {
   /** Readable when there are new lines. */
-  readonly fd: Fd = openFd("/dev/kmsg", O_RDONLY | O_NONBLOCK);
+  readonly fd: Fd = openKernelLog();
   readonly #buffer = new Uint8Array(MAX_RECORD_BYTES);
   readonly #decoder = new TextDecoder();
   readonly #kills = new KillLogParser();
   #last: KmsgRecord | undefined;
 
   /**
-   * Opens the log at its end. Throws `SystemCallError` where it may not be read, or does not exist.
+   * Opens the log at its end. Throws as {@link openKernelLog} does.
    *
    * @param hierarchy where a victim is looked up right away when the kernel left out its cgroup.
    */
-  constructor(private readonly hierarchy: Hierarchy) {
-    seekToEnd(this.fd);
-  }
+  constructor(private readonly hierarchy: Hierarchy) {}
 
-  /** The kills logged since the last call. */
-  read(): LoggedKill[] {
-    const found: LoggedKill[] = [];
-    for (let text = this.#readRecord(); text !== ""; text = this.#readRecord()) {
-      const record = text === undefined ? undefined : parseKmsgRecord(text);
+  /** The kills logged since the last call. Throws `SystemCallError` when it cannot be read any more, after what was read. */
+  *read(): Generator<LoggedKill> {
+    for (let text = this.#readRecord(); text !== undefined; text = this.#readRecord()) {
+      const record = parseKmsgRecord(text);
       // A process that may write to /dev/kmsg could forge a kill; only the kernel's own facility is 0.
       if (record?.facility !== 0) continue;
       // A long summary is written in pieces; each longer one replaces the one before.
@@ -55,20 +56,26 @@ export class KernelLog implements Disposable {
       const kill = this.#kills.add(this.#last.message, this.#last.timestamp);
       if (kill === undefined) continue;
       const { pid, comm } = kill.victim;
-      const cgroup = kill.cgroup ?? cgroupOfKilled(pid, comm, this.hierarchy);
-      found.push(omitUndefined({ ...kill, cgroup }));
+      const cgroup = kill.cgroup ??
+        unlessRefused(() => cgroupOfKilled(pid, comm, this.hierarchy));
+      yield omitUndefined({ ...kill, cgroup });
     }
-    return found;
   }
 
-  /** One record; "" at the end of the log, `undefined` when records were overwritten before they could be read. */
+  /** The next record; `undefined` at the end of the log. */
   #readRecord(): string | undefined {
-    try {
-      const length = readInto(this.fd, this.#buffer);
-      return length === undefined ? "" : this.#decoder.decode(this.#buffer.subarray(0, length));
-    } catch (error) {
-      if (error instanceof SystemCallError && error.code === "EPIPE") return undefined;
-      throw error;
+    for (let failures = 0;; failures++) {
+      try {
+        const length = readInto(this.fd, this.#buffer);
+        // The kernel never returns 0: the file is at its end for good, but always ready for epoll.
+        if (length === 0) throw new SystemCallError("read", "ENODATA", this.fd.path);
+        return length === undefined
+          ? undefined
+          : this.#decoder.decode(this.#buffer.subarray(0, length));
+      } catch (error) {
+        const isPassing = error instanceof SystemCallError && PASSING.has(error.code);
+        if (!isPassing || failures === MAX_FAILURES) throw error;
+      }
     }
   }
 

@@ -104,12 +104,15 @@ class Watch implements Watching {
   ) {
     this.done = this.#done.promise;
     this.#hierarchy = options.targets[0]!.hierarchy;
-    this.#notifications = new Notifications(options, this.#hierarchy, this.#emit);
+    const notifications = new Notifications(options, this.#hierarchy, this.#emit);
+    this.#notifications = notifications;
     this.#kills = new KillMatcher({
       watchedCgroups: () => [...this.#removed, ...this.#watched.values()],
       covers: (path) => this.#covers(path),
       reportedAhead: (path, kills) => this.#removedKills.reportedAhead(path, kills),
-      hasLog: this.#notifications.log !== undefined,
+      get hasLog() {
+        return notifications.hasLog;
+      },
       emit: (kill) => this.#emitKill(kill),
     });
     this.#changes = new ChangeDetector({
@@ -266,7 +269,7 @@ class Watch implements Watching {
   }
 
   #readLog(): void {
-    for (const kill of this.#notifications.log?.read() ?? []) {
+    for (const kill of this.#notifications.readLog()) {
       this.#kills.logged(kill, performance.now());
     }
   }
@@ -390,9 +393,7 @@ class Watch implements Watching {
     const ooms = notifications.ooms - notifications.reportedOoms - 1;
     if (ooms > 0) this.#emitLateOoms(watched, ooms);
     // v1: with the log, a kill would have had a line by now. Without it, a notified OOM is the only trace of a kill.
-    const suspected = this.#notifications.log === undefined && watched.kills.suspected > 0
-      ? 1n
-      : 0n;
+    const suspected = !this.#notifications.hasLog && watched.kills.suspected > 0 ? 1n : 0n;
     const unreported = removedKills ? this.#shareOf(watched, removedKills) : suspected;
     for (let n = 0n; n < unreported; n++) this.#kills.reportInferred(watched, performance.now());
     this.#removed.delete(watched);

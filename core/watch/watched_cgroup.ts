@@ -1,7 +1,8 @@
 /** The state of one watched cgroup, as one record for each module that writes it. Times are `performance.now()`. */
 
 import { readEffectiveLimit } from "../cgroup/ancestry.ts";
-import { type Cgroup, readSummary } from "../cgroup/cgroup.ts";
+import { type Cgroup, readCounters, readLimit, readPeak, readUsage } from "../cgroup/cgroup.ts";
+import { unlessRefused } from "../cgroup/files.ts";
 import { pidsOf } from "../cgroup/processes.ts";
 import type { Source } from "../events/event.ts";
 import { type ControlFile, openWithinBudget } from "../kernel/control_file.ts";
@@ -138,18 +139,24 @@ interface Origin {
   readonly removedKills: RemovedChildrenKills | undefined;
 }
 
-/** Reads a cgroup for the first time; `undefined` when it is gone. Throws `OomkitError` when a file may not be read. */
+/**
+ * Reads a cgroup for the first time; `undefined` when it is gone. Throws `OomkitError` when its counters, its limit or its usage may
+ * not be read.
+ */
 export function createWatchedCgroup(cgroup: Cgroup, origin: Origin): WatchedCgroup | undefined {
   const reportFrom = origin.isNew ? -Infinity : performance.now();
-  const summary = readSummary(cgroup);
-  if (summary === undefined) return undefined;
-  const { local, subtree, limits, usage, peak } = summary;
+  const limit = readLimit(cgroup);
+  const usage = readUsage(cgroup);
+  const peak = unlessRefused(() => readPeak(cgroup));
+  const counters = readCounters(cgroup);
+  if (counters === undefined) return undefined;
+  const { local, subtree } = counters;
   const first = origin.isNew
     ? { local: zeroed(local), subtree: zeroed(subtree) }
     : { local, subtree };
   const watched = createState(cgroup, origin, first, reportFrom);
   const effective = readEffectiveLimit(cgroup);
-  Object.assign(watched.memory, { limit: limits.max, effective, usage, peak });
+  Object.assign(watched.memory, { limit, effective, usage, peak });
   return watched;
 }
 
@@ -209,5 +216,5 @@ export function rememberPids(
   now: number,
 ): void {
   for (const [pid, at] of pids) if (now - at > PID_MEMORY_MS) pids.delete(pid);
-  for (const pid of pidsOf(cgroup) ?? []) pids.set(pid, now);
+  for (const pid of unlessRefused(() => pidsOf(cgroup)) ?? []) pids.set(pid, now);
 }
