@@ -10,7 +10,16 @@ import { libc } from "../../core/kernel/libc.ts";
  * `look`: stat, a link, a list of names. `watch`: by inotify. `create`: an object without a name, such as an epoll set. The others are after the
  * open; `add` is to an epoll set.
  */
-export type Moment = "look" | "watch" | "open" | "create" | "seek" | "add" | "write" | "read";
+export type Moment =
+  | "look"
+  | "watch"
+  | "remove"
+  | "open"
+  | "create"
+  | "seek"
+  | "add"
+  | "write"
+  | "read";
 
 export interface Access {
   readonly moment: Moment;
@@ -111,7 +120,8 @@ type Synchronous =
   | "lstatSync"
   | "realPathSync"
   | "readLinkSync"
-  | "openSync";
+  | "openSync"
+  | "removeSync";
 
 function replaceFunctions(moment: Moment, ...names: readonly Synchronous[]): void {
   for (const name of names) {
@@ -273,5 +283,6 @@ function replaceCalls(): void {
 
 replaceFunctions("look", "statSync", "lstatSync", "realPathSync", "readLinkSync");
 replaceFunctions("open", "openSync");
+replaceFunctions("remove", "removeSync");
 replaceReads();
 replaceCalls();

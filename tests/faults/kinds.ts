@@ -22,6 +22,8 @@ const ERRNOS: Readonly<Record<Moment, readonly number[]>> = {
   look: [2, 5, 13],
   // ENOENT, ENOMEM, EACCES, ENOSPC
   watch: [2, 12, 13, 28],
+  // EPERM, ENOENT, EACCES, EBUSY, EROFS, ENOTEMPTY
+  remove: [1, 2, 13, 16, 30, 39],
   // ENOENT, EIO, EACCES, ENODEV, EMFILE
   open: [2, 5, 13, 19, 24],
   // ENOMEM, ENFILE, EMFILE
