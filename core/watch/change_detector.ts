@@ -81,6 +81,9 @@ export class ChangeDetector {
     if (count > 0n) {
       emit(cgroup.path, source, { type: "oom_group_kill", count, usage: usage ?? null });
     }
+    // The log names the ancestor that is charged for it: which victims are its own is known by their pids. It is polled for them,
+    // because a victim may be gone when its line is read.
+    if (watched.chargedTo !== undefined) rememberPids(watched, now);
     const isPolled = notifications.source === "poll";
     if (oomKills > 0n) {
       // A kill logged before that would have been noticed earlier.
@@ -305,7 +308,8 @@ export const finite = (bytes: number | undefined): number | null =>
 
 /** What the kernel counted while the cgroup was watched; `undefined` when it is no target and nothing happened in it. */
 export function counterDeltas(watched: WatchedCgroup): CounterDeltas | undefined {
-  const { cgroup, isTarget, counters, memory, kills, notifications, removedAt } = watched;
+  const { cgroup, isTarget, isStandIn, counters, memory, kills, notifications, removedAt } =
+    watched;
   const first = relevantCounters(watched, counters.first);
   const last = relevantCounters(watched, counters.last);
   const risen = (key: keyof Counters): bigint | null => {
@@ -338,5 +342,5 @@ export function counterDeltas(watched: WatchedCgroup): CounterDeltas | undefined
   };
   const counts = [deltas.max, deltas.high, deltas.oom, deltas.oom_kill];
   const hasHappened = deltas.victims > 0 || counts.some((count) => count !== null && count > 0n);
-  return isTarget || hasHappened ? deltas : undefined;
+  return isTarget || isStandIn || hasHappened ? deltas : undefined;
 }

@@ -16,6 +16,11 @@ export interface LoggedKill {
   readonly victim: KernelVictim;
   /** The victim's cgroup; absent when the kernel left it out: it writes that line at most 10 times in 5 s. */
   readonly cgroup?: string;
+  /**
+   * The cgroup that the victim is in, where it was still there when the line was read: below `cgroup` when the memory controller is not
+   * enabled for it.
+   */
+  readonly processCgroup?: string;
   /** The cgroup that owns the limit that was hit. */
   readonly owner?: string;
   /** With memory.oom.group, the cgroup that is killed as a whole; this is one of its processes. */
@@ -56,9 +61,8 @@ export class KernelLog implements Disposable {
       const kill = this.#kills.add(this.#last.message, this.#last.timestamp);
       if (kill === undefined) continue;
       const { pid, comm } = kill.victim;
-      const cgroup = kill.cgroup ??
-        unlessRefused(() => cgroupOfKilled(pid, comm, this.hierarchy));
-      yield omitUndefined({ ...kill, cgroup });
+      const processCgroup = unlessRefused(() => cgroupOfKilled(pid, comm, this.hierarchy));
+      yield omitUndefined({ ...kill, cgroup: kill.cgroup ?? processCgroup, processCgroup });
     }
   }
 

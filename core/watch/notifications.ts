@@ -167,6 +167,15 @@ export class Notifications {
     return this.#report.lines();
   }
 
+  /** Says which cgroup is followed in place of one without the memory controller. */
+  reportUncharged({ path }: Cgroup, charged: Cgroup | undefined): void {
+    const reason = charged
+      ? `memory is not in cgroup.subtree_control of ${charged.path}`
+      : "no visible ancestor has the memory controller";
+    const fallback = charged ? `those of ${charged.path}, which is charged for it` : "none";
+    this.#report.reportFallback(path, "memory events", fallback, reason);
+  }
+
   arm(watched: WatchedCgroup): void {
     const { version } = this.hierarchy;
     const { armed } = watched.notifications;
@@ -176,6 +185,7 @@ export class Notifications {
     }
     let hasThresholds = version.notifiesThresholds;
     for (const trigger of this.#epoll ? version.triggers(interests) : []) {
+      if (watched.chargedTo !== undefined && trigger.file.startsWith("memory.")) continue;
       const isDone = this.#arm(watched, watched.cgroup, trigger);
       if (armed.at(-1)?.trigger === trigger) this.#report.add(describeTrigger(trigger));
       if (isDone && isOomTrigger(trigger)) watched.notifications.source = trigger.kind as Source;
@@ -190,7 +200,8 @@ export class Notifications {
       const disarm = this.hierarchyWatcher.watchChildren(watched.cgroup);
       if (disarm) armed.push({ trigger: { kind: "inotify", file: "." }, disarm });
     }
-    if (!hasThresholds) this.#pollThresholds(watched);
+    // Without the memory controller it has no usage.
+    if (!hasThresholds && watched.chargedTo === undefined) this.#pollThresholds(watched);
   }
 
   /** After the thresholds of a cgroup have changed. */

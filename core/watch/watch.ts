@@ -19,6 +19,7 @@ import { WatchRecorder } from "./record.ts";
 import { type RemovedChildrenKills, RemovedKillCounts } from "./removed_kills.ts";
 import { type Batch, Notifications } from "./notifications.ts";
 import {
+  chargedAncestorOf,
   createMissedCgroup,
   createWatchedCgroup,
   disarm,
@@ -226,14 +227,21 @@ class Watch implements Watching {
     // Lines that are in the log by now get a time before `kills.reportFrom`: the first read of the counters includes their kills.
     this.#readLog();
     const { recursive, targets } = this.options;
+    const isTarget = targets.some(({ path }) => path === cgroup.path);
+    const isStandIn = !isTarget && !this.#covers(cgroup.path);
+    const charged = chargedAncestorOf(cgroup);
+    if (charged && !this.#watched.has(charged.path)) this.#add(charged, false);
     const watched = createWatchedCgroup(cgroup, {
-      isTarget: targets.some(({ path }) => path === cgroup.path),
-      representsSubtree: !recursive,
+      isTarget,
+      isStandIn,
+      representsSubtree: !recursive || isStandIn,
       isNew,
       removedKills: this.#removedKills.accountOf(parentOf(cgroup)),
+      chargedTo: charged === null ? null : charged?.path,
     });
     if (watched === undefined) return;
-    if (recursive) this.#removedKills.accountOf(cgroup, isNew);
+    if (charged !== undefined) this.#notifications.reportUncharged(cgroup, charged ?? undefined);
+    if (recursive && !isStandIn) this.#removedKills.accountOf(cgroup, isNew);
     this.#watched.set(cgroup.path, watched);
     this.#kills.startWatching(watched);
     if (isNew) {

@@ -1,8 +1,15 @@
 /** The state of one watched cgroup, as one record for each module that writes it. Times are `performance.now()`. */
 
 import { readEffectiveLimit } from "../cgroup/ancestry.ts";
-import { type Cgroup, readCounters, readLimit, readPeak, readUsage } from "../cgroup/cgroup.ts";
-import { unlessRefused } from "../cgroup/files.ts";
+import {
+  ancestorsOf,
+  type Cgroup,
+  readCounters,
+  readLimit,
+  readPeak,
+  readUsage,
+} from "../cgroup/cgroup.ts";
+import { tryExists, unlessRefused } from "../cgroup/files.ts";
 import { pidsOf } from "../cgroup/processes.ts";
 import type { Source } from "../events/event.ts";
 import { type ControlFile, openWithinBudget } from "../kernel/control_file.ts";
@@ -17,6 +24,13 @@ export interface WatchedCgroup {
   readonly isTarget: boolean;
   /** Its events are about its whole subtree, because the cgroups below it are not watched. */
   readonly representsSubtree: boolean;
+  /**
+   * v2: the nearest ancestor with the memory controller, which is charged for it and counts its OOMs; `null` for the root, which does not
+   * count; absent where it has the controller itself.
+   */
+  readonly chargedTo?: string | null;
+  /** It is watched only because it is charged for a target. */
+  readonly isStandIn: boolean;
   /** v2: the parent's account, which still counts its kills after its removal. */
   readonly removedKills?: RemovedChildrenKills;
   readonly counters: CounterState;
@@ -137,6 +151,20 @@ interface Origin {
   /** Created after the watch began, so that everything it has counted is new. */
   readonly isNew: boolean;
   readonly removedKills: RemovedChildrenKills | undefined;
+  readonly chargedTo?: string | null | undefined;
+  readonly isStandIn?: boolean;
+}
+
+/**
+ * The nearest ancestor of a cgroup without the memory controller that has it: cgroup.subtree_control of that ancestor does not
+ * enable it. `undefined` where the cgroup itself is charged; `null` where the memory is charged to the root, which does not count.
+ */
+export function chargedAncestorOf(cgroup: Cgroup): Cgroup | null | undefined {
+  const { root, version } = cgroup.hierarchy;
+  if (!version.delegatesControllers || cgroup.path === root) return undefined;
+  const isCharged = ({ dir }: Cgroup) => tryExists(`${dir}/${version.usageFile}`) === true;
+  if (isCharged(cgroup)) return undefined;
+  return ancestorsOf(cgroup).find(isCharged) ?? null;
 }
 
 /**
@@ -174,7 +202,7 @@ const zeroed = (counters: Counters): Counters =>
 
 function createState(
   cgroup: Cgroup,
-  { isTarget, representsSubtree, removedKills }: Origin,
+  { isTarget, representsSubtree, removedKills, chargedTo, isStandIn = false }: Origin,
   first: BothCounters,
   reportFrom: number,
 ): WatchedCgroup {
@@ -182,6 +210,8 @@ function createState(
     cgroup,
     isTarget,
     representsSubtree,
+    isStandIn,
+    ...(chargedTo !== undefined && { chargedTo }),
     ...(removedKills && { removedKills }),
     counters: new CounterState(first, representsSubtree),
     memory: new MemoryState(),

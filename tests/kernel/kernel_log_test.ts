@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { makeDirectory } from "../helpers/directory.ts";
 import { allocateUntilKilled, kernelTest, MIB, ofType } from "../helpers/kernel_cases.ts";
+import { noMountNamespace, withKernelLog } from "../helpers/kernel_log.ts";
 import { makeRealCgroup } from "../helpers/real_cgroup.ts";
 import { oomkit, runOomkit } from "../helpers/run_oomkit.ts";
 import { startWatched } from "../helpers/watched.ts";
@@ -16,31 +17,6 @@ const OTHER_FILES: Readonly<Record<string, string>> = {
   "a FIFO": "mkfifo $f",
 };
 
-/** Runs the rest of the command line in a mount namespace with the file at /dev/kmsg. */
-const withFile = (directory: string, make: string): string[] => [
-  "unshare",
-  "-m",
-  "sh",
-  "-c",
-  // A directory is mounted with its parent in the place of /dev.
-  `d=${directory} && f=$d/kmsg && ${make} && if [ -d $f ]; then cp -a /dev/null /dev/zero /dev/urandom $d &&
-   mount --bind $d /dev; else mount --bind $f /dev/kmsg; fi && exec "$0" "$@"`,
-];
-
-async function canUnshare(): Promise<boolean> {
-  if (Deno.build.os !== "linux") return false;
-  using directory = makeDirectory();
-  try {
-    const args = withFile(directory.path, ": > $f").slice(1);
-    const { success } = await new Deno.Command("unshare", { args: [...args, "true"] }).output();
-    return success;
-  } catch {
-    return false;
-  }
-}
-
-const why = await canUnshare() ? undefined : "no mount namespace can be made here";
-
 for (const [name, make] of Object.entries(OTHER_FILES)) {
   const reason = `/dev/kmsg is not the kernel log but ${name}`;
 
@@ -51,7 +27,7 @@ for (const [name, make] of Object.entries(OTHER_FILES)) {
       await using cgroup = makeRealCgroup("kmsg");
       cgroup.limit(10 * MIB);
       await using watched = await startWatched([cgroup.path], [
-        ...withFile(directory.path, make),
+        ...withKernelLog(directory.path, make),
         ...oomkit(),
       ]);
       const [degraded] = ofType(watched.events, "degraded");
@@ -62,17 +38,17 @@ for (const [name, make] of Object.entries(OTHER_FILES)) {
       assert.equal(victim, null);
       await watched.stop();
     },
-    { why },
+    { why: noMountNamespace },
   );
 
   kernelTest(`with ${name} at /dev/kmsg the requirement kmsg is not met`, async () => {
     using directory = makeDirectory();
     await using cgroup = makeRealCgroup("kmsg");
     const args = ["inspect", "--check", "--require", "kmsg", cgroup.path];
-    const { code, stdout } = await runOomkit(args, { wrap: withFile(directory.path, make) });
+    const { code, stdout } = await runOomkit(args, { wrap: withKernelLog(directory.path, make) });
     assert.equal(code, 1);
     assert.ok(stdout.startsWith(`NOT OK: kmsg: ${reason}\n`), stdout);
-  }, { why });
+  }, { why: noMountNamespace });
 }
 
 for (
@@ -87,9 +63,9 @@ for (
     cgroup.limit(16 * MIB);
     const targets = args[0] === "guard" ? [cgroup.path] : [];
     const { code, stdout, stderr } = await runOomkit([...args, ...targets], {
-      wrap: withFile(directory.path, OTHER_FILES["the device 1:3"]!),
+      wrap: withKernelLog(directory.path, OTHER_FILES["the device 1:3"]!),
     });
     assert.equal(code, 0, stderr);
     assert.match(stdout, /"degraded".*"kernel log".*the device 1:3/);
-  }, { why });
+  }, { why: noMountNamespace });
 }
