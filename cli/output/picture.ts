@@ -152,14 +152,14 @@ class PictureFile {
   drop(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    const { dev, ino } = this.#file.statSync();
-    this.#file.close();
     try {
+      const { dev, ino } = this.#file.statSync();
       const current = Deno.lstatSync(this.path);
       // Not a file that another program has put in its place.
       if (current.dev === dev && current.ino === ino) Deno.removeSync(this.path);
-    } catch (error) {
-      if (!(error instanceof Deno.errors.NotFound)) throw error;
+    } catch {
+      // It is gone, or its directory has become read-only: the error that led here is the one to report.
     }
+    this.#file.close();
   }
 }

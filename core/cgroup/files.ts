@@ -52,14 +52,17 @@ function ifPresent<T>(verb: string, path: string, action: (path: string) => T): 
 }
 
 /** For optional data: what may not be read counts as absent. */
-const lenient = <T>(read: (path: string) => T | undefined) => (path: string): T | undefined => {
+export function unlessRefused<T>(read: () => T): T | undefined {
   try {
-    return read(path);
+    return read();
   } catch (error) {
     if (error instanceof OomkitError) return undefined;
     throw error;
   }
-};
+}
+
+const lenient = <T>(read: (path: string) => T | undefined) => (path: string): T | undefined =>
+  unlessRefused(() => read(path));
 
 export const readText = (path: string): string | undefined =>
   ifPresent("read", path, Deno.readTextFileSync);

@@ -1,6 +1,10 @@
 /** Checks what a cgroup and this machine allow, without changing anything: `inspect --check --require`. */
 
-import { errorText } from "../errors.ts";
+import { errorText, OomkitError } from "../errors.ts";
+import { EPOLLIN, openEpoll } from "../kernel/epoll.ts";
+import { readInto } from "../kernel/fd.ts";
+import { MAX_RECORD_BYTES, openKernelLog } from "../kernel/kernel_log.ts";
+import { SystemCallError } from "../kernel/libc.ts";
 import { parsePressure } from "../parse/cgroupfs.ts";
 import type { Verdict } from "../policy/check.ts";
 import { whyNoPressure } from "./absence.ts";
@@ -82,7 +86,7 @@ const CHECKS = {
     return okUnless(refused, `${path} is writable`);
   },
 
-  kmsg: () => okUnless(canOpen("/dev/kmsg", {}), "/dev/kmsg is readable"),
+  kmsg: () => okUnless(canReadKernelLog(), "/dev/kmsg is readable"),
 
   write({ dir, hierarchy: { version } }) {
     const path = `${dir}/${version.limitFile}`;
@@ -140,6 +144,27 @@ function canOpen(path: string, { write = false }): string | undefined {
     return `cannot ${verb} ${path}: ${reasonOf(error)}`;
   }
 }
+
+/** Takes the steps of `watch`. Returns why one failed; `undefined` if none did. */
+function canReadKernelLog(): string | undefined {
+  try {
+    using log = openKernelLog();
+    using epoll = openEpoll();
+    epoll.add(log, EPOLLIN, 0);
+    readInto(log, new Uint8Array(MAX_RECORD_BYTES));
+    return undefined;
+  } catch (error) {
+    if (error instanceof OomkitError) return error.message;
+    if (!(error instanceof SystemCallError)) throw error;
+    return `cannot read /dev/kmsg: ${WORDS[error.code] ?? `${error.call}: ${error.code}`}`;
+  }
+}
+
+const WORDS: Readonly<Record<string, string>> = {
+  EPERM: "permission denied",
+  EACCES: "permission denied",
+  ENOENT: "no such file",
+};
 
 /** Adds and removes an inotify watch on `path`. Returns why that failed; `undefined` if it succeeded. */
 function canWatch(path: string): string | undefined {

@@ -128,21 +128,24 @@ export class Journal {
     const chosen = this.#changes.filter((change) =>
       (dir === undefined || change.dir === dir) && (file === undefined || change.file === file)
     );
+    // Before anything that may throw: what is stopped must run again.
+    const resumed = dir === undefined && this.#hasSuspensionLog
+      ? endSuspensions(`${ownPath(this.directory)}.pauses`)
+      : [];
     const restored = chosen.toReversed().map(restoreChange);
     // What could not be restored stays on record for the next attempt.
     const failed = chosen.filter((_, at) => restored.at(-1 - at)?.outcome === "failed");
     this.#save(
       this.#changes.filter((change) => !chosen.includes(change) || failed.includes(change)),
     );
-    if (dir !== undefined) return restored;
-    return [...restored, ...endSuspensions(`${ownPath(this.directory)}.pauses`)];
+    return [...restored, ...resumed];
   }
 
   #save(changes: Change[]): void {
     this.#changes = changes;
     if (changes.length === 0 && !this.#isSaved) return;
     this.#isSaved = changes.length > 0;
-    if (!this.#isSaved) return removeFile(this.#path);
+    if (!this.#isSaved) return removeRecord(this.#path);
     replaceFile(this.directory, this.#path, JSON.stringify(changes));
   }
 }
@@ -190,9 +193,13 @@ export class SuspensionLog {
 
   #save(): void {
     if (this.#file === undefined) return;
-    this.#file.seekSync(0, Deno.SeekMode.Start);
-    // The rest of a longer record stays after the newline; only the first line is read.
-    this.#file.writeSync(new TextEncoder().encode(`${JSON.stringify([...this.#current])}\n`));
+    try {
+      this.#file.seekSync(0, Deno.SeekMode.Start);
+      // The rest of a longer record stays after the newline; only the first line is read.
+      this.#file.writeSync(new TextEncoder().encode(`${JSON.stringify([...this.#current])}\n`));
+    } catch {
+      // A full disk: a kill is not given up for it.
+    }
   }
 }
 
@@ -224,7 +231,7 @@ export function restoreStale(directory: string): Restored[] {
     ({ path, kind }) => {
       if (kind === "pauses") return endSuspensions(path);
       // A journal that was not complete yet: none of its new changes was made.
-      if (kind === "json.new") removeFile(path);
+      if (kind === "json.new") removeRecord(path);
       if (kind !== "json") return [];
       return removeUnlessFailed(path, readEntries(path, isChange).toReversed().map(restoreChange));
     },
@@ -246,7 +253,7 @@ function endSuspensions(path: string): Restored[] {
 }
 
 function removeUnlessFailed(path: string, restored: Restored[]): Restored[] {
-  if (restored.every(({ outcome }) => outcome !== "failed")) removeFile(path);
+  if (restored.every(({ outcome }) => outcome !== "failed")) removeRecord(path);
   return restored;
 }
 
@@ -404,6 +411,16 @@ function createOwn(path: string): Deno.FsFile {
   return Deno.openSync(path, { write: true, createNew: true, mode: 0o600 });
 }
 
+/** A record that stays is harmless: to restore what is restored already has no effect. */
+function removeRecord(path: string): void {
+  try {
+    removeFile(path);
+  } catch {
+    // The directory may have become read-only, or another user's.
+  }
+}
+
+/** Throws unless it is gone. */
 function removeFile(path: string): void {
   try {
     Deno.removeSync(path);

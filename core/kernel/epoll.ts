@@ -58,11 +58,16 @@ export interface EpollSet extends JoinedEpoll, Disposable {
 
 const WAKE_TOKEN = 0xffffffff;
 
+/** Throws `SystemCallError`; EMFILE when descriptors run short, ENOSPC beyond fs.epoll.max_user_watches. */
 export function openEpoll(): EpollSet {
-  const epoll = own(check(libc().epoll_create1(0o2000000), "epoll_create1", "set"), "epoll");
-  const waker = openEventfd();
+  using opened = new DisposableStack();
+  const epoll = opened.use(
+    own(check(libc().epoll_create1(0o2000000), "epoll_create1", "set"), "epoll"),
+  );
+  const waker = opened.use(openEventfd());
   const { add, remove, block, buffer, take } = createView(epoll.number, waker);
   add(waker, EPOLLIN, WAKE_TOKEN);
+  opened.move();
   const close = () => {
     epoll.close();
     waker.close();

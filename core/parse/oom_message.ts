@@ -1,5 +1,5 @@
 /**
- * Messages of the kernel's OOM killer (kernel: mm/oom_kill.c, mm/memcontrol.c), from 3.x to 6.x. Pure.
+ * Messages of the kernel's OOM killer (kernel: mm/oom_kill.c, mm/memcontrol.c), from 2.6.32 to 6.x. Pure.
  *
  * A process chooses its comm freely and a cgroup may have almost any name, and the kernel delimits neither. So lines are parsed from
  * their ends, which are the kernel's own words, and by what must hold between the fields.
@@ -42,7 +42,7 @@ export interface OomKill {
 
 export interface Killed {
   readonly kind: "killed";
-  /** Whether a cgroup's limit was the reason; absent before 5.2, where the line does not have it. */
+  /** Whether a cgroup's limit was the reason; absent before 5.2, where only the `chosen` line before it has it. */
   readonly memcg?: boolean;
   /** In the initial pid namespace. A thread id if the main thread had already ended. */
   readonly pid: number;
@@ -121,24 +121,29 @@ function parseOomKill(message: string): OomKill | undefined {
 }
 
 const PREFIX = "(?:(Memory cgroup out of memory|Out of memory(?: \\([a-z_]+\\))?): )";
+/**
+ * The uid is before the comm in el6 (2.6.32), after it in el7 (3.10), and among the figures since 5.4; other kernels up to 5.3 leave
+ * it out. The comm ends at the last parenthesis: no figure has one.
+ */
 const KILLED = new RegExp(
-  `^${PREFIX}?Killed process (\\d+)(?:, UID (\\d+),)? \\((.*)\\)(?:,? (total-vm:.*))?$`,
+  `^${PREFIX}?Killed process (\\d+)(?:, UID (\\d+),)? \\((.*)\\)(?:, UID (\\d+),|,)?(?: (total-vm:.*))?$`,
   "s",
 );
+/** 2.6.32 writes `kill` and `or a child`. */
 const CHOSEN = new RegExp(
-  `^${PREFIX}Kill process (\\d+) \\((.*)\\) score \\d+ or sacrifice child$`,
+  `^${PREFIX}[Kk]ill process (\\d+) \\((.*)\\) score \\d+ or (?:sacrifice|a) child$`,
   "s",
 );
 
 function parseKilled(message: string): Killed | undefined {
   const match = KILLED.exec(message);
   if (match === null) return undefined;
-  const [, reason, pid, oldUid, comm, figures = ""] = match;
+  const [, reason, pid, uidOfEl6, comm, uidOfEl7, figures = ""] = match;
   const bytes = (key: string): number | undefined => {
     const value = new RegExp(`\\b${key}:(\\d+)kB`).exec(figures)?.[1];
     return value === undefined ? undefined : Number(value) * 1024;
   };
-  const uid = /\bUID:(\d+)/.exec(figures)?.[1] ?? oldUid;
+  const uid = /\bUID:(\d+)/.exec(figures)?.[1] ?? uidOfEl7 ?? uidOfEl6;
   const oomScoreAdj = /\boom_score_adj:(-?\d+)/.exec(figures)?.[1];
   return omitUndefined({
     kind: "killed" as const,

@@ -20,6 +20,7 @@ import { mapAnonymous, mapFile, mapShared, type Pages } from "../kernel/mapped_p
 import { pageSize } from "../kernel/page_size.ts";
 import { dieWithParent } from "../kernel/process.ts";
 import { delay } from "../timing.ts";
+import { removeIfPossible } from "./remove.ts";
 import {
   ANSWERED_SIGNALS,
   KINDS,
@@ -269,19 +270,17 @@ function mapTemporaryFile(directory: string | undefined, size: number): Pages {
     path = Deno.makeTempFileSync({ prefix: "oomkit-sim-", ...directory && { dir: directory } });
     Deno.truncateSync(path, size);
   } catch (error) {
-    if (path !== undefined) Deno.removeSync(path);
+    if (path !== undefined) removeIfPossible(path);
     const reason = errnoOf(error) === "ENOSPC" ? "no space left" : reasonOf(error);
     throw new OomkitError(
       `cannot make a file in ${directory ?? "the temporary directory"}: ${reason}`,
     );
   }
   try {
-    const fd = openFd(path, O_RDWR);
-    const pages = mapFile(fd, size);
     // The mapping keeps the file.
-    fd.close();
-    return pages;
+    using fd = openFd(path, O_RDWR);
+    return mapFile(fd, size);
   } finally {
-    Deno.removeSync(path);
+    removeIfPossible(path);
   }
 }

@@ -3,6 +3,7 @@
 import { reasonOf } from "../control/write.ts";
 import { OomkitError } from "../errors.ts";
 import { errnoOf } from "../kernel/libc.ts";
+import { removeIfPossible } from "./remove.ts";
 import { isLeftBehind, ownIdentity, parseSandboxName, sandboxName } from "./sandbox.ts";
 
 /** Sizes are bytes. */
@@ -155,12 +156,16 @@ function claim(dir: string): boolean {
     if (errno === "ENOENT") return fail("its parent directory does not exist");
     if (errno !== "EEXIST") return fail(reasonOf(error));
   }
-  if (!Deno.statSync(dir).isDirectory) return fail("it is a file");
-  const names = [...Deno.readDirSync(dir)].map(({ name }) => name);
-  if (names.length === 0) return false;
-  const sandbox = names.includes(OWNER_FILE)
-    ? Deno.readTextFileSync(`${dir}/${OWNER_FILE}`).trim()
-    : "";
+  let sandbox = "";
+  try {
+    if (!Deno.statSync(dir).isDirectory) return fail("it is a file");
+    const names = [...Deno.readDirSync(dir)].map(({ name }) => name);
+    if (names.length === 0) return false;
+    if (names.includes(OWNER_FILE)) sandbox = Deno.readTextFileSync(`${dir}/${OWNER_FILE}`).trim();
+  } catch (error) {
+    if (error instanceof OomkitError) throw error;
+    return fail(reasonOf(error));
+  }
   const owner = parseSandboxName(sandbox)?.owner;
   if (owner === undefined) return fail("it is not empty");
   if (!isLeftBehind(sandbox)) return fail(`pid ${owner.pid} is using it for its fake tree`);
@@ -168,33 +173,46 @@ function claim(dir: string): boolean {
   return false;
 }
 
-function removeIfPossible(path: string): void {
-  try {
-    Deno.removeSync(path);
-  } catch {
-    // It is gone, or a directory that contains a file that is not ours.
-  }
-}
-
-/** Creates a directory that only its owner can enter, named as a sandbox is, and removes stale ones of the same user. */
+/**
+ * Creates a directory that only its owner can enter, named as a sandbox is, and removes stale ones of the same user. Throws
+ * {@link OomkitError} where none can be created.
+ */
 export function createTemporaryDirectory(): string {
   const owner = ownIdentity();
-  const unique = Deno.makeTempDirSync({ prefix: "oomkit-" });
+  const unique = makeUniqueDirectory();
   if (owner === undefined) return unique;
   const parent = unique.slice(0, unique.lastIndexOf("/"));
-  for (const { name, isDirectory } of Deno.readDirSync(parent)) {
-    if (isDirectory && isLeftBehind(name)) removeIfOwn(`${parent}/${name}`);
-  }
+  removeStaleIn(parent);
   const named = `${parent}/${sandboxName("oomkit-sim", owner)}`;
   try {
     Deno.mkdirSync(named, { mode: 0o700 });
-  } catch (error) {
+  } catch {
     // Every user may write to this parent: another one may know this pid and have taken the name.
-    if (errnoOf(error) === "EEXIST") return unique;
-    throw error;
+    return unique;
   }
-  Deno.removeSync(unique);
+  removeIfPossible(unique);
   return named;
+}
+
+function makeUniqueDirectory(): string {
+  try {
+    return Deno.makeTempDirSync({ prefix: "oomkit-" });
+  } catch (error) {
+    throw new OomkitError(
+      `cannot create a temporary directory: ${reasonOf(error)}`,
+      "set TMPDIR to a writable directory",
+    );
+  }
+}
+
+function removeStaleIn(parent: string): void {
+  try {
+    for (const { name, isDirectory } of Deno.readDirSync(parent)) {
+      if (isDirectory && isLeftBehind(name)) removeIfOwn(`${parent}/${name}`);
+    }
+  } catch {
+    // A directory that may be written but not listed.
+  }
 }
 
 function removeIfOwn(path: string): void {

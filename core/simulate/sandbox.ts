@@ -19,6 +19,7 @@ import { OomkitError } from "../errors.ts";
 import { errnoOf } from "../kernel/libc.ts";
 import { parseMeminfo, parseProcStat } from "../parse/procfs.ts";
 import { delay } from "../timing.ts";
+import { removeIfPossible } from "./remove.ts";
 
 /** A cgroup is busy until its dead processes are gone; freeing 512 MiB takes 25 ms (docs/performance.md), a core dump longer. */
 const MAX_MS_TO_REMOVE = 5000;
@@ -162,7 +163,7 @@ export function createSandbox(hierarchy: Hierarchy, options: SandboxOptions): Sa
   try {
     return configure(cgroup, options);
   } catch (error) {
-    Deno.removeSync(cgroup.dir);
+    removeIfPossible(cgroup.dir);
     throw error;
   }
 }
@@ -179,7 +180,9 @@ function makeCgroup(parent: Cgroup, prefix: SandboxPrefix): Cgroup | Refusal {
       return { refused: `${parent.dir}: ${reasonOf(error)}` };
     }
     const cgroup = openCgroup(parent.hierarchy, join(parent.path, name));
-    return cgroup ?? { refused: `${parent.dir}/${name} vanished` };
+    if (cgroup !== undefined) return cgroup;
+    removeIfPossible(`${parent.dir}/${name}`);
+    return { refused: `${parent.dir}/${name} is not visible` };
   }
 }
 

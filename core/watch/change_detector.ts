@@ -13,9 +13,9 @@ import {
   readLimit,
   readPeak,
   readPressure,
-  readSummary,
   readUsage,
 } from "../cgroup/cgroup.ts";
+import { unlessRefused } from "../cgroup/files.ts";
 import { identify } from "../cgroup/identity.ts";
 import type { CounterDeltas, Source } from "../events/event.ts";
 import { fallbackPoll, maxPollInterval, nextPollIn } from "../policy/poll_interval.ts";
@@ -68,7 +68,7 @@ export class ChangeDetector {
     counters.known = completed(read, counters.known);
     const after = relevantCounters(watched, counters.known);
 
-    const peak = options.thresholds.length > 0 ? readPeak(cgroup) : undefined;
+    const peak = options.thresholds.length > 0 ? unlessRefused(() => readPeak(cgroup)) : undefined;
     this.#emitCrossings(watched, usage, peak, source);
     memory.usage = usage;
 
@@ -95,6 +95,9 @@ export class ChangeDetector {
         usage: usageAtEvent(watched, now),
       });
     }
+    // The log names the ancestor that is charged for it: which victims are its own is known by their pids. It is polled for them,
+    // because a victim may be gone when its line is read.
+    if (watched.chargedTo !== undefined) rememberPids(watched, now);
     const isPolled = notifications.source === "poll";
     if (oomKills > 0n) {
       // A kill logged before that would have been noticed earlier.
@@ -131,7 +134,8 @@ export class ChangeDetector {
     const elapsed = now - polls.usageReadAt;
     const rate = memory.usage === undefined ? 0 : 1000 * (usage - memory.usage) / elapsed;
     if (usage !== memory.usage) {
-      this.#emitCrossings(watched, usage, readPeak(cgroup), "poll");
+      const peak = unlessRefused(() => readPeak(cgroup));
+      this.#emitCrossings(watched, usage, peak, "poll");
       memory.usage = usage;
     }
     polls.usageReadAt = now;
@@ -182,7 +186,7 @@ export class ChangeDetector {
       const body = { level, kind: null, stalled_us: null, count, usage };
       emit(cgroup.path, "eventfd", { type: "pressure", ...body });
     }
-    const pressure = stalls.length > 0 ? readPressure(cgroup) : undefined;
+    const pressure = stalls.length > 0 ? unlessRefused(() => readPressure(cgroup)) : undefined;
     for (const stall of stalls) {
       const total = pressure?.[stall.kind]?.total;
       // The first event after arming is spurious: only a total that has grown is a stall.
@@ -280,7 +284,7 @@ export class ChangeDetector {
   #readAncestorOoms(cgroup: Cgroup): void {
     for (const ancestor of ancestorsOf(cgroup)) {
       if (this.#ancestorOoms.has(ancestor.path)) return;
-      const oom = readCounters(ancestor)?.local.oom;
+      const oom = unlessRefused(() => readCounters(ancestor))?.local.oom;
       if (oom !== undefined) this.#ancestorOoms.set(ancestor.path, oom);
     }
   }
@@ -290,7 +294,7 @@ export class ChangeDetector {
     const own = counters.last.local.oom;
     if (own !== undefined && own > (counters.first.local.oom ?? 0n)) return cgroup.path;
     for (const ancestor of ancestorsOf(cgroup)) {
-      const oom = readCounters(ancestor)?.local.oom;
+      const oom = unlessRefused(() => readCounters(ancestor))?.local.oom;
       const before = this.#ancestorOoms.get(ancestor.path);
       if (oom !== undefined && before !== undefined && oom > before) return ancestor.path;
     }
@@ -311,7 +315,7 @@ function limitOf(watched: WatchedCgroup | undefined, owner: string | undefined):
   if (owner === undefined || watched === undefined) return null;
   if (owner === watched.cgroup.path) return finite(watched.memory.limit);
   const cgroup = openCgroup(watched.cgroup.hierarchy, owner);
-  return finite(cgroup && readLimit(cgroup));
+  return finite(cgroup && unlessRefused(() => readLimit(cgroup)));
 }
 
 /** 0 where one of the two could not be read: the counter has not risen by everything that it ever counted. */
@@ -330,7 +334,8 @@ export const finite = (bytes: number | undefined): number | null =>
 
 /** What the kernel counted while the cgroup was watched; `undefined` when it is no target and nothing happened in it. */
 export function counterDeltas(watched: WatchedCgroup): CounterDeltas | undefined {
-  const { cgroup, isTarget, counters, memory, kills, notifications, removedAt } = watched;
+  const { cgroup, isTarget, isStandIn, counters, memory, kills, notifications, removedAt } =
+    watched;
   const first = relevantCounters(watched, counters.first);
   const last = relevantCounters(watched, counters.last);
   const risen = (key: keyof Counters): bigint | null => {
@@ -342,7 +347,9 @@ export function counterDeltas(watched: WatchedCgroup): CounterDeltas | undefined
   const oomKills = risen("oomKill");
   const otherKills = kills.beforeRemoval + kills.inUncountedChildren;
   const { containerId, podUid } = identify(cgroup.path);
-  const summary = removedAt === undefined ? readSummary(cgroup) : undefined;
+  const present = removedAt === undefined ? cgroup : undefined;
+  const peak = present && unlessRefused(() => readPeak(present));
+  const limit = present && unlessRefused(() => readLimit(present));
   const deltas: CounterDeltas = {
     cgroup: cgroup.path,
     container_id: containerId ?? null,
@@ -354,11 +361,11 @@ export function counterDeltas(watched: WatchedCgroup): CounterDeltas | undefined
     oom_group_kill: risen("oomGroupKill"),
     victims: kills.victims,
     repeated: kills.repeated,
-    peak: summary?.peak ?? memory.peak ?? null,
-    limit: finite(summary?.limits.max ?? memory.limit),
+    peak: peak ?? memory.peak ?? null,
+    limit: finite(limit ?? memory.limit),
     removed: removedAt !== undefined,
   };
   const counts = [deltas.max, deltas.high, deltas.oom, deltas.oom_kill];
   const hasHappened = deltas.victims > 0 || counts.some((count) => count !== null && count > 0n);
-  return isTarget || hasHappened ? deltas : undefined;
+  return isTarget || isStandIn || hasHappened ? deltas : undefined;
 }

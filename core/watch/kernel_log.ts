@@ -1,9 +1,11 @@
 /** OOM kills in the kernel log: reads /dev/kmsg (kernel: Documentation/ABI/testing/dev-kmsg) and joins its lines to kills. */
 
+import { unlessRefused } from "../cgroup/files.ts";
 import type { Hierarchy } from "../cgroup/hierarchy.ts";
 import { cgroupOfKilled } from "../cgroup/processes.ts";
 import type { KernelVictim } from "../events/event.ts";
-import { type Fd, O_NONBLOCK, O_RDONLY, openFd, readInto, seekToEnd } from "../kernel/fd.ts";
+import { type Fd, readInto } from "../kernel/fd.ts";
+import { MAX_RECORD_BYTES, openKernelLog } from "../kernel/kernel_log.ts";
 import { SystemCallError } from "../kernel/libc.ts";
 import { lossyName } from "../names.ts";
 import { omitUndefined } from "../omit_undefined.ts";
@@ -14,6 +16,11 @@ export interface LoggedKill {
   readonly victim: KernelVictim;
   /** The victim's cgroup; absent when the kernel left it out: it writes that line at most 10 times in 5 s. */
   readonly cgroup?: string;
+  /**
+   * The cgroup that the victim is in, where it was still there when the line was read: below `cgroup` when the memory controller is not
+   * enabled for it.
+   */
+  readonly processCgroup?: string;
   /** The cgroup that owns the limit that was hit. */
   readonly owner?: string;
   /** With memory.oom.group, the cgroup that is killed as a whole; this is one of its processes. */
@@ -23,31 +30,30 @@ export interface LoggedKill {
   readonly isRepeated: boolean;
 }
 
-/** A record has at most 8 KiB (CONSOLE_EXT_LOG_MAX); read(2) into a shorter buffer fails with EINVAL. */
-const MAX_RECORD_BYTES = 8192;
+/** EPIPE: records were overwritten before they could be read; the next read returns the oldest that is left. */
+const PASSING = new Set(["EPIPE", "EINTR"]);
+/** In a row. Between two reads the whole log would have to be overwritten each time. */
+const MAX_FAILURES = 100;
 
 export class KernelLog implements Disposable {
   /** Readable when there are new lines. */
-  readonly fd: Fd = openFd("/dev/kmsg", O_RDONLY | O_NONBLOCK);
+  readonly fd: Fd = openKernelLog();
   readonly #buffer = new Uint8Array(MAX_RECORD_BYTES);
   readonly #decoder = new TextDecoder();
   readonly #kills = new KillLogParser();
   #last: KmsgRecord | undefined;
 
   /**
-   * Opens the log at its end. Throws `SystemCallError` where it may not be read, or does not exist.
+   * Opens the log at its end. Throws as {@link openKernelLog} does.
    *
    * @param hierarchy where a victim is looked up right away when the kernel left out its cgroup.
    */
-  constructor(private readonly hierarchy: Hierarchy) {
-    seekToEnd(this.fd);
-  }
+  constructor(private readonly hierarchy: Hierarchy) {}
 
-  /** The kills logged since the last call. */
-  read(): LoggedKill[] {
-    const found: LoggedKill[] = [];
-    for (let text = this.#readRecord(); text !== ""; text = this.#readRecord()) {
-      const record = text === undefined ? undefined : parseKmsgRecord(text);
+  /** The kills logged since the last call. Throws `SystemCallError` when it cannot be read any more, after what was read. */
+  *read(): Generator<LoggedKill> {
+    for (let text = this.#readRecord(); text !== undefined; text = this.#readRecord()) {
+      const record = parseKmsgRecord(text);
       // A process that may write to /dev/kmsg could forge a kill; only the kernel's own facility is 0.
       if (record?.facility !== 0) continue;
       // A long summary is written in pieces; each longer one replaces the one before.
@@ -55,20 +61,25 @@ export class KernelLog implements Disposable {
       const kill = this.#kills.add(this.#last.message, this.#last.timestamp);
       if (kill === undefined) continue;
       const { pid, comm } = kill.victim;
-      const cgroup = kill.cgroup ?? cgroupOfKilled(pid, comm, this.hierarchy);
-      found.push(omitUndefined({ ...kill, cgroup }));
+      const processCgroup = unlessRefused(() => cgroupOfKilled(pid, comm, this.hierarchy));
+      yield omitUndefined({ ...kill, cgroup: kill.cgroup ?? processCgroup, processCgroup });
     }
-    return found;
   }
 
-  /** One record; "" at the end of the log, `undefined` when records were overwritten before they could be read. */
+  /** The next record; `undefined` at the end of the log. */
   #readRecord(): string | undefined {
-    try {
-      const length = readInto(this.fd, this.#buffer);
-      return length === undefined ? "" : this.#decoder.decode(this.#buffer.subarray(0, length));
-    } catch (error) {
-      if (error instanceof SystemCallError && error.code === "EPIPE") return undefined;
-      throw error;
+    for (let failures = 0;; failures++) {
+      try {
+        const length = readInto(this.fd, this.#buffer);
+        // The kernel never returns 0: the file is at its end for good, but always ready for epoll.
+        if (length === 0) throw new SystemCallError("read", "ENODATA", this.fd.path);
+        return length === undefined
+          ? undefined
+          : this.#decoder.decode(this.#buffer.subarray(0, length));
+      } catch (error) {
+        const isPassing = error instanceof SystemCallError && PASSING.has(error.code);
+        if (!isPassing || failures === MAX_FAILURES) throw error;
+      }
     }
   }
 
@@ -81,6 +92,8 @@ type KilledLine = Extract<OomMessage, { kind: "killed" }>;
 type SummaryLine = Extract<OomMessage, { kind: "oom-kill" }>;
 /** Before Linux 5.0 in place of the summary. */
 type TaskLine = Extract<OomMessage, { kind: "task-in" }>;
+/** Before Linux 5.2 the only line that tells the reason. */
+type ChosenLine = Extract<OomMessage, { kind: "chosen" }>;
 
 /** A group kill in progress. */
 interface Group {
@@ -98,6 +111,7 @@ const MAX_GROUP_GAP_US = 500_000n;
 export class KillLogParser {
   #summary: SummaryLine | undefined;
   #taskLine: TaskLine | undefined;
+  #chosen: ChosenLine | undefined;
   #group: Group | undefined;
   #last: { readonly line: KilledLine; readonly kill: LoggedKill } | undefined;
 
@@ -121,8 +135,11 @@ export class KillLogParser {
     } else if (line?.kind === "task-in") {
       this.#taskLine = line;
       this.#group = undefined;
+    } else if (line?.kind === "chosen") {
+      this.#chosen = line;
     } else if (line?.kind === "invoked" || line?.kind === "oom-kill") {
       this.#summary = line.kind === "oom-kill" ? line : undefined;
+      this.#taskLine = this.#chosen = undefined;
       this.#group = undefined;
     }
     return undefined;
@@ -134,7 +151,7 @@ export class KillLogParser {
     const isRepeated = group !== undefined && isInGroup(line, group);
     if (group) addToGroup(line, group);
     const before = this.#last?.kill;
-    const isGlobal = summary?.global ?? line.memcg === false;
+    const isGlobal = summary?.global ?? (line.memcg ?? this.#chosen?.memcg) === false;
     const kill: LoggedKill = omitUndefined({
       victim: {
         pid: summary?.pid ?? line.pid,
@@ -154,7 +171,7 @@ export class KillLogParser {
     });
     // In a group the processes after the first have no summary of their own.
     if (!group) this.#summary = undefined;
-    this.#taskLine = undefined;
+    this.#taskLine = this.#chosen = undefined;
     this.#last = { line, kill };
     return kill;
   }

@@ -130,6 +130,12 @@ export class KillMatcher {
   /** True when the kill needs no more attention. */
   #place(read: ReadKill, now: number): boolean {
     const { kill, at } = read;
+    const uncharged = this.#unchargedWith(kill, now);
+    if (uncharged) {
+      const cgroup = kill.processCgroup ?? uncharged.cgroup.path;
+      this.#report(uncharged, { kill: { ...kill, cgroup }, at }, now);
+      return true;
+    }
     if (kill.cgroup === undefined) {
       const watched = this.#byPid(kill.victim.pid, now) ??
         (now - at >= MS_BEFORE_MATCH_BY_TIME ? this.#byTime(read, now) : undefined) ??
@@ -150,6 +156,20 @@ export class KillMatcher {
       }
     }
     return true;
+  }
+
+  /** The watched cgroup without the memory controller that has contained the victim: the log names the one that is charged for it. */
+  #unchargedWith(
+    { cgroup, processCgroup, victim }: LoggedKill,
+    now: number,
+  ): WatchedCgroup | undefined {
+    const uncharged = [...this.context.watchedCgroups()]
+      .filter(({ chargedTo }) => chargedTo !== undefined && (chargedTo ?? "/") === cgroup);
+    if (processCgroup !== undefined) {
+      return ownerOf(processCgroup, now, uncharged);
+    }
+    for (const watched of uncharged) rememberPids(watched, now);
+    return uncharged.find(({ kills }) => kills.pids.has(victim.pid));
   }
 
   /** The watched cgroup that is known to have contained the victim. */
@@ -213,7 +233,9 @@ export class KillMatcher {
     }
     this.#account(cgroup, watched, now);
     if (kill.isRepeated) watched.kills.repeated += 1;
-    else this.context.emit({ cgroup, watched, kill, inferred: false });
+    else if (!isOfAnother(kill, watched)) {
+      this.context.emit({ cgroup, watched, kill, inferred: false });
+    }
   }
 
   /** Reports the counted kills that no line names. Returns when the next are due. */
@@ -259,7 +281,11 @@ export class KillMatcher {
       if (isAround && watched !== own && watched.kills.suspected > 0) watched.kills.suspected -= 1;
       // v1 counts a kill in the victim's own cgroup only, v2 in all around it.
       const counts = isAround && watched.representsSubtree && hasSubtreeCounter(watched);
-      if (counts || (watched === own && cgroup === own.cgroup.path)) takeCounted(watched);
+      // An uncharged cgroup has no counter: its ancestor counts.
+      const isCounted = own.chargedTo === undefined
+        ? watched === own && cgroup === own.cgroup.path
+        : watched.removedAt === undefined && watched.cgroup.path === own.chargedTo;
+      if (counts || isCounted) takeCounted(watched);
     }
   }
 }
@@ -271,6 +297,10 @@ function takeCounted({ kills, removedAt, removedKills }: WatchedCgroup): void {
   if (isUncounted && removedKills) removedKills.markReported(1n);
   else kills.pending -= 1n;
 }
+
+/** A victim in a cgroup that is not watched, for which the same ancestor is charged. */
+const isOfAnother = ({ cgroup, processCgroup }: LoggedKill, { isStandIn }: WatchedCgroup) =>
+  isStandIn && processCgroup !== undefined && processCgroup !== cgroup;
 
 /** A counter is proof, a notified OOM a sign; a removal that may have been an OOM is neither. */
 const evidence = ({ kills }: WatchedCgroup) => kills.pending > 0n ? 2 : kills.suspected > 0 ? 1 : 0;

@@ -5,6 +5,7 @@
  */
 
 import { type Cgroup, isThere, parentOf, readPressure } from "../cgroup/cgroup.ts";
+import { unlessRefused } from "../cgroup/files.ts";
 import type { Hierarchy } from "../cgroup/hierarchy.ts";
 import type { Interests, PressureLevel, Trigger } from "../cgroup/version.ts";
 import type { Source } from "../events/event.ts";
@@ -20,8 +21,8 @@ import {
   readInotify,
   removeWatch,
 } from "../kernel/inotify.ts";
-import { SystemCallError } from "../kernel/libc.ts";
-import { KernelLog } from "./kernel_log.ts";
+import { SystemCallError, unlessFailed } from "../kernel/libc.ts";
+import { KernelLog, type LoggedKill } from "./kernel_log.ts";
 import type { EmitBody, WatchOptions } from "./options.ts";
 import {
   arm,
@@ -68,13 +69,19 @@ const LOG_TOKEN = 1;
 const INOTIFY_TOKEN = 2;
 const FIRST_FREE_TOKEN = 3;
 
+const LOG_SOURCE = "kernel log: /dev/kmsg";
+/** What is requested, and what stands in for it. */
+const LOG_FALLBACK = ["kernel log", "kills counted, victims unnamed"] as const;
+
 export class Notifications {
-  readonly log: KernelLog | undefined;
   readonly hierarchyWatcher: HierarchyWatcher;
   readonly #report: SourceReport;
-  /** Absent where notifications are refused, or polling is asked for. */
-  readonly #epoll: EpollSet | undefined;
-  readonly #inotify: Fd | undefined;
+  /** Open until `close`, also what is no longer used. */
+  readonly #opened = new DisposableStack();
+  /** Absent where notifications are refused or have failed, or polling is asked for. */
+  #epoll: EpollSet | undefined;
+  #inotify: Fd | undefined;
+  #log: KernelLog | undefined;
   readonly #slots = new Map<number, Slot>();
   #nextToken = FIRST_FREE_TOKEN;
   /** By inotify watch; several targets can share that of their parent. */
@@ -89,17 +96,26 @@ export class Notifications {
     const poll = describePoll(options.poll);
     if (options.poll === undefined) {
       this.#epoll = this.#tryOpen("notifications", poll, openEpoll);
-      this.#inotify = this.#epoll && this.#tryOpen("inotify", poll, openInotify);
+      this.#inotify = this.#epoll && this.#tryOpen("inotify", poll, () => {
+        using opened = new DisposableStack();
+        const inotify = opened.use(openInotify());
+        this.#epoll!.add(inotify, EPOLLIN, INOTIFY_TOKEN);
+        opened.move();
+        return inotify;
+      });
     }
-    if (this.#inotify) this.#epoll!.add(this.#inotify, EPOLLIN, INOTIFY_TOKEN);
     this.hierarchyWatcher = new HierarchyWatcher(options, this.#inotify, this.#report);
     if (options.poll !== undefined) this.#report.add(poll);
-    this.log = hierarchy.kernel ? this.#openLog() : undefined;
+    this.#log = hierarchy.kernel ? this.#openLog() : undefined;
   }
 
-  #tryOpen<T>(requested: string, fallback: string, open: () => T): T | undefined {
+  #tryOpen<T extends Disposable>(
+    requested: string,
+    fallback: string,
+    open: () => T,
+  ): T | undefined {
     try {
-      return open();
+      return this.#opened.use(open());
     } catch (error) {
       const { root } = this.hierarchy;
       this.#report.reportFallback(root, requested, fallback, reasonOf(error));
@@ -109,22 +125,55 @@ export class Notifications {
 
   #openLog(): KernelLog | undefined {
     const { hidden, root } = this.hierarchy;
-    const requested = "kernel log";
-    const fallback = "kills counted, victims unnamed";
     if (hidden && root === "/") {
       const reason = "it names cgroups by their path on the host, which a cgroup namespace hides";
-      this.#report.reportFallback(root, requested, fallback, reason);
+      this.#report.reportFallback(root, ...LOG_FALLBACK, reason);
       return undefined;
     }
-    const log = this.#tryOpen(requested, fallback, () => new KernelLog(this.hierarchy));
-    if (log) this.#epoll?.add(log.fd, EPOLLIN, LOG_TOKEN);
-    if (log) this.#report.add("kernel log: /dev/kmsg");
+    const log = this.#tryOpen(...LOG_FALLBACK, () => {
+      using opened = new DisposableStack();
+      const log = opened.use(new KernelLog(this.hierarchy));
+      this.#epoll?.add(log.fd, EPOLLIN, LOG_TOKEN);
+      opened.move();
+      return log;
+    });
+    if (log) this.#report.add(LOG_SOURCE);
     return log;
+  }
+
+  /** Whether kills are read from the kernel log. */
+  get hasLog(): boolean {
+    return this.#log !== undefined;
+  }
+
+  /** The kills logged since the last call. A log that cannot be read any more is given up. */
+  readLog(): LoggedKill[] {
+    const log = this.#log;
+    const kills: LoggedKill[] = [];
+    try {
+      for (const kill of log?.read() ?? []) kills.push(kill);
+    } catch (error) {
+      if (!(error instanceof SystemCallError)) throw error;
+      this.#log = undefined;
+      this.#epoll?.remove(log!.fd);
+      this.#report.remove(LOG_SOURCE);
+      this.#report.reportFallback(this.hierarchy.root, ...LOG_FALLBACK, reasonOf(error));
+    }
+    return kills;
   }
 
   /** For the start-up line. */
   lines(): string[] {
     return this.#report.lines();
+  }
+
+  /** Says which cgroup is followed in place of one without the memory controller. */
+  reportUncharged({ path }: Cgroup, charged: Cgroup | undefined): void {
+    const reason = charged
+      ? `memory is not in cgroup.subtree_control of ${charged.path}`
+      : "no visible ancestor has the memory controller";
+    const fallback = charged ? `those of ${charged.path}, which is charged for it` : "none";
+    this.#report.reportFallback(path, "memory events", fallback, reason);
   }
 
   arm(watched: WatchedCgroup): void {
@@ -136,6 +185,7 @@ export class Notifications {
     }
     let hasThresholds = version.notifiesThresholds;
     for (const trigger of this.#epoll ? version.triggers(interests) : []) {
+      if (watched.chargedTo !== undefined && trigger.file.startsWith("memory.")) continue;
       const isDone = this.#arm(watched, watched.cgroup, trigger);
       if (armed.at(-1)?.trigger === trigger) this.#report.add(describeTrigger(trigger));
       if (isDone && isOomTrigger(trigger)) watched.notifications.source = trigger.kind as Source;
@@ -150,7 +200,8 @@ export class Notifications {
       const disarm = this.hierarchyWatcher.watchChildren(watched.cgroup);
       if (disarm) armed.push({ trigger: { kind: "inotify", file: "." }, disarm });
     }
-    if (!hasThresholds) this.#pollThresholds(watched);
+    // Without the memory controller it has no usage.
+    if (!hasThresholds && watched.chargedTo === undefined) this.#pollThresholds(watched);
   }
 
   /** After the thresholds of a cgroup have changed. */
@@ -200,14 +251,17 @@ export class Notifications {
       const isMachineRoot = cgroup.path === "/" && error.code === "ENOENT";
       if (isMachineRoot || !isThere(cgroup)) return isMachineRoot;
       if (!isOptional && trigger.file !== this.hierarchy.version.limitFile) {
-        const fallback = isOomTrigger(trigger) || isThresholdTrigger(trigger)
-          ? describePoll(this.options.poll)
-          : "none";
-        const requested = describeTrigger(trigger);
-        this.#report.reportFallback(cgroup.path, requested, fallback, reasonOf(error));
+        this.#reportLost(cgroup, trigger, error);
       }
       return false;
     }
+  }
+
+  #reportLost({ path }: Cgroup, trigger: Trigger, error: SystemCallError): void {
+    const fallback = isOomTrigger(trigger) || isThresholdTrigger(trigger)
+      ? describePoll(this.options.poll)
+      : "none";
+    this.#report.reportFallback(path, describeTrigger(trigger), fallback, reasonOf(error));
   }
 
   #disarm(watched: WatchedCgroup, armed: Armed, token: number): void {
@@ -222,7 +276,8 @@ export class Notifications {
   /** Counts the OOMs that its eventfd has been signalled since it was last read. */
   takeOomNotifications({ notifications }: WatchedCgroup): void {
     const oom = notifications.armed.find(({ trigger, fd }) => fd && isOomTrigger(trigger));
-    if (oom?.fd) notifications.ooms += Number(takeEventfd(oom.fd));
+    // What cannot be read now is read, or given up, at its next wake-up.
+    if (oom?.fd) notifications.ooms += Number(unlessFailed(() => takeEventfd(oom.fd!)) ?? 0n);
   }
 
   /** Drops the tokens of a removed cgroup. */
@@ -238,30 +293,92 @@ export class Notifications {
     return { wakes, ...this.#readInotify(wakes) };
   }
 
-  /** Calls `onBatch` for everything that arrives, until `wakeUp`. */
+  /** Calls `onBatch` for everything that arrives, until `wakeUp`, or until no notification can be waited for any more. */
   async follow(onBatch: (batch: Batch) => void): Promise<void> {
-    if (!this.#epoll) return;
-    for (let isFollowing = true; isFollowing;) {
-      const ready = await this.#epoll.wait();
-      isFollowing = !ready.woken;
+    for (let isFollowing = true; isFollowing && this.#epoll;) {
       const wakes = new Map<WatchedCgroup, Wake>();
-      for (const { token, events } of ready.events) {
-        const slot = this.#slots.get(token);
-        if (slot) readSlot(slot, events, wakes);
+      let failed = false;
+      try {
+        const ready = await this.#epoll.wait();
+        isFollowing = ready.woken === 0;
+        for (const { token, events } of ready.events) this.#readSlot(token, events, wakes);
+      } catch (error) {
+        if (!(error instanceof SystemCallError)) throw error;
+        this.#giveUpNotifications(error, wakes);
+        failed = true;
       }
-      onBatch({ wakes, ...this.#readInotify(wakes) });
+      const batch = { wakes, ...this.#readInotify(wakes) };
+      onBatch(failed ? { ...batch, hasOverflowed: true } : batch);
+    }
+  }
+
+  #readSlot(token: number, events: number, wakes: Map<WatchedCgroup, Wake>): void {
+    const slot = this.#slots.get(token);
+    if (slot === undefined) return;
+    try {
+      readSlot(slot, events, wakes);
+    } catch (error) {
+      if (!(error instanceof SystemCallError)) throw error;
+      const { watched, armed } = slot;
+      const { notifications } = watched;
+      this.#disarm(watched, armed, token);
+      notifications.armed = notifications.armed.filter(({ fd }) => fd !== armed.fd);
+      this.#reportLost(watched.cgroup, armed.trigger, error);
+      this.#poll(watched, armed.trigger, wakes);
     }
   }
 
   #readInotify(wakes: Map<WatchedCgroup, Wake>): Omit<Batch, "wakes"> {
-    const events = this.#inotify ? readInotify(this.#inotify) : [];
+    let events: InotifyEvent[] = [];
+    let hasFailed = false;
+    try {
+      if (this.#inotify) events = readInotify(this.#inotify);
+    } catch (error) {
+      if (!(error instanceof SystemCallError)) throw error;
+      this.#giveUpInotify(error, wakes);
+      hasFailed = true;
+    }
     for (const { watch } of events) {
       for (const watched of this.#sharers.get(watch) ?? []) wakeOf(watched, "inotify", wakes);
     }
     return {
       changed: events.flatMap((event) => this.hierarchyWatcher.changedDirectory(event) ?? []),
-      hasOverflowed: events.some(({ mask }) => mask & IN_Q_OVERFLOW),
+      hasOverflowed: hasFailed || events.some(({ mask }) => mask & IN_Q_OVERFLOW),
     };
+  }
+
+  /** From now on `watched` is polled for what `trigger` notified of. */
+  #poll(watched: WatchedCgroup, trigger: Trigger, wakes: Map<WatchedCgroup, Wake>): void {
+    if (isOomTrigger(trigger)) watched.notifications.source = "poll";
+    if (isThresholdTrigger(trigger)) this.#pollThresholds(watched);
+    wakeOf(watched, "poll", wakes);
+  }
+
+  #giveUpInotify(error: SystemCallError, wakes: Map<WatchedCgroup, Wake>): void {
+    const inotify = this.#inotify!;
+    this.#inotify = undefined;
+    this.#epoll?.remove(inotify);
+    this.hierarchyWatcher.giveUpInotify();
+    const fallback = describePoll(this.options.poll);
+    this.#report.reportFallback(this.hierarchy.root, "inotify", fallback, reasonOf(error));
+    for (const watched of new Set(this.#sharers.values().flatMap((sharers) => sharers))) {
+      for (const { trigger, watch } of watched.notifications.armed) {
+        if (watch !== undefined) this.#poll(watched, trigger, wakes);
+      }
+    }
+  }
+
+  #giveUpNotifications(error: SystemCallError, wakes: Map<WatchedCgroup, Wake>): void {
+    this.#epoll = undefined;
+    this.#inotify = undefined;
+    this.hierarchyWatcher.giveUpInotify();
+    const fallback = describePoll(this.options.poll);
+    this.#report.reportFallback(this.hierarchy.root, "notifications", fallback, reasonOf(error));
+    const all = new Set(this.#sharers.values().flatMap((sharers) => sharers));
+    for (const { watched } of this.#slots.values()) all.add(watched);
+    for (const watched of all) {
+      for (const { trigger } of watched.notifications.armed) this.#poll(watched, trigger, wakes);
+    }
   }
 
   /** Ends `follow`. */
@@ -271,9 +388,7 @@ export class Notifications {
 
   async close(): Promise<void> {
     await this.hierarchyWatcher.close();
-    this.log?.[Symbol.dispose]();
-    this.#inotify?.close();
-    this.#epoll?.close();
+    this.#opened.dispose();
   }
 }
 
@@ -305,7 +420,7 @@ function readSlot(
 function stallOf({ cgroup }: WatchedCgroup, trigger: Trigger): Stall | undefined {
   if (trigger.kind !== "psi") return undefined;
   const { kind } = trigger.psi;
-  return { kind, total: readPressure(cgroup)?.[kind]?.total ?? 0n };
+  return { kind, total: unlessRefused(() => readPressure(cgroup))?.[kind]?.total ?? 0n };
 }
 
 /** Called with the directory of a cgroup that was created or removed; `undefined` means that any may have been. */
@@ -315,7 +430,7 @@ const NAME = "cgroup creation/removal";
 
 /** Creation and removal of cgroups. */
 class HierarchyWatcher {
-  readonly source: "inotify" | "watchfs";
+  source: "inotify" | "watchfs" | "poll";
   /** By watch, so that a directory created later with the same name has its own. */
   readonly #directories = new Map<number, string>();
   readonly #fsWatchers: { readonly watcher: Deno.FsWatcher; readonly done: Promise<void> }[] = [];
@@ -324,7 +439,7 @@ class HierarchyWatcher {
 
   constructor(
     private readonly options: WatchOptions,
-    private readonly inotify: Fd | undefined,
+    private inotify: Fd | undefined,
     private readonly report: SourceReport,
   ) {
     this.source = inotify ? "inotify" : "watchfs";
@@ -358,6 +473,18 @@ class HierarchyWatcher {
     }
   }
 
+  /** From now on changes are found by reading all cgroups. */
+  giveUpInotify(): void {
+    if (this.inotify === undefined) return;
+    this.inotify = undefined;
+    this.#giveUp();
+  }
+
+  #giveUp(): void {
+    this.source = "poll";
+    this.reportsAllChanges = false;
+  }
+
   /** The directory of a cgroup that was created or removed; `undefined` when the event is about something else. */
   changedDirectory({ watch, mask, name }: InotifyEvent): string | undefined {
     const dir = this.#directories.get(watch);
@@ -372,7 +499,11 @@ class HierarchyWatcher {
   #watchFs(cgroups: readonly Cgroup[], recursive: boolean, onChange: OnChange): void {
     try {
       const watcher = Deno.watchFs(cgroups.map(({ dir }) => dir), { recursive });
-      this.#fsWatchers.push({ watcher, done: forward(watcher, onChange) });
+      const done = forward(watcher, onChange).catch((error) => {
+        this.#giveUp();
+        this.#reportFallback(cgroups[0]!, error);
+      });
+      this.#fsWatchers.push({ watcher, done });
       this.report.add(`${NAME}: watchFs`);
     } catch (error) {
       // NotFound, or an Error when a limit of inotify is reached.
@@ -406,6 +537,11 @@ class SourceReport {
   /** @param source such as `events: inotify on memory.events`. */
   add(source: string): void {
     this.#sources.add(source);
+  }
+
+  /** It is not in use any more. */
+  remove(source: string): void {
+    this.#sources.delete(source);
   }
 
   /** Reports the same lack for the same reason only once, whatever the number of cgroups. */

@@ -5,6 +5,7 @@
  */
 
 import { type Cgroup, childrenOf, readCounters } from "../cgroup/cgroup.ts";
+import { unlessRefused } from "../cgroup/files.ts";
 import type { Counters } from "../snapshot.ts";
 
 export interface RemovedChildrenKills {
@@ -55,10 +56,10 @@ class Account implements RemovedChildrenKills {
 
   /** Reads the parent again. False when it could not be read. */
   update(): boolean {
-    const isUnchanged = readCounters(this.parent)?.subtree.oomKill === this.initialTotal;
+    const isUnchanged = totalOf(this.parent) === this.initialTotal;
     const inRemoved = isUnchanged
       ? this.inRemoved + this.readBefore
-      : killsInRemovedChildren(this.parent);
+      : tryKillsInRemovedChildren(this.parent);
     if (inRemoved === undefined) return false;
     this.balance += inRemoved - this.inRemoved - this.readBefore;
     this.inRemoved = inRemoved;
@@ -77,7 +78,8 @@ export class RemovedKillCounts {
   readonly #outdated = new Set<Account>();
 
   /**
-   * Must be called before a child of `parent` may be removed. `undefined` where no parent counts: on v1, and at the root.
+   * Must be called before a child of `parent` may be removed. `undefined` where no parent counts: on v1, at the root, and where
+   * its counters or those of one of its children may not be read.
    *
    * @param isNew created while it was watched, so that none of its removed children is known yet.
    */
@@ -85,8 +87,8 @@ export class RemovedKillCounts {
     if (parent === undefined) return undefined;
     const known = this.#accounts.get(keyOf(parent));
     if (known) return known;
-    const total = isNew ? 0n : readCounters(parent)?.subtree.oomKill;
-    const inRemoved = killsInRemovedChildren(parent);
+    const total = isNew ? 0n : totalOf(parent);
+    const inRemoved = tryKillsInRemovedChildren(parent);
     if (inRemoved === undefined || total === undefined) return undefined;
     const account = new Account(parent, total, isNew ? 0n : inRemoved);
     this.#accounts.set(keyOf(parent), account);
@@ -119,7 +121,7 @@ export class RemovedKillCounts {
   ignoreRemoval(parent: Cgroup): void {
     const account = this.#accounts.get(keyOf(parent));
     if (account === undefined || account.readBefore !== 0n || this.#outdated.has(account)) return;
-    account.inRemoved = killsInRemovedChildren(parent) ?? account.inRemoved;
+    account.inRemoved = tryKillsInRemovedChildren(parent) ?? account.inRemoved;
   }
 
   /** `kills` were reported in the cgroup at `path` before it was read; negative when its counter has shown them since. */
@@ -152,6 +154,12 @@ export class RemovedKillCounts {
 
 /** Counters are read one after another; a kill in between would shift the sum, so the parent's must not change meanwhile. */
 const MAX_READS = 5;
+
+const tryKillsInRemovedChildren = (parent: Cgroup): bigint | undefined =>
+  unlessRefused(() => killsInRemovedChildren(parent));
+
+const totalOf = (parent: Cgroup): bigint | undefined =>
+  unlessRefused(() => readCounters(parent))?.subtree.oomKill;
 
 function killsInRemovedChildren(parent: Cgroup): bigint | undefined {
   for (let reads = 0; reads < MAX_READS; reads++) {

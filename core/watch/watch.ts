@@ -19,6 +19,7 @@ import { WatchRecorder } from "./record.ts";
 import { type RemovedChildrenKills, RemovedKillCounts } from "./removed_kills.ts";
 import { type Batch, Notifications } from "./notifications.ts";
 import {
+  chargedAncestorOf,
   createMissedCgroup,
   createWatchedCgroup,
   disarm,
@@ -106,12 +107,15 @@ class Watch implements Watching {
   ) {
     this.done = this.#done.promise;
     this.#hierarchy = options.targets[0]!.hierarchy;
-    this.#notifications = new Notifications(options, this.#hierarchy, this.#emit);
+    const notifications = new Notifications(options, this.#hierarchy, this.#emit);
+    this.#notifications = notifications;
     this.#kills = new KillMatcher({
       watchedCgroups: () => [...this.#removed, ...this.#watched.values()],
       covers: (path) => this.#covers(path),
       reportedAhead: (path, kills) => this.#removedKills.reportedAhead(path, kills),
-      hasLog: this.#notifications.log !== undefined,
+      get hasLog() {
+        return notifications.hasLog;
+      },
       emit: (kill) => this.#emitKill(kill),
     });
     this.#changes = new ChangeDetector({
@@ -226,14 +230,21 @@ class Watch implements Watching {
     // Lines that are in the log by now get a time before `kills.reportFrom`: the first read of the counters includes their kills.
     this.#readLog();
     const { recursive, targets } = this.options;
+    const isTarget = targets.some(({ path }) => path === cgroup.path);
+    const isStandIn = !isTarget && !this.#covers(cgroup.path);
+    const charged = chargedAncestorOf(cgroup);
+    if (charged && !this.#watched.has(charged.path)) this.#add(charged, false);
     const watched = createWatchedCgroup(cgroup, {
-      isTarget: targets.some(({ path }) => path === cgroup.path),
-      representsSubtree: !recursive,
+      isTarget,
+      isStandIn,
+      representsSubtree: !recursive || isStandIn,
       isNew,
       removedKills: this.#removedKills.accountOf(parentOf(cgroup)),
+      chargedTo: charged === null ? null : charged?.path,
     });
     if (watched === undefined) return;
-    if (recursive) this.#removedKills.accountOf(cgroup, isNew);
+    if (charged !== undefined) this.#notifications.reportUncharged(cgroup, charged ?? undefined);
+    if (recursive && !isStandIn) this.#removedKills.accountOf(cgroup, isNew);
     this.#watched.set(cgroup.path, watched);
     this.#watchedCount += 1;
     this.#kills.startWatching(watched);
@@ -270,7 +281,7 @@ class Watch implements Watching {
   }
 
   #readLog(): void {
-    for (const kill of this.#notifications.log?.read() ?? []) {
+    for (const kill of this.#notifications.readLog()) {
       this.#kills.logged(kill, performance.now());
     }
   }
@@ -395,9 +406,7 @@ class Watch implements Watching {
     const ooms = notifications.ooms - notifications.reportedOoms - 1;
     if (ooms > 0) this.#emitLateOoms(watched, ooms);
     // v1: with the log, a kill would have had a line by now. Without it, a notified OOM is the only trace of a kill.
-    const suspected = this.#notifications.log === undefined && watched.kills.suspected > 0
-      ? 1n
-      : 0n;
+    const suspected = !this.#notifications.hasLog && watched.kills.suspected > 0 ? 1n : 0n;
     const unreported = removedKills ? this.#shareOf(watched, removedKills) : suspected;
     for (let n = 0n; n < unreported; n++) this.#kills.reportInferred(watched, performance.now());
     this.#removed.delete(watched);

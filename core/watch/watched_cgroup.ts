@@ -1,7 +1,15 @@
 /** The state of one watched cgroup, as one record for each module that writes it. Times are `performance.now()`. */
 
 import { readEffectiveLimit } from "../cgroup/ancestry.ts";
-import { type Cgroup, readSummary } from "../cgroup/cgroup.ts";
+import {
+  ancestorsOf,
+  type Cgroup,
+  readCounters,
+  readLimit,
+  readPeak,
+  readUsage,
+} from "../cgroup/cgroup.ts";
+import { tryExists, unlessRefused } from "../cgroup/files.ts";
 import { pidsOf } from "../cgroup/processes.ts";
 import type { Source } from "../events/event.ts";
 import { type ControlFile, openWithinBudget } from "../kernel/control_file.ts";
@@ -16,6 +24,13 @@ export interface WatchedCgroup {
   readonly isTarget: boolean;
   /** Its events are about its whole subtree, because the cgroups below it are not watched. */
   readonly representsSubtree: boolean;
+  /**
+   * v2: the nearest ancestor with the memory controller, which is charged for it and counts its OOMs; `null` for the root, which does not
+   * count; absent where it has the controller itself.
+   */
+  readonly chargedTo?: string | null;
+  /** It is watched only because it is charged for a target. */
+  readonly isStandIn: boolean;
   /** v2: the parent's account, which still counts its kills after its removal. */
   readonly removedKills?: RemovedChildrenKills;
   readonly counters: CounterState;
@@ -140,20 +155,40 @@ interface Origin {
   /** Created after the watch began, so that everything it has counted is new. */
   readonly isNew: boolean;
   readonly removedKills: RemovedChildrenKills | undefined;
+  readonly chargedTo?: string | null | undefined;
+  readonly isStandIn?: boolean;
 }
 
-/** Reads a cgroup for the first time; `undefined` when it is gone. Throws `OomkitError` when a file may not be read. */
+/**
+ * The nearest ancestor of a cgroup without the memory controller that has it: cgroup.subtree_control of that ancestor does not
+ * enable it. `undefined` where the cgroup itself is charged; `null` where the memory is charged to the root, which does not count.
+ */
+export function chargedAncestorOf(cgroup: Cgroup): Cgroup | null | undefined {
+  const { root, version } = cgroup.hierarchy;
+  if (!version.delegatesControllers || cgroup.path === root) return undefined;
+  const isCharged = ({ dir }: Cgroup) => tryExists(`${dir}/${version.usageFile}`) === true;
+  if (isCharged(cgroup)) return undefined;
+  return ancestorsOf(cgroup).find(isCharged) ?? null;
+}
+
+/**
+ * Reads a cgroup for the first time; `undefined` when it is gone. Throws `OomkitError` when its counters, its limit or its usage may
+ * not be read.
+ */
 export function createWatchedCgroup(cgroup: Cgroup, origin: Origin): WatchedCgroup | undefined {
   const reportFrom = origin.isNew ? -Infinity : performance.now();
-  const summary = readSummary(cgroup);
-  if (summary === undefined) return undefined;
-  const { local, subtree, limits, usage, peak } = summary;
+  const limit = readLimit(cgroup);
+  const usage = readUsage(cgroup);
+  const peak = unlessRefused(() => readPeak(cgroup));
+  const counters = readCounters(cgroup);
+  if (counters === undefined) return undefined;
+  const { local, subtree } = counters;
   const first = origin.isNew
     ? { local: zeroed(local), subtree: zeroed(subtree) }
     : { local, subtree };
   const watched = createState(cgroup, origin, first, reportFrom);
   const effective = readEffectiveLimit(cgroup);
-  Object.assign(watched.memory, { limit: limits.max, effective, usage, peak });
+  Object.assign(watched.memory, { limit, effective, usage, peak });
   return watched;
 }
 
@@ -171,7 +206,7 @@ const zeroed = (counters: Counters): Counters =>
 
 function createState(
   cgroup: Cgroup,
-  { isTarget, representsSubtree, removedKills }: Origin,
+  { isTarget, representsSubtree, removedKills, chargedTo, isStandIn = false }: Origin,
   first: BothCounters,
   reportFrom: number,
 ): WatchedCgroup {
@@ -179,6 +214,8 @@ function createState(
     cgroup,
     isTarget,
     representsSubtree,
+    isStandIn,
+    ...(chargedTo !== undefined && { chargedTo }),
     ...(removedKills && { removedKills }),
     counters: new CounterState(first, representsSubtree),
     memory: new MemoryState(),
@@ -213,5 +250,5 @@ export function rememberPids(
   now: number,
 ): void {
   for (const [pid, at] of pids) if (now - at > PID_MEMORY_MS) pids.delete(pid);
-  for (const pid of pidsOf(cgroup) ?? []) pids.set(pid, now);
+  for (const pid of unlessRefused(() => pidsOf(cgroup)) ?? []) pids.set(pid, now);
 }

@@ -2,6 +2,8 @@
 
 import assert from "node:assert/strict";
 import type { Report } from "../../core/guard/thread/protocol.ts";
+import type { JoinedEpoll } from "../../core/kernel/epoll.ts";
+import { SystemCallError } from "../../core/kernel/libc.ts";
 import { type GuardedTree, guardTree } from "../helpers/guarded_tree.ts";
 import { startWaitingProcesses } from "../helpers/waiting_processes.ts";
 import { type Moment, pidfdOf, type Wound } from "./injection.ts";
@@ -60,5 +62,40 @@ for (const errno of [1, 24, 12]) {
     using guarded = guardTree(2, { usage: 63.875, inactiveFile: 0, pids: processes.pids });
     const reports = reportsWith(guarded, failing(pidfdOf(one), "open", errno));
     assert.deepEqual(victimsOf(reports), [other]);
+  });
+}
+
+// EPERM, ENOMEM, ENOSPC
+for (const code of ["EPERM", "ENOMEM", "ENOSPC"]) {
+  Deno.test(`a guard polls, and says so, when memory.events cannot be waited for (${code})`, async () => {
+    await using processes = startWaitingProcesses();
+    const [pid] = processes.pids;
+    using guarded = guardTree(2, { usage: 63.875, inactiveFile: 0, pids: [pid] });
+    const reports: Report[] = [];
+    const refusing: JoinedEpoll = {
+      add(fd) {
+        throw new SystemCallError("epoll_ctl", code, fd.path);
+      },
+      remove() {},
+      block: () => ({ events: [], woken: 0 }),
+    };
+    const { limitOwner, ...limit } = guarded.limit()!;
+    // Only the kernel's own file can be waited for.
+    const hierarchy = { ...limitOwner.hierarchy, kernel: true };
+    const loop = guarded.startLoop(refusing, (report) => void reports.push(report), {
+      ...limit,
+      limitOwner: { ...limitOwner, hierarchy },
+    });
+    try {
+      for (let polls = 0; polls < 4; polls++) loop.runOnce();
+    } finally {
+      loop.close();
+    }
+    const [fallback] = reports.filter((report) => report.type === "fallback");
+    assert.deepEqual([fallback!.requested, fallback!.fallback], [
+      "memory.events notification",
+      "poll",
+    ]);
+    assert.ok(victimsOf(reports).includes(pid), Deno.inspect(reports));
   });
 }

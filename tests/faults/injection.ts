@@ -6,8 +6,20 @@
 
 import { libc } from "../../core/kernel/libc.ts";
 
-/** `look`: stat, a link, a list of names, a watch. `read`: after the open. */
-export type Moment = "look" | "open" | "read";
+/**
+ * `look`: stat, a link, a list of names. `watch`: by inotify. `create`: an object without a name, such as an epoll set. The others are after the
+ * open; `add` is to an epoll set.
+ */
+export type Moment =
+  | "look"
+  | "watch"
+  | "remove"
+  | "open"
+  | "create"
+  | "seek"
+  | "add"
+  | "write"
+  | "read";
 
 export interface Access {
   readonly moment: Moment;
@@ -108,7 +120,8 @@ type Synchronous =
   | "lstatSync"
   | "realPathSync"
   | "readLinkSync"
-  | "openSync";
+  | "openSync"
+  | "removeSync";
 
 function replaceFunctions(moment: Moment, ...names: readonly Synchronous[]): void {
   for (const name of names) {
@@ -197,7 +210,35 @@ function replaceCalls(): void {
   replace<[number, Uint8Array, number], number>(
     "inotify_add_watch",
     (real) => (fd, name, mask) =>
-      failure(faultsOf("look", textOf(name))) ? -1 : real(fd, name, mask),
+      failure(faultsOf("watch", textOf(name))) ? -1 : real(fd, name, mask),
+  );
+  for (
+    const [call, path] of [["eventfd", "eventfd"], ["epoll_create1", "epoll"], [
+      "inotify_init1",
+      "inotify",
+    ]] as const
+  ) {
+    replace<number[], number>(
+      call,
+      (real) => (...flags) => failure(faultsOf("create", path)) ? -1 : opened(real(...flags), path),
+    );
+  }
+  replace<[number, bigint, number], bigint>(
+    "lseek",
+    (real) => (fd, ...rest) => failure(faultsOf("seek", paths.get(fd))) ? -1n : real(fd, ...rest),
+  );
+  const EPOLL_CTL_ADD = 1;
+  replace<[number, number, number, Uint8Array], number>(
+    "epoll_ctl",
+    (real) => (epoll, call, fd, event) =>
+      call === EPOLL_CTL_ADD && failure(faultsOf("add", paths.get(fd)))
+        ? -1
+        : real(epoll, call, fd, event),
+  );
+  replace<[number, Uint8Array, bigint], bigint>(
+    "write",
+    (real) => (fd, bytes, size) =>
+      failure(faultsOf("write", paths.get(fd))) ? -1n : real(fd, bytes, size),
   );
   replace<[bigint, bigint, ...bigint[]], bigint>("syscall", (real) => (call, first, ...rest) => {
     const path = call === SYS_PIDFD_OPEN ? pidfdOf(first) : undefined;
@@ -242,5 +283,6 @@ function replaceCalls(): void {
 
 replaceFunctions("look", "statSync", "lstatSync", "realPathSync", "readLinkSync");
 replaceFunctions("open", "openSync");
+replaceFunctions("remove", "removeSync");
 replaceReads();
 replaceCalls();

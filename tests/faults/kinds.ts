@@ -20,8 +20,20 @@ export const isAbsence = ({ errno }: Fault) => errno !== undefined && ABSENT.has
 const ERRNOS: Readonly<Record<Moment, readonly number[]>> = {
   // ENOENT, EIO, EACCES
   look: [2, 5, 13],
+  // ENOENT, ENOMEM, EACCES, ENOSPC
+  watch: [2, 12, 13, 28],
+  // EPERM, ENOENT, EACCES, EBUSY, EROFS, ENOTEMPTY
+  remove: [1, 2, 13, 16, 30, 39],
   // ENOENT, EIO, EACCES, ENODEV, EMFILE
   open: [2, 5, 13, 19, 24],
+  // ENOMEM, ENFILE, EMFILE
+  create: [12, 23, 24],
+  // EINVAL, ESPIPE
+  seek: [22, 29],
+  // EPERM of a file without poll, ENOMEM, ENOSPC
+  add: [1, 12, 28],
+  // EACCES, ENODEV, EINVAL, EOPNOTSUPP
+  write: [13, 19, 22, 95],
   // ESRCH, EINTR, EIO, EAGAIN, ENODEV, EOPNOTSUPP
   read: [3, 4, 5, 11, 19, 95],
 };

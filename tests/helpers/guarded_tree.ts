@@ -42,8 +42,12 @@ export interface GuardedTree extends Disposable {
   readonly cgroup: Cgroup;
   /** As the main thread finds it. */
   limit(): GuardedLimit | undefined;
-  /** A loop that guards the cgroup; the caller runs it. */
-  startLoop(epoll: JoinedEpoll, post: (report: Report) => void): MonitorLoop;
+  /** A loop that guards the cgroup; the caller runs it. Finds the limit unless it is given. */
+  startLoop(
+    epoll: JoinedEpoll,
+    post: (report: Report) => void,
+    found?: GuardedLimit,
+  ): MonitorLoop;
   /** Finds the limit unless it is given, guards the cgroup for some polls, and returns the reports and the limit. */
   run(found?: GuardedLimit): { readonly reports: Report[]; readonly limit: number | undefined };
 }
@@ -89,7 +93,7 @@ export function guardTree(
     tree,
     cgroup,
     limit,
-    startLoop: (epoll, post) => startLoop(limit()!, epoll, post)!,
+    startLoop: (epoll, post, found = limit()!) => startLoop(found, epoll, post)!,
     run(found = limit()) {
       const reports: Report[] = [];
       const loop = found && startLoop(found, idleEpoll, (report) => void reports.push(report));

@@ -25,7 +25,7 @@ import {
 } from "../helpers/kernel_cases.ts";
 import { digDeep, makeNameless } from "../helpers/nameless_cgroups.ts";
 import { makeRealCgroup, type RealCgroup, setAttribute } from "../helpers/real_cgroup.ts";
-import { asUnprivilegedUser, runOomkit } from "../helpers/run_oomkit.ts";
+import { asUnprivilegedUser, oomkitForAllUsers, runOomkit } from "../helpers/run_oomkit.ts";
 import type { EventStream, Json } from "../helpers/event_stream.ts";
 import { startWatched } from "../helpers/watched.ts";
 
@@ -248,6 +248,31 @@ kernelTest(
       Deno.removeSync(directory, { recursive: true });
     }
   },
+);
+
+kernelTest(
+  "a guard of an ordinary user ends in peace beside root's state directory",
+  async () => {
+    await using cgroup = makeRealCgroup("ordinary");
+    cgroup.limit(32 * MIB);
+    using program = await oomkitForAllUsers();
+    const directory = Deno.makeTempDirSync({ prefix: "oomkit-test-state-" });
+    Deno.chmodSync(directory, 0o755);
+    Deno.mkdirSync(`${directory}/state`, { mode: 0o700 });
+    try {
+      const args = ["guard", "--policy", "process", "--for", "300ms", cgroup.path];
+      const { code, stderr } = await runOomkit(args, {
+        wrap: asUnprivilegedUser,
+        program: program.program,
+        env: { ...program.env, OOMKIT_STATE_DIR: `${directory}/state` },
+      });
+      assert.equal(code, 0, stderr);
+      assert.deepEqual([...Deno.readDirSync(`${directory}/state`)], []);
+    } finally {
+      Deno.removeSync(directory, { recursive: true });
+    }
+  },
+  { why: Deno.env.has("OOMKIT_BIN") ? undefined : "the monitor thread needs the executable" },
 );
 
 kernelTest(

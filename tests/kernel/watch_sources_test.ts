@@ -1,8 +1,11 @@
 /** `oomkit watch` and what the kernel reports before an OOM, which differs between cgroup v1 and v2. */
 
 import assert from "node:assert/strict";
+import { makeDirectory } from "../helpers/directory.ts";
 import { allocateUntilKilled, kernelTest, killOf, MIB, ofType } from "../helpers/kernel_cases.ts";
+import { noMountNamespace, withKernelLog } from "../helpers/kernel_log.ts";
 import { makeRealCgroup, type RealCgroup } from "../helpers/real_cgroup.ts";
+import { oomkit } from "../helpers/run_oomkit.ts";
 import { startWatched } from "../helpers/watched.ts";
 
 /** The types of tmpfs and ramfs in statfs(2); a root file system in memory is one of them. */
@@ -143,3 +146,39 @@ kernelTest("with both --pressure and --psi, the available one is reported", asyn
   assert.equal(pressure.source, cgroup.version === 1 ? "eventfd" : "psi");
   assert.equal(ofType(await watched.stop(), "degraded").length, 1);
 });
+
+for (const hasLog of [true, false]) {
+  const how = hasLog ? "with its victim" : "at that ancestor, without the kernel log";
+  kernelTest(
+    `a kill in a leaf without the memory controller, which an ancestor is charged for, is reported ${how}`,
+    async () => {
+      await using pod = makeRealCgroup("uncharged");
+      pod.limit(16 * MIB);
+      // Not by `child`, which would enable the controller.
+      const [leaf, other] = ["leaf", "other"].map((name) => ({
+        path: `${pod.path}/${name}`,
+        dir: `${pod.dir}/${name}`,
+      }));
+      for (const { dir } of [leaf!, other!]) Deno.mkdirSync(dir);
+      using directory = makeDirectory();
+      const program = hasLog
+        ? oomkit()
+        : [...withKernelLog(directory.path, "ln -s /dev/null $f"), ...oomkit()];
+      await using watched = await startWatched([leaf!.path], program);
+      const degraded = ofType(watched.events, "degraded");
+      const uncharged = degraded.find(({ requested }) => requested === "memory events");
+      assert.equal(uncharged.cgroup, leaf!.path);
+      assert.equal(uncharged.fallback, `those of ${pod.path}, which is charged for it`);
+      const { pid } = await allocateUntilKilled(leaf!);
+      const kill = await watched.next(({ type }) => type === "oom_kill");
+      assert.equal(kill.cgroup, hasLog ? leaf!.path : pod.path, Deno.inspect(kill));
+      assert.equal(kill.victim?.pid, hasLog ? pid : undefined);
+      assert.equal(kill.limit_owner, pod.path);
+      // A kill of another cgroup's process is not the leaf's.
+      await allocateUntilKilled(other!);
+      const kills = ofType(await watched.stop(), "oom_kill");
+      assert.equal(kills.filter(({ cgroup }) => cgroup === leaf!.path).length, hasLog ? 1 : 0);
+    },
+    { only: 2, why: hasLog ? undefined : noMountNamespace },
+  );
+}

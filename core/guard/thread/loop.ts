@@ -395,7 +395,13 @@ export class MonitorLoop {
     this.#sources.set(token, { state, wakeSource: "pollpri", isReclaimNotification: false });
     // The first read arms it: kernel, fs/kernfs/file.c, kernfs_generic_poll.
     events.text();
-    this.epoll.add(events.fd, EPOLLPRI, token);
+    try {
+      this.epoll.add(events.fd, EPOLLPRI, token);
+    } catch (error) {
+      if (!(error instanceof SystemCallError)) throw error;
+      this.#sources.delete(token);
+      this.#reportFallback(id, "cgroup", "memory.events notification", "poll", error.message);
+    }
   }
 
   /** The eventfds are registered with EPOLLET; memory.events is level-triggered until it is read. */

@@ -4,9 +4,11 @@
  */
 
 import { type Cgroup, openCgroup, readUsage, walk } from "../../cgroup/cgroup.ts";
+import { unlessRefused } from "../../cgroup/files.ts";
 import { discover } from "../../cgroup/hierarchy.ts";
 import { EPOLLET, EPOLLIN, type JoinedEpoll } from "../../kernel/epoll.ts";
-import { openEventfd, signalEventfd } from "../../kernel/fd.ts";
+import { type Fd, openEventfd, signalEventfd } from "../../kernel/fd.ts";
+import { unlessFailed } from "../../kernel/libc.ts";
 import type { LevelBytes } from "../../policy/levels.ts";
 import type { GuardPolicy } from "../policy.ts";
 import type { MonitorLoop } from "./loop.ts";
@@ -35,12 +37,12 @@ export const WARM_UP_POLICY: GuardPolicy = {
 const REACHED: LevelBytes = { warn: 1, critical: 1, imminent: 1 };
 const OUT_OF_REACH: LevelBytes = { warn: 2 ** 53, critical: 2 ** 53, imminent: 2 ** 53 };
 
-/** @returns false if no cgroup is visible, so that nothing was warmed up. */
+/** @returns false if no cgroup is visible, or descriptors run short, so that nothing was warmed up. */
 export function warmUp(loop: MonitorLoop, epoll: JoinedEpoll): boolean {
-  const visible = visibleCgroup();
+  const visible = unlessRefused(visibleCgroup);
   if (visible === undefined) return false;
-  using eventfd = openEventfd();
-  epoll.add(eventfd, EPOLLIN | EPOLLET, TOKEN);
+  using eventfd = unlessFailed(openEventfd);
+  if (eventfd === undefined || !tryAdd(epoll, eventfd)) return false;
   const cgroup = flatten(visible);
   loop.add({
     id: ID,
@@ -63,6 +65,12 @@ export function warmUp(loop: MonitorLoop, epoll: JoinedEpoll): boolean {
   epoll.remove(eventfd);
   return true;
 }
+
+const tryAdd = (epoll: JoinedEpoll, eventfd: Fd): boolean =>
+  unlessFailed(() => {
+    epoll.add(eventfd, EPOLLIN | EPOLLET, TOKEN);
+    return true;
+  }) ?? false;
 
 /** The own cgroup, or another one where the own is not visible: in a cgroup namespace with the hierarchy of the host. */
 function visibleCgroup(): Cgroup | undefined {

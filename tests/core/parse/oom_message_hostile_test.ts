@@ -14,6 +14,8 @@ const comm = fc.oneof(
     "a,task=b",
     "foo) total-vm:1",
     "a), now (b",
+    "a), UID 5",
+    "a), UID 5, (b",
     ",task=,task=x",
     "(sd-pam)",
     "",
@@ -139,6 +141,12 @@ Deno.test("any comm reads back from the lines with only a comm", () => {
         6144,
         7,
       ]);
+    }
+    for (const [before, after] of [["", ", UID 8,"], [", UID 8,", ""]] as const) {
+      const killed = parseOomMessage(`Killed process ${pid}${before} (${comm})${after} ${figures}`);
+      assert.ok(killed?.kind === "killed");
+      assert.deepEqual([killed.comm, killed.pid, killed.uid], [comm, pid, 8]);
+      assert.equal(killed.totalVm, kilobytes * 1024);
     }
     const reaped = parseOomMessage(
       `oom_reaper: reaped process ${pid} (${comm}), now anon-rss:0kB, file-rss:0kB, shmem-rss:0kB`,

@@ -154,6 +154,20 @@ Deno.test("kernels before 5.2 write the same in other words", () => {
       },
     ],
     [
+      "Killed process 2157 (java), UID 679, total-vm:8kB, anon-rss:4kB, file-rss:2kB, shmem-rss:1kB",
+      {
+        kind: "killed",
+        pid: 2157,
+        comm: "java",
+        totalVm: 8192,
+        anonRss: 4096,
+        fileRss: 2048,
+        shmemRss: 1024,
+        uid: 679,
+      },
+    ],
+    ["Killed process 2157 (java)", { kind: "killed", pid: 2157, comm: "java" }],
+    [
       "dd invoked oom-killer: gfp_mask=0x14000c0(GFP_KERNEL), nodemask=(null), order=0, oom_score_adj=-5",
       { kind: "invoked", comm: "dd", oomScoreAdj: -5 },
     ],

@@ -318,3 +318,62 @@ Deno.test("a kill that was reported before its cgroup was watched is a victim of
   kills.startWatching(a);
   assert.deepEqual([a.kills.victims, a.kills.repeated, a.kills.pending], [1, 0, -1n]);
 });
+
+/** The log names the ancestor that is charged; the counter of the ancestor counts the kill. */
+for (const representsSubtree of [true, false]) {
+  const how = representsSubtree ? "a stand-in" : "a watched ancestor";
+  Deno.test(`a kill of a cgroup's process is reported once where ${how} is charged for it`, () => {
+    const leaf = makeWatched("/a/leaf", { chargedTo: "/a" });
+    const a = makeWatched("/a", { representsSubtree, isStandIn: representsSubtree });
+    const { kills, lines, reported } = start([leaf, a]);
+    kills.counted(a, 1n, 10, 0);
+    kills.logged(makeKill(7, { cgroup: "/a", owner: "/a", processCgroup: "/a/leaf" }), 12);
+    kills.settle(12);
+    kills.settle(END);
+    assert.deepEqual(lines(), ["/a/leaf 7"]);
+    assert.equal(reported[0]!.watched, leaf);
+    assert.equal(a.kills.pending, 0n);
+  });
+}
+
+Deno.test("a process that is seen in a cgroup before its kill is a victim there, though it is gone when its line is read", () => {
+  const leaf = makeWatched("/a/leaf", { chargedTo: "/a", kills: { pids: new Map([[7, 1]]) } });
+  const a = makeWatched("/a", { representsSubtree: true, isStandIn: true });
+  const { kills, lines } = start([leaf, a]);
+  kills.counted(a, 1n, 10, 0);
+  kills.logged(makeKill(7, { cgroup: "/a" }), 12);
+  kills.settle(12);
+  kills.settle(END);
+  assert.deepEqual(lines(), ["/a/leaf 7"]);
+});
+
+Deno.test("a kill because the machine is out of memory is reported in a cgroup that is charged to the root", () => {
+  const leaf = makeWatched("/leaf", { chargedTo: null });
+  const { kills, lines } = start([leaf]);
+  kills.logged(makeKill(7, { cgroup: "/", scope: "system", processCgroup: "/leaf" }), 12);
+  kills.settle(12);
+  assert.deepEqual(lines(), ["/leaf 7"]);
+});
+
+Deno.test("a kill in another cgroup for which the same ancestor is charged is not reported", () => {
+  const leaf = makeWatched("/a/leaf", { chargedTo: "/a" });
+  const a = makeWatched("/a", { representsSubtree: true, isStandIn: true });
+  const { kills, lines } = start([leaf, a]);
+  kills.counted(a, 1n, 10, 0);
+  kills.logged(makeKill(7, { cgroup: "/a", processCgroup: "/a/other" }), 12);
+  kills.settle(END);
+  assert.deepEqual(lines(), []);
+  assert.equal(a.kills.pending, 0n);
+});
+
+Deno.test("a kill of a process in an unknown cgroup is reported at the ancestor that is charged", () => {
+  for (const hasLog of [true, false]) {
+    const leaf = makeWatched("/a/leaf", { chargedTo: "/a" });
+    const a = makeWatched("/a", { representsSubtree: true, isStandIn: true });
+    const { kills, lines } = start([leaf, a], { hasLog });
+    kills.counted(a, 1n, 10, 0);
+    if (hasLog) kills.logged(makeKill(7, { cgroup: "/a" }), 12);
+    kills.settle(END);
+    assert.deepEqual(lines(), [hasLog ? "/a 7" : "/a ?"]);
+  }
+});

@@ -94,3 +94,59 @@ Deno.test("with --poll, creation and removal of cgroups come from Deno.watchFs",
   tree.remove("/app/c");
   assert.equal((await watched.next("cgroup_removed")).cgroup, "/app/c");
 });
+
+/** Without the files of the memory controller. */
+const UNCHARGED = Object.fromEntries(
+  [
+    ..."memory.current memory.peak memory.max memory.high memory.low memory.min".split(" "),
+    ..."memory.swap.current memory.swap.max memory.events memory.events.local".split(" "),
+    ..."memory.oom.group memory.stat".split(" "),
+  ].map((file) => [file, undefined]),
+);
+const events = (count: number) =>
+  `low 0\nhigh 0\nmax 0\noom ${count}\noom_kill ${count}\noom_group_kill 0\n`;
+
+for (const recursive of [false, true]) {
+  Deno.test(`a kill at the ancestor that is charged for a leaf is reported, ${recursive ? "also below a target" : "and the ancestor named"}`, async () => {
+    using tree = makeTree(2, {
+      "/pod": { "memory.max": 4096 },
+      "/pod/app": UNCHARGED,
+      "/pod/app/leaf": UNCHARGED,
+    });
+    const targets = recursive ? ["/pod/app"] : ["/pod/app/leaf"];
+    await using watched = watchTree(tree, targets, { recursive });
+    const [degraded, ...more] = watched.ofType("degraded");
+    assert.deepEqual(more, []);
+    assert.equal(degraded!.cgroup, recursive ? "/pod/app" : "/pod/app/leaf");
+    assert.deepEqual([degraded!.requested, degraded!.fallback, degraded!.reason], [
+      "memory events",
+      "those of /pod, which is charged for it",
+      "memory is not in cgroup.subtree_control of /pod",
+    ]);
+    const armed = watched.sources.filter((line) => line.startsWith("memory events unavailable: "));
+    assert.equal(armed.length, 1);
+    tree.write("/pod", "memory.events.local", events(1));
+    tree.write("/pod", "memory.events", events(1));
+    const kill = await watched.next("oom_kill");
+    assert.deepEqual([kill.cgroup, kill.victim, kill.limit_owner], ["/pod", null, "/pod"]);
+    const { cgroups } = await watched.stop();
+    assert.equal(cgroups.find(({ cgroup }) => cgroup === "/pod")?.oom_kill, 1n);
+    assert.equal(cgroups.find(({ cgroup }) => cgroup === targets[0])?.oom_kill, null);
+  });
+}
+
+Deno.test("a watch ends with its leaf, though the ancestor that is charged for it stays", async () => {
+  using tree = makeTree(2, { "/pod": {}, "/pod/leaf": UNCHARGED });
+  await using watched = watchTree(tree, ["/pod/leaf"]);
+  tree.remove("/pod/leaf");
+  await watched.done;
+  assert.deepEqual(watched.ofType("cgroup_removed").map(({ cgroup }) => cgroup), ["/pod/leaf"]);
+});
+
+Deno.test("a cgroup for which no visible ancestor is charged is said to have no memory events", async () => {
+  using tree = makeTree(2, { "/leaf": UNCHARGED });
+  await using watched = watchTree(tree, ["/leaf"]);
+  const [degraded, ...more] = watched.ofType("degraded");
+  assert.deepEqual([degraded!.requested, degraded!.fallback], ["memory events", "none"]);
+  assert.deepEqual(more, []);
+});

@@ -27,13 +27,17 @@ export interface WatchedTree extends AsyncDisposable {
   stop(): Promise<Summary>;
 }
 
-/** @param targets cgroup paths of the tree */
+/**
+ * @param targets cgroup paths of the tree
+ * @param kernel as if the tree were the kernel's, so that what only a kernel has is tried: its log, eventfds, PSI triggers.
+ */
 export function watchTree(
   tree: Tree,
   targets: readonly string[],
   options: Partial<WatchOptions> = {},
+  kernel = false,
 ): WatchedTree {
-  const hierarchy = discover(tree.dir);
+  const hierarchy = { ...discover(tree.dir), kernel };
   const cgroups = targets.map((path) => openCgroup(hierarchy, path)!);
   const events: OomkitEvent[] = [];
   let waiting: {
