@@ -159,19 +159,20 @@ async function run(
   return await child.status;
 }
 
-function verdictLine(report: CommandReport): string {
+/** What `watch -- command` says at the end. */
+export function verdictLine(report: CommandReport): string {
   const { peak, limit, headroom } = report;
-  const share = limit === null || headroom === null
-    ? "no limit"
-    : `${formatBytes(limit)} limit, headroom ${formatBytes(headroom)} (${
-      formatPercent(100 * headroom / limit)
-    })`;
+  // A kernel that keeps no peak still has the limit.
+  const left = limit === null || headroom === null
+    ? ""
+    : `, headroom ${formatBytes(headroom)} (${formatPercent(100 * headroom / limit)})`;
   const scope = report.own_cgroup ? " of oomkit's own cgroup" : "";
   const owner = report.limit_owner !== null && report.limit_owner !== report.cgroup
     ? ` set by ${printable(report.limit_owner)}`
     : "";
+  const share = limit === null ? "no limit" : `${formatBytes(limit)} limit${owner}${left}`;
   return `${printable(report.command[0]!)} ${report.ending}; ${printable(report.verdict_text)}; ` +
-    `peak${scope} ${formatBytes(peak ?? undefined)}, ${share}${owner}`;
+    `peak${scope} ${peak === null ? "unknown" : formatBytes(peak)}, ${share}`;
 }
 
 /** Share of the limit: a peak above 90 %, the critical level of `guard`, means that the next build may be killed. */
