@@ -13,7 +13,7 @@ import {
   type HighLimit,
   workingSet,
 } from "../policy/limits.ts";
-import { ancestorsOf, type Cgroup, tryReader, tryReadSnapshot } from "./cgroup.ts";
+import { type Cgroup, chargedAncestorsOf, tryReader, tryReadSnapshot } from "./cgroup.ts";
 import { exists } from "./files.ts";
 
 export interface Ancestry {
@@ -32,7 +32,7 @@ export interface Ancestry {
 }
 
 export function readAncestry(cgroup: Cgroup): Ancestry {
-  const cgroups = [cgroup, ...ancestorsOf(cgroup)];
+  const cgroups = [cgroup, ...chargedAncestorsOf(cgroup)];
   const chain = cgroups.map(readAncestor);
   const unreadable = cgroups.filter(({ dir, hierarchy }, at) =>
     chain[at]!.limit === undefined && exists(`${dir}/${hierarchy.version.limitFile}`)
@@ -64,7 +64,7 @@ export function readEffectiveLimit(
 ): EffectiveLimit {
   // The topmost visible cgroup has no parent, and "/" must not share the key of the cgroups right below it.
   const parent = cgroup.path === cgroup.hierarchy.root ? "" : parentPath(cgroup.path);
-  const above = known.get(parent) ?? ancestorsOf(cgroup).map(readLimitAndUsage);
+  const above = known.get(parent) ?? chargedAncestorsOf(cgroup).map(readLimitAndUsage);
   known.set(parent, above);
   return effectiveLimit([readLimitAndUsage(cgroup), ...above], readHierarchicalLimit(cgroup));
 }

@@ -28,6 +28,7 @@ export const v1: CgroupVersion = {
   notifiesPressureLevels: true,
   canThrottle: false,
   canDisableOomKiller: true,
+  hierarchyFile: "memory.use_hierarchy",
   delegatesControllers: false,
 
   snapshot(read) {

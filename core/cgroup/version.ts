@@ -73,6 +73,8 @@ export interface CgroupVersion {
   readonly eventsFile?: string;
   /** The file that freezes the cgroup; absent if the freezer is a hierarchy of its own. */
   readonly freezeFile?: "cgroup.freeze";
+  /** The file with 0 where the children are not charged to the cgroup; absent if they always are. */
+  readonly hierarchyFile?: "memory.use_hierarchy";
   /** True if a parent must enable controllers for its children in cgroup.subtree_control. */
   readonly delegatesControllers: boolean;
 }

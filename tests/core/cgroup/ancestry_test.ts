@@ -4,7 +4,7 @@ import {
   readAncestry,
   readEffectiveLimit,
 } from "../../../core/cgroup/ancestry.ts";
-import { openCgroup } from "../../../core/cgroup/cgroup.ts";
+import { openCgroup, walkCharged } from "../../../core/cgroup/cgroup.ts";
 import { discover } from "../../../core/cgroup/hierarchy.ts";
 import { makeTree, type Tree } from "../../helpers/trees.ts";
 
@@ -29,6 +29,26 @@ Deno.test("no limit anywhere is certain when all ancestors are visible", () => {
   using tree = makeTree(1, { "/a": {} });
   const { limit, headroom, certain } = readAncestry(open(tree, "/a"));
   assert.deepEqual([limit, headroom, certain], [{ bytes: Infinity }, undefined, true]);
+});
+
+Deno.test("a v1 limit does not apply to children that are not charged to the cgroup", () => {
+  const limited = { "memory.limit_in_bytes": 1000, "memory.usage_in_bytes": 100 };
+  const separate = { ...limited, "memory.use_hierarchy": 0 };
+  using tree = makeTree(1, {
+    "/": { "memory.use_hierarchy": 0 },
+    "/a": separate,
+    "/a/b": { ...limited, "memory.limit_in_bytes": 5000, "memory.use_hierarchy": 1 },
+    "/a/b/c": { "memory.use_hierarchy": 1 },
+  });
+  const { limit, chain } = readAncestry(open(tree, "/a/b/c"));
+  assert.deepEqual(limit, { bytes: 5000, owner: "/a/b" });
+  assert.deepEqual(chain.map(({ path }) => path), ["/a/b/c", "/a/b", "/"]);
+  assert.deepEqual(readEffectiveLimit(open(tree, "/a/b/c")), { bytes: 5000, owner: "/a/b" });
+  assert.deepEqual(readEffectiveLimit(open(tree, "/a")), { bytes: 1000, owner: "/a" });
+  const paths = (path: string) => [...walkCharged(open(tree, path))].map((each) => each.path);
+  assert.deepEqual(paths("/a"), ["/a"]);
+  assert.deepEqual(paths("/a/b"), ["/a/b", "/a/b/c"]);
+  assert.deepEqual(paths("/"), ["/", "/a", "/a/b", "/a/b/c"]);
 });
 
 Deno.test("v1 reveals the limit of a hidden ancestor, v2 does not", () => {
