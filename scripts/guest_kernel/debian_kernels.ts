@@ -51,8 +51,12 @@ export async function kernelOfRelease(
     if (findKernel(tree) === undefined) {
       throw new Mistake(`cannot get Linux ${release}: ${archive} contains no kernel`);
     }
-    // Another run may have been faster. Its result is as good.
-    if (findKernel(unpacked) === undefined) Deno.renameSync(tree, unpacked);
+    try {
+      Deno.renameSync(tree, unpacked);
+    } catch (error) {
+      // Another run may have been faster. Its result is as good.
+      if (findKernel(unpacked) === undefined) throw error;
+    }
     return findKernel(unpacked)!;
   } finally {
     removeIfThere(directory);
