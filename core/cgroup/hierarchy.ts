@@ -135,11 +135,20 @@ function fromMounts(mounts: readonly Mount[], lines: readonly CgroupLine[]): Hie
       a.root.length - b.root.length || a.mount.length - b.mount.length
     )[0];
   if (found) return found;
-  const v2Mount = mounts.find(isV2);
   throw notFound(
-    v2Mount ? `${v2Mount.mountPoint} has no memory controller` : "no cgroup file system is mounted",
+    whyNoMemory(mounts),
     "enable the memory controller (cgroup_enable=memory), or give a tree with --root DIR",
   );
+}
+
+/** @param mounts without a usable memory hierarchy. */
+export function whyNoMemory(mounts: readonly Mount[]): string {
+  const v2Mount = mounts.find(isV2);
+  if (v2Mount) return `${v2Mount.mountPoint} has no memory controller`;
+  return mounts.some(({ fsType }) => fsType === "cgroup")
+    ? "no cgroup v1 mount has the memory controller; " +
+      "without CONFIG_MEMCG_V1 the kernel has it for v2 only"
+    : "no cgroup file system is mounted";
 }
 
 function fromRoot(root: string, mounts: readonly Mount[], lines: readonly CgroupLine[]): Hierarchy {

@@ -1,6 +1,14 @@
 import assert from "node:assert/strict";
 import { OomkitError } from "../../../core/errors.ts";
-import { directoryOf, discover, join, pathOf, relativeTo } from "../../../core/cgroup/hierarchy.ts";
+import {
+  directoryOf,
+  discover,
+  join,
+  pathOf,
+  relativeTo,
+  whyNoMemory,
+} from "../../../core/cgroup/hierarchy.ts";
+import { parseMountinfo } from "../../../core/parse/mountinfo.ts";
 import { makeTree } from "../../helpers/trees.ts";
 
 Deno.test("a directory laid out like v1 or v2 is recognized by its files", () => {
@@ -64,4 +72,14 @@ Deno.test("joining and cutting a path leaves no double or trailing slash", () =>
   assert.equal(relativeTo("/a", "/a"), "/");
   assert.equal(relativeTo("/", "/a/b"), "/a/b");
   assert.equal(relativeTo("/a", "/ab"), undefined);
+});
+
+Deno.test("without a memory hierarchy the reason tells v1 without the controller from no mount", () => {
+  const why = (...mounts: string[]) =>
+    whyNoMemory(parseMountinfo(mounts.map((text, n) => `${n} 1 0:${n} / ${text}\n`).join("")));
+  const v1 = "/sys/fs/cgroup/cpu rw - cgroup cpu rw,cpu";
+  const v2 = "/sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw";
+  assert.equal(why("/proc rw - proc proc rw"), "no cgroup file system is mounted");
+  assert.match(why(v1), /^no cgroup v1 mount has the memory controller; .*CONFIG_MEMCG_V1/);
+  assert.equal(why(v1, v2), "/sys/fs/cgroup/unified has no memory controller");
 });
