@@ -9,8 +9,10 @@ import { parseArgs } from "node:util";
 import { resolve } from "node:path";
 import { omitUndefined } from "../core/omit_undefined.ts";
 import { root } from "./command.ts";
+import { isThere } from "./files.ts";
 import { type Run, runInGuest, runTestsInGuest, testFiles } from "./guest_kernel/guest.ts";
-import type { Hierarchy } from "./guest_kernel/image.ts";
+import { isKernelRelease, kernelOfRelease, kernelReleases } from "./guest_kernel/debian_kernels.ts";
+import { type Hierarchy, type Kernel, kernelAt } from "./guest_kernel/image.ts";
 import { interruption, Mistake, note, parsed, pass, progress, run } from "./terminal.ts";
 
 const usage = `usage: scripts/guest [option…] -- command [argument…]
@@ -26,7 +28,8 @@ const usage = `usage: scripts/guest [option…] -- command [argument…]
   --filter TEXT           only tests with this text in their name
   --bin FILE              becomes /oomkit (dist/oomkit)
   --deno                  puts Deno into the guest for a command, too
-  --kernel FILE           (the newest /boot/vmlinuz-*-cloud-amd64)
+  --kernel RELEASE|FILE   5.10, 6.1 or 6.12: Debian's cloud kernel, downloaded unless it is
+                          installed; or a kernel (the newest /boot/vmlinuz-*-cloud-amd64)
   --console               shows what the kernel printed, at the end`;
 
 const options = {
@@ -57,13 +60,14 @@ async function main(): Promise<number> {
     note(usage);
     return 0;
   }
+  const signal = interruption();
   const machine: Omit<Run, "command" | "deno"> = {
     cgroup: hierarchy(values.cgroup),
     environment: pairs("--env", values.env ?? []),
     files: Object.fromEntries(
       Object.entries(pairs("--add", values.add ?? [])).map(([from, to]) => [to, resolve(from)]),
     ),
-    signal: interruption(),
+    signal,
     onOutput: pass,
     onStage: (what, ...far) => progress.show(`guest: ${what}`, ...far),
     ...omitUndefined({
@@ -72,7 +76,7 @@ async function main(): Promise<number> {
       limit: number(values.timeout),
       out: path(values.out),
       executable: path(values.bin),
-      kernel: path(values.kernel),
+      kernel: await kernelNamed(values.kernel, signal),
     }),
   };
   const filter = values.filter === undefined ? [] : [`--filter=${values.filter}`];
@@ -91,6 +95,21 @@ async function main(): Promise<number> {
 function hierarchy(word: string): Hierarchy {
   if (word === "v2" || word === "v1" || word === "hybrid") return word;
   throw new Mistake(`cannot boot the hierarchy "${word}": it must be v2, v1 or hybrid`);
+}
+
+async function kernelNamed(
+  word: string | undefined,
+  signal: AbortSignal,
+): Promise<Kernel | undefined> {
+  if (word === undefined) return undefined;
+  if (isKernelRelease(word)) {
+    progress.show(`guest: getting Linux ${word}`);
+    return await kernelOfRelease(word, signal);
+  }
+  if (isThere(word)) return kernelAt(resolve(word));
+  throw new Mistake(
+    `cannot boot the kernel "${word}": it must be ${kernelReleases.join(", ")} or a file`,
+  );
 }
 
 const path = (text: string | undefined) => text === undefined ? undefined : resolve(text);

@@ -1,7 +1,7 @@
 /**
  * Runs every test that can run on this machine, and names the others with the reason.
  *
- *     scripts/test [--only fmt,lint,check,layers,words,compile,unit,v1,v2,soak]
+ *     scripts/test [--only fmt,lint,check,layers,words,compile,unit,v1,v2,kernels,soak]
  *     scripts/test --help
  *
  * With CI=true a stage that could not run counts as failed. Stages on this machine's own kernel measure time and run
@@ -12,14 +12,15 @@ import { parseArgs } from "node:util";
 import { interruption, Mistake, parsed, printLine, progress, run } from "./terminal.ts";
 import { check, compile, soakStage } from "./test_stages/checks.ts";
 import { denoTests, lastLine, type Outcome, total } from "./test_stages/deno_tests.ts";
+import { chosenCombinations, MATRIX_VARIABLE, type Version } from "./test_stages/kernel_matrix.ts";
 import {
   executableTests,
   guestParts,
   hostObstacle,
   inGuest,
+  onKernel,
   throughExecutable,
   throughLauncher,
-  type Version,
 } from "./test_stages/kernels.ts";
 
 interface Part {
@@ -101,6 +102,7 @@ function stagesUnder(signal: AbortSignal): Record<string, Part[]> {
     unit: [{ run: unit, isPatient: true }],
     v1: kernelParts("v1", signal),
     v2: kernelParts("v2", signal),
+    kernels: matrixParts(signal),
     soak: [{ run: () => soakStage(signal) }],
   };
 }
@@ -120,6 +122,15 @@ function kernelParts(version: Version, signal: AbortSignal): Part[] {
     parts.push({ run: () => inGuest(version, files, part, noHost, signal), isPatient: true });
   });
   return parts;
+}
+
+/** A variable that names combinations asks for all their tests; the one of the day is to take little time. */
+function matrixParts(signal: AbortSignal): Part[] {
+  const names = Deno.env.get(MATRIX_VARIABLE);
+  return chosenCombinations(names, Date.now()).map((combination) => ({
+    run: () => onKernel(combination, names !== undefined, signal),
+    isPatient: true,
+  }));
 }
 
 function show(outcome: Outcome, seconds: number, strict: boolean): void {

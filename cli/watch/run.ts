@@ -184,25 +184,28 @@ async function run(
   return await child.status;
 }
 
-function verdictLine(report: CommandReport): string {
-  const { peak, limit, headroom } = report;
-  const share = limit === null || headroom === null
-    ? "no limit"
-    : `${
-      report.limit_scope === "system"
-        ? `the machine has ${formatBytes(limit)}`
-        : `${formatBytes(limit)} limit`
-    }, headroom ${formatBytes(headroom)} (${formatPercent(shareOf(headroom, limit, 0))})`;
+/** What `watch -- command` says at the end. */
+export function verdictLine(report: CommandReport): string {
+  const { peak, limit, headroom, requested_limit: requested, limit_refused: refused } = report;
+  // A kernel that keeps no peak still has the limit.
+  const left = limit === null || headroom === null
+    ? ""
+    : `, headroom ${formatBytes(headroom)} (${formatPercent(shareOf(headroom, limit, 0))})`;
   const scope = report.own_cgroup ? " of oomkit's own cgroup" : "";
   const owner = report.limit_owner !== null && report.limit_owner !== report.cgroup
     ? ` set by ${printable(report.limit_owner)}`
     : "";
-  const { requested_limit: requested, limit_refused: refused } = report;
+  const size = formatBytes(limit ?? undefined);
+  const share = limit === null
+    ? "no limit"
+    : report.limit_scope === "system"
+    ? `the machine has ${size}${left}`
+    : `${size} limit${owner}${left}`;
   const notApplied = refused === null || requested === null
     ? ""
     : `; warning: ran without the limit of ${formatBytes(requested)} (${printable(refused)})`;
   return `${printable(report.command[0]!)} ${report.ending}; ${printable(report.verdict_text)}; ` +
-    `peak${scope} ${formatBytes(peak ?? undefined)}, ${share}${owner}${notApplied}`;
+    `peak${scope} ${peak === null ? "unknown" : formatBytes(peak)}, ${share}${notApplied}`;
 }
 
 /** Share of the limit: a peak above 90 %, the critical level of `guard`, means that the next build may be killed. */

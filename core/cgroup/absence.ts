@@ -17,11 +17,13 @@ const TREE_HINT = "or give a tree with --root DIR";
  * @param visible the visible mounts.
  * @param lines of /proc/self/cgroup.
  * @param inNamespace whether this is not the initial cgroup namespace.
+ * @param boot.cgroups text of /proc/cgroups; `undefined` where it cannot be read. @param boot.cmdline of /proc/cmdline.
  */
 export function whyNoMemoryCgroups(
   visible: readonly Mount[],
   lines: readonly CgroupLine[],
   inNamespace: boolean,
+  boot = { cgroups: tryReadText("/proc/cgroups"), cmdline: bootCommandLine() },
 ): Absence {
   // Only a controller that is attached to a v1 hierarchy has a line of its own.
   if (lines.some(({ controllers }) => controllers.includes("memory"))) {
@@ -30,9 +32,16 @@ export function whyNoMemoryCgroups(
       hint: `mount it with ${MOUNT_V1}, ${TREE_HINT}`,
     };
   }
-  const controller = memoryController();
-  if (controller === "disabled") return disabledAtBoot();
+  const controller = memoryController(boot.cgroups);
+  if (controller === "disabled") return disabledAtBoot(boot.cmdline);
   const unified = visible.find(({ fsType }) => fsType === "cgroup2");
+  if (unified === undefined && visible.some(({ fsType }) => fsType === "cgroup")) {
+    return {
+      why: "no cgroup v1 mount has the memory controller; " +
+        "without CONFIG_MEMCG_V1 the kernel has it for v2 only",
+      hint: `mount cgroup2, ${TREE_HINT}`,
+    };
+  }
   if (unified === undefined) {
     const why = "no cgroup file system is mounted";
     return controller === "none"
@@ -58,24 +67,27 @@ export function whyNoMemoryCgroups(
 
 const NO_CONTROLLER = "/proc/cgroups lists no memory controller";
 
-function disabledAtBoot(): Absence {
-  const option = bootOptions("cgroup_disable").includes("memory")
+function disabledAtBoot(cmdline: string): Absence {
+  const option = bootOptions("cgroup_disable", cmdline).includes("memory")
     ? "boot without cgroup_disable=memory"
     : "boot with cgroup_enable=memory";
   return { why: "the memory controller is disabled at boot", hint: option };
 }
 
 /** From /proc/cgroups: cgroups(7). Kernels without v1 controllers need not list any. */
-function memoryController(): "enabled" | "disabled" | "none" | "unknown" {
-  const text = tryReadText("/proc/cgroups");
+function memoryController(
+  text: string | undefined,
+): "enabled" | "disabled" | "none" | "unknown" {
   if (text === undefined || !text.startsWith("#")) return "unknown";
   const enabled = /^memory\t\d+\t\d+\t([01])$/m.exec(text)?.[1];
   return enabled === undefined ? "none" : enabled === "1" ? "enabled" : "disabled";
 }
 
+const bootCommandLine = () => tryReadText("/proc/cmdline") ?? "";
+
 /** The values of a boot option that may be repeated and takes a list, such as `cgroup_disable=memory,pressure`. */
-function bootOptions(name: string): string[] {
-  return (tryReadText("/proc/cmdline") ?? "").split(/\s+/).flatMap((word) => {
+function bootOptions(name: string, cmdline = bootCommandLine()): string[] {
+  return cmdline.split(/\s+/).flatMap((word) => {
     const [key, value = ""] = word.split("=", 2);
     return key === name ? value.split(",") : [];
   });

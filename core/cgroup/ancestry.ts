@@ -16,13 +16,7 @@ import {
   machineMemory,
   workingSet,
 } from "../policy/limits.ts";
-import {
-  ancestorsOf,
-  type Cgroup,
-  isChargedForChildren,
-  tryReader,
-  tryReadSnapshot,
-} from "./cgroup.ts";
+import { type Cgroup, chargedAncestorsOf, tryReader, tryReadSnapshot } from "./cgroup.ts";
 import { exists } from "./files.ts";
 import { readMeminfo } from "./machine.ts";
 
@@ -45,11 +39,11 @@ export interface Ancestry {
 
 /** @param meminfo of the machine of the cgroup, which is unknown for a copy. */
 export function readAncestry(cgroup: Cgroup, meminfo = meminfoOf(cgroup)): Ancestry {
-  const chain = [readAncestor(cgroup), ...readCharged(cgroup, readAncestor)];
-  const unreadable = [cgroup, ...ancestorsOf(cgroup)].slice(0, chain.length)
-    .filter(({ dir, hierarchy }, at) =>
-      chain[at]!.limit === undefined && exists(`${dir}/${hierarchy.version.limitFile}`)
-    ).map(({ path }) => path);
+  const cgroups = [cgroup, ...chargedAncestorsOf(cgroup)];
+  const chain = cgroups.map(readAncestor);
+  const unreadable = cgroups.filter(({ dir, hierarchy }, at) =>
+    chain[at]!.limit === undefined && exists(`${dir}/${hierarchy.version.limitFile}`)
+  ).map(({ path }) => path);
   const hierarchical = readHierarchicalLimit(cgroup);
   const machine = machineMemory(meminfo);
   const limit = effectiveLimit(chain, { hierarchical, machine });
@@ -85,23 +79,13 @@ export function readEffectiveLimit(
 ): EffectiveLimit {
   // The topmost visible cgroup has no parent, and "/" must not share the key of the cgroups right below it.
   const parent = cgroup.path === cgroup.hierarchy.root ? "" : parentPath(cgroup.path);
-  const above = known.get(parent) ?? readCharged(cgroup, readLimitAndUsage);
+  const above = known.get(parent) ?? chargedAncestorsOf(cgroup).map(readLimitAndUsage);
   known.set(parent, above);
   const { machineBytes } = cgroup.hierarchy;
   return effectiveLimit([readLimitAndUsage(cgroup), ...above], {
     hierarchical: readHierarchicalLimit(cgroup),
     machine: machineBytes === undefined ? undefined : { memory: machineBytes },
   });
-}
-
-/** The visible ancestors that are charged for the memory of a cgroup, nearest first. */
-function readCharged(cgroup: Cgroup, read: (ancestor: Cgroup) => AncestorLimit): AncestorLimit[] {
-  const ancestors = ancestorsOf(cgroup);
-  const links = ancestors.map(read);
-  // Of ancestors without a limit it does not matter which are charged.
-  if (!links.some(({ limit }) => limit !== undefined && limit !== Infinity)) return links;
-  const at = ancestors.findIndex((ancestor) => !isChargedForChildren(ancestor));
-  return at < 0 ? links : links.slice(0, at);
 }
 
 /** v1 only: includes the ancestors that a container's mount does not show. Read only if there are any. */

@@ -146,22 +146,33 @@ export function parentOf(cgroup: Cgroup): Cgroup | undefined {
   return openCgroup(cgroup.hierarchy, parentPath(cgroup.path));
 }
 
-/**
- * Whether what its children use is charged to the cgroup too; false on v1 before 5.11 where `use_hierarchy` is 0 (kernel,
- * Documentation/admin-guide/cgroup-v1/memory.rst, section 6).
- */
-export function isChargedForChildren(cgroup: Cgroup): boolean {
-  const { chargesParentsFile } = cgroup.hierarchy.version;
-  return chargesParentsFile === undefined ||
-    tryReadControl(cgroup, chargesParentsFile)?.trim() !== "0";
-}
-
 /** From the parent up to the topmost visible cgroup. */
 export function ancestorsOf(cgroup: Cgroup): Cgroup[] {
   const chain: Cgroup[] = [];
   for (let at = parentOf(cgroup); at; at = parentOf(at)) chain.push(at);
   return chain;
 }
+
+/**
+ * Whether what is in its children is charged to it, and killed at its limit. On v1 before Linux 5.11 only where
+ * memory.use_hierarchy is 1, as systemd sets it at the root (mm/memcontrol.c, mem_cgroup_css_alloc and mem_cgroup_iter). The root
+ * has everything, and no limit.
+ */
+function chargesChildren(cgroup: Cgroup): boolean {
+  const file = cgroup.hierarchy.version.hierarchyFile;
+  return file === undefined || cgroup.path === "/" || tryReadControl(cgroup, file)?.trim() !== "0";
+}
+
+/** {@link ancestorsOf} without those that it is not charged to: their limits do not apply. */
+export function chargedAncestorsOf(cgroup: Cgroup): Cgroup[] {
+  const all = ancestorsOf(cgroup);
+  const end = all.findIndex((ancestor) => !chargesChildren(ancestor));
+  return end < 0 ? all : all.filter(({ path }, at) => at < end || path === "/");
+}
+
+/** The cgroups with processes that can be killed at its limit: itself and everything below it that is charged to it. */
+export const walkCharged = (cgroup: Cgroup): Iterable<Cgroup> =>
+  chargesChildren(cgroup) ? walk(cgroup) : [cgroup];
 
 /** Sorted by name; empty if the cgroup is gone or may not be listed. */
 export function childrenOf(cgroup: Cgroup): Cgroup[] {

@@ -25,10 +25,29 @@ export function reach<T>(path: string, use: (path: string) => T): T {
   return use(`/proc/self/fd/${directory.number}${opensParent ? name : ""}`);
 }
 
+/** Freeing 512 MiB takes 25 ms (docs/performance.md). */
+const MAX_TRIES_WITHOUT_MEMORY = 20;
+const MS_BETWEEN_TRIES = 5;
+
+/**
+ * In a cgroup at its limit, as of `simulate --here`, the kernel memory of a system call is refused until the victim has exited.
+ * Seen on v1 with Linux 5.10: ENOMEM of a read of memory.failcnt. Repeats the call for at most 100 ms.
+ */
+export function withMemory<T>(action: () => T): T {
+  for (let tries = 1;; tries++) {
+    try {
+      return action();
+    } catch (error) {
+      if (errnoOf(error) !== "ENOMEM" || tries === MAX_TRIES_WITHOUT_MEMORY) throw error;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, MS_BETWEEN_TRIES);
+    }
+  }
+}
+
 /** `undefined` if the object of `action` is absent; throws {@link OomkitError} if the action failed otherwise. */
 function ifPresent<T>(verb: string, path: string, action: (path: string) => T): T | undefined {
   try {
-    return reach(path, action);
+    return withMemory(() => reach(path, action));
   } catch (error) {
     const errno = errnoOf(error) ?? "";
     if (ABSENT.has(errno)) return undefined;

@@ -17,7 +17,7 @@ import {
   readControl,
   tryReadControl,
   tryReadSnapshot,
-  walk,
+  walkCharged,
 } from "./cgroup.ts";
 import { listDirectories, tryReadText } from "./files.ts";
 import { type Hierarchy, inInitialPidNamespace, readMemoryLine } from "./hierarchy.ts";
@@ -49,7 +49,7 @@ export function listProcesses(cgroup: Cgroup): ProcessList {
   const processes: Process[] = [];
   const unread: string[] = [];
   let hiddenProcesses = 0;
-  for (const each of walk(cgroup)) {
+  for (const each of walkCharged(cgroup)) {
     const text = tryReadControl(each, "cgroup.procs");
     const isValid = text !== undefined && invalidReason("cgroup.procs", text) === undefined;
     if (!isValid && isThere(each) && !isThreaded(each)) unread.push(each.path);

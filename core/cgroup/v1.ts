@@ -29,8 +29,8 @@ export const v1: CgroupVersion = {
   canThrottle: false,
   canDisableOomKiller: true,
   omitsForeignPids: true,
+  hierarchyFile: "memory.use_hierarchy",
   delegatesControllers: false,
-  chargesParentsFile: "memory.use_hierarchy",
 
   snapshot(read) {
     const reader = createReader(read);

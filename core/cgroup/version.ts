@@ -73,10 +73,10 @@ export interface CgroupVersion {
   readonly eventsFile?: string;
   /** The file that freezes the cgroup; absent if the freezer is a hierarchy of its own. */
   readonly freezeFile?: "cgroup.freeze";
-  /** The file that reads 0 if a cgroup is not charged for its children; absent where it always is. */
-  readonly chargesParentsFile?: "memory.use_hierarchy";
   /** True if cgroup.procs leaves out the processes of other pid namespaces; false if it lists each of them as 0. */
   readonly omitsForeignPids: boolean;
+  /** The file with 0 where the children are not charged to the cgroup; absent if they always are. */
+  readonly hierarchyFile?: "memory.use_hierarchy";
   /** True if a parent must enable controllers for its children in cgroup.subtree_control. */
   readonly delegatesControllers: boolean;
 }

@@ -61,6 +61,8 @@ export class KillMatcher {
   #unplaced: ReadKill[] = [];
   /** Includes all cgroups with pending kills: nearly always none of thousands. */
   #withPendingKills = new Set<WatchedCgroup>();
+  /** When a kill was due to be reported without a victim, while lines waited for their cgroups. */
+  readonly #heldSince = new WeakMap<WatchedCgroup, number>();
   /** Kills reported in cgroups that were not armed yet, by path: their counters will show them again. */
   readonly #early = new Map<string, EarlyKills>();
 
@@ -256,7 +258,8 @@ export class KillMatcher {
         ? below.reduce((sum, { kills: { pending } }) => pending > 0n ? sum + pending : sum, 0n)
         : 0n;
       const waits = this.context.hasLog || below.length > 0;
-      const until = kills.pendingSince + (waits ? LOG_GRACE_MS : 0);
+      const due = kills.pendingSince + (waits ? LOG_GRACE_MS : 0);
+      const until = now < due ? due : this.#heldUntil(watched, now);
       if (now < until) next = Math.min(next, until);
       while (now >= until && kills.pending > pendingBelow) {
         // The log named more kills in removed siblings than there were: this one was taken for one of them.
@@ -267,6 +270,18 @@ export class KillMatcher {
       }
     }
     return next;
+  }
+
+  /**
+   * A program that was held up reads the counter and the log late: a line that still waits for its cgroup may name this kill.
+   * Lines of other cgroups hold it no longer than one of its own would wait.
+   */
+  #heldUntil(watched: WatchedCgroup, now: number): number {
+    if (this.#waiting.length === 0) return now;
+    const held = this.#heldSince.get(watched);
+    const since = held !== undefined && held >= watched.kills.pendingSince ? held : now;
+    this.#heldSince.set(watched, since);
+    return since + MS_BEFORE_MATCH_BY_ELIMINATION;
   }
 
   /** Takes one kill in `cgroup` from every counter and suspicion that it explains. */

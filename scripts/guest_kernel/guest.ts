@@ -10,7 +10,7 @@ import { compiled, root, succeed } from "../command.ts";
 import { isThere } from "../files.ts";
 import { Mistake } from "../terminal.ts";
 import { writeArchive } from "./cpio.ts";
-import { findKernel, findProgram, type Hierarchy, imageEntries, kernelAt } from "./image.ts";
+import { findKernel, findProgram, type Hierarchy, imageEntries, type Kernel } from "./image.ts";
 
 export interface Run {
   readonly cgroup: Hierarchy;
@@ -22,7 +22,8 @@ export interface Run {
   readonly deno?: boolean;
   /** The executable that becomes /oomkit; by default dist/oomkit, where it exists. */
   readonly executable?: string;
-  readonly kernel?: string;
+  /** By default the newest installed one. */
+  readonly kernel?: Kernel;
   /** MiB; the programs in the first root take 230 of them. */
   readonly memory?: number;
   /** MiB of a disk at /disk; none by default. */
@@ -65,7 +66,7 @@ const locale = "/usr/lib/locale/C.utf8";
 const needed = { "qemu-system-x86_64": "qemu-system-x86", busybox: "busybox-static" };
 
 /** What keeps the guest from running here, in one line with the remedy; undefined if nothing does. */
-export function obstacle(): string | undefined {
+export function obstacle(kernel = findKernel()): string | undefined {
   if (Deno.build.os !== "linux" || Deno.build.arch !== "x86_64") {
     return `the guest needs Linux on x86_64, this is ${Deno.build.os} on ${Deno.build.arch}`;
   }
@@ -74,7 +75,7 @@ export function obstacle(): string | undefined {
       return `${program} is not installed; apt-get install ${debianPackage}`;
     }
   }
-  if (findKernel() === undefined) {
+  if (kernel === undefined) {
     return "no /boot/vmlinuz-*-cloud-amd64; apt-get install linux-image-cloud-amd64";
   }
   return undefined;
@@ -82,8 +83,8 @@ export function obstacle(): string | undefined {
 
 /** @throws Mistake where something is missing on this machine. */
 export async function runInGuest(run: Run): Promise<Outcome> {
-  const missing = obstacle();
-  const kernel = run.kernel === undefined ? findKernel() : kernelAt(run.kernel);
+  const kernel = run.kernel ?? findKernel();
+  const missing = obstacle(kernel);
   if (missing !== undefined || kernel === undefined) {
     throw new Mistake(`cannot start the guest: ${missing}`);
   }
@@ -102,7 +103,7 @@ export async function runInGuest(run: Run): Promise<Outcome> {
       disk: disk > 0,
       limit,
     };
-    writeArchive(join(directory, "initramfs"), imageEntries(contents, kernel.version));
+    writeArchive(join(directory, "initramfs"), imageEntries(contents, kernel));
     if (disk > 0) await makeDisk(join(directory, "disk"), disk * 2 ** 20);
     return await runMachine(
       directory,

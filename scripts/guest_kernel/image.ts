@@ -1,6 +1,6 @@
 /** What is on the guest's disk: the programs of Debian that tests need, the libraries of each, and the files of one run. */
 
-import { basename, join, resolve } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { isThere } from "../files.ts";
 import type { Entry } from "./cpio.ts";
@@ -43,7 +43,16 @@ const group = "root:x:0:\nnogroup:x:65534:\ntester:x:1000:\n";
 
 const copy = (path: string, from: string): Entry => ({ kind: "copy", path, from, mode: 0o755 });
 
-export function imageEntries(contents: Contents, kernelVersion: string): Entry[] {
+/** A kernel of Debian, installed or only unpacked. */
+export interface Kernel {
+  readonly path: string;
+  /** As in the name of its directory of modules: 6.1.0-56-cloud-amd64. */
+  readonly version: string;
+  /** The root of the file system that has its modules. */
+  readonly root: string;
+}
+
+export function imageEntries(contents: Contents, kernel: Kernel): Entry[] {
   return [
     ...directories.map((path): Entry => ({ kind: "directory", path })),
     { kind: "directory", path: "/tmp", mode: 0o1777 },
@@ -61,7 +70,7 @@ export function imageEntries(contents: Contents, kernelVersion: string): Entry[]
     ...busybox(),
     ...programs(contents.programs),
     ...Object.entries(contents.files).flatMap(([path, from]) => copies(path, from)),
-    ...(contents.disk ? modules(kernelVersion) : []),
+    ...(contents.disk ? modules(kernel) : []),
   ];
 }
 
@@ -103,11 +112,16 @@ function programs(byPath: Contents["programs"]): Entry[] {
   ];
 }
 
-function modules(kernelVersion: string): Entry[] {
-  const directory = `/lib/modules/${kernelVersion}/kernel`;
+function modules({ root, version }: Kernel): Entry[] {
+  // A package of Debian 13 or later has no /lib, which is a link to /usr/lib on an installed system.
+  const directories = ["lib", "usr/lib"].map((lib) =>
+    join(root, lib, "modules", version, "kernel")
+  );
   return diskModules.flatMap((module, index): Entry[] => {
     // Newer Debian compresses them; a kernel that has the driver built in has no file.
-    const from = [`${directory}/${module}`, `${directory}/${module}.xz`].find(isThere);
+    const from = directories.flatMap((directory) =>
+      ["", ".xz"].map((suffix) => join(directory, module + suffix))
+    ).find(isThere);
     if (from === undefined) return [];
     return [{ kind: "copy", path: `/guest/modules/${index}_${basename(from)}`, from }];
   });
@@ -152,8 +166,9 @@ function ran(program: string, ...args: string[]): { code: number; stdout: string
   return { code, stdout: new TextDecoder().decode(stdout) };
 }
 
-/** @returns the newest cloud kernel of Debian with its version, if one is installed. */
-export function findKernel(directory = "/boot"): { path: string; version: string } | undefined {
+/** @returns the newest cloud kernel of Debian, if `root` has one. */
+export function findKernel(root = "/"): Kernel | undefined {
+  const directory = join(root, "boot");
   const order = new Intl.Collator("en", { numeric: true });
   const entries = isThere(directory) ? [...Deno.readDirSync(directory)] : [];
   const newest = entries.map(({ name }) => name)
@@ -161,6 +176,9 @@ export function findKernel(directory = "/boot"): { path: string; version: string
   return newest === undefined ? undefined : kernelAt(join(directory, newest));
 }
 
-export function kernelAt(path: string): { path: string; version: string } {
-  return { path, version: basename(path).replace(/^vmlinuz-/, "") };
+/** @param path of a kernel; in a directory `boot`, its modules are beside that, else in `/`. */
+export function kernelAt(path: string): Kernel {
+  const directory = dirname(path);
+  const root = basename(directory) === "boot" ? dirname(directory) : "/";
+  return { path, root, version: basename(path).replace(/^vmlinuz-/, "") };
 }

@@ -32,6 +32,9 @@ v1_controllers() {
     mkdir "/sys/fs/cgroup/$name"
     mount -t cgroup -o "$name" "$name" "/sys/fs/cgroup/$name"
   done </proc/cgroups
+  # As systemd does: before Linux 5.11 a limit does not apply to child cgroups otherwise.
+  [ ! -e /sys/fs/cgroup/memory/memory.use_hierarchy ] ||
+    echo 1 >/sys/fs/cgroup/memory/memory.use_hierarchy
 }
 
 case $cgroup in

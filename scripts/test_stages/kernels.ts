@@ -4,10 +4,11 @@ import { join } from "node:path";
 import { parseMountinfo } from "../../core/parse/mountinfo.ts";
 import { compiled, root } from "../command.ts";
 import { isThere } from "../files.ts";
-import { obstacle, runTestsInGuest, testFiles } from "../guest_kernel/guest.ts";
+import { obstacle, type Run, runTestsInGuest, testFiles } from "../guest_kernel/guest.ts";
+import { kernelOfRelease } from "../guest_kernel/debian_kernels.ts";
+import { Mistake } from "../terminal.ts";
 import { type DenoTests, denoTests, missing, type Outcome, outcomeOf } from "./deno_tests.ts";
-
-export type Version = "v1" | "v2";
+import type { Combination, Version } from "./kernel_matrix.ts";
 
 const directory = "tests/kernel";
 const launcher = join(root, "scripts/oomkit");
@@ -15,6 +16,8 @@ const launcher = join(root, "scripts/oomkit");
 /** Seconds, with room for a busy machine. The emulated one is some ten times slower. */
 const hostLimit = 600;
 const guestLimit = 1300;
+/** One machine runs all that {@link onKernel} chooses. */
+const matrixLimit = 2600;
 
 /** A machine takes some ten seconds to start, and the last one to end should not be alone for long. */
 const FILES_IN_GUEST = 6;
@@ -110,17 +113,24 @@ export async function inGuest(
     return missing(`real ${version}${part}`, noHost ? `${noHost}, and ${noGuest}` : noGuest);
   }
   const what = `real ${version}, executable, guest${part}`;
+  return await guestTests(what, files, { cgroup: version, signal });
+}
+
+async function guestTests(
+  what: string,
+  files: readonly string[],
+  run: Pick<Run, "cgroup" | "kernel" | "limit" | "signal">,
+): Promise<Outcome> {
   const out = Deno.makeTempDirSync({ prefix: "oomkit-test-" });
   const report = join(out, "junit.xml");
   const pieces: BlobPart[] = [];
   try {
     const outcome = await runTestsInGuest(files, {
-      cgroup: version,
-      executable: compiled,
       limit: guestLimit,
+      ...run,
+      executable: compiled,
       disk: 256,
       out,
-      signal,
       onOutput: (_, bytes) => pieces.push(bytes as BlobPart),
     }, ["--quiet", "--junit-path=/out/junit.xml"]);
     const said = await new Blob(pieces).text();
@@ -132,6 +142,40 @@ export async function inGuest(
     Deno.removeSync(out, { recursive: true });
   }
 }
+
+/**
+ * One combination of the matrix, in the guest.
+ * @param isWhole all tests of inspect, watch and simulate, or a few of each.
+ */
+export async function onKernel(
+  { version, release }: Combination,
+  isWhole: boolean,
+  signal: AbortSignal,
+): Promise<Outcome> {
+  const named = `${version} on Linux ${release}`;
+  const kernel = await kernelOfRelease(release, signal).catch(mistakeOf);
+  if (typeof kernel === "string") return missing(named, kernel);
+  const noGuest = noTests() ?? obstacle(kernel) ?? noExecutable();
+  if (noGuest !== undefined) return missing(named, noGuest);
+  const files = kernelFiles().filter((file) => (isWhole ? blackBox : blackBoxInBrief).test(file));
+  return await guestTests(`${version} on Linux ${kernel.version}`, files, {
+    cgroup: version,
+    kernel,
+    limit: matrixLimit,
+    signal,
+  });
+}
+
+/** Why a kernel cannot be had; the test run goes on. */
+function mistakeOf(error: unknown): string {
+  if (error instanceof Mistake) return error.message;
+  throw error;
+}
+
+/** What oomkit shows, reports and causes depends on what a kernel has. */
+const blackBox = /\/(inspect|simulate|watch\w*)_test\.ts$/;
+/** One file per command. */
+const blackBoxInBrief = /\/(inspect|simulate|watch_group)_test\.ts$/;
 
 /** One file per command shows whether the launcher does what the executable does. */
 const launcherTests = /\/(inspect|watch|watch_command|guard|simulate)_test\.ts$/;

@@ -1,5 +1,6 @@
 /** Shared by the tests on a real kernel. */
 
+import { isThere } from "./is_there.ts";
 import { makeRealCgroup, type RealCgroup, whyNoRealCgroup } from "./real_cgroup.ts";
 import type { Json } from "./watched.ts";
 
@@ -7,12 +8,31 @@ export const MIB = 1024 ** 2;
 
 const noCgroup = whyNoRealCgroup();
 
-const version = noCgroup === undefined ? await versionHere() : undefined;
+const here = noCgroup === undefined ? await kernelHere() : undefined;
 
-async function versionHere(): Promise<1 | 2> {
-  await using cgroup = makeRealCgroup("version");
-  return cgroup.version;
+/** What differs between the kernels on which the tests run: docs/kernels.md. */
+interface KernelHere {
+  readonly version: 1 | 2;
+  /** It keeps the highest usage of a cgroup: v1, and v2 since Linux 5.19. */
+  readonly keepsPeak: boolean;
+  /** It counts group kills: `oom_group_kill` in memory.events, since Linux 5.17. */
+  readonly countsGroupKills: boolean;
 }
+
+async function kernelHere(): Promise<KernelHere> {
+  await using cgroup = makeRealCgroup("version");
+  const { version } = cgroup;
+  return {
+    version,
+    keepsPeak: isThere(
+      `${cgroup.dir}/${version === 1 ? "memory.max_usage_in_bytes" : "memory.peak"}`,
+    ),
+    countsGroupKills: version === 2 && /^oom_group_kill /m.test(cgroup.read("memory.events")),
+  };
+}
+
+export const keepsPeak = here?.keepsPeak ?? false;
+export const countsGroupKills = here?.countsGroupKills ?? false;
 
 export interface Needs {
   /** The only cgroup version with the tested feature; on the other one the test is not registered. */
@@ -24,7 +44,7 @@ export interface Needs {
 /** Registers a test; where it cannot run it is ignored, and its name has the reason. */
 export function kernelTest(name: string, run: () => Promise<void>, needs: Needs = {}): void {
   const why = noCgroup ?? needs.why;
-  if (version !== undefined && needs.only !== undefined && needs.only !== version) return;
+  if (here !== undefined && needs.only !== undefined && needs.only !== here.version) return;
   Deno.test({
     name: why ? `${name} (not run: ${why})` : name,
     ignore: why !== undefined,

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { startHungryProcess } from "../helpers/hungry_process.ts";
 import {
   allocateUntilKilled,
+  keepsPeak,
   kernelTest,
   killOf,
   MIB,
@@ -51,7 +52,9 @@ kernelTest(
     const [deltas] = summaryOf(events).cgroups;
     assert.equal(deltas.oom_kill, 1);
     assert.equal(deltas.victims, 1);
-    assert.ok(deltas.peak >= 18 * MIB && deltas.peak <= 20 * MIB, `peak ${deltas.peak}`);
+    if (keepsPeak) {
+      assert.ok(deltas.peak >= 18 * MIB && deltas.peak <= 20 * MIB, `peak ${deltas.peak}`);
+    } else assert.equal(deltas.peak, null);
   },
 );
 
@@ -125,9 +128,9 @@ kernelTest(
     const events = await watched.stop();
     assert.equal(kills(events).length, 1);
     assert.equal(kill.cgroup, child.path);
-    // Of equal limits either can be hit first; v2 counts the OOM there.
+    // Of equal limits either can be hit first; v2 counts the OOM there, more than once while the victim exits.
     const owner = parent.version === 2
-      ? (/^oom 1$/m.test(parent.read("memory.events.local")) ? parent.path : child.path)
+      ? (/^oom [1-9]/m.test(parent.read("memory.events.local")) ? parent.path : child.path)
       : kill.limit_owner;
     assert.equal(kill.limit_owner, owner);
     assert.ok([parent.path, child.path].includes(kill.limit_owner), kill.limit_owner);

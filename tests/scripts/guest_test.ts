@@ -37,10 +37,15 @@ Deno.test("the newest kernel is chosen by version number, other flavours are ign
   const directory = Deno.makeTempDirSync();
   try {
     assert.equal(findKernel(directory), undefined);
+    Deno.mkdirSync(`${directory}/boot`);
     for (const version of ["6.1.0-9-cloud-amd64", "6.1.0-56-cloud-amd64", "6.12.0-1-amd64"]) {
-      Deno.writeTextFileSync(`${directory}/vmlinuz-${version}`, "");
+      Deno.writeTextFileSync(`${directory}/boot/vmlinuz-${version}`, "");
     }
-    assert.equal(findKernel(directory)?.version, "6.1.0-56-cloud-amd64");
+    assert.deepEqual(findKernel(directory), {
+      path: `${directory}/boot/vmlinuz-6.1.0-56-cloud-amd64`,
+      version: "6.1.0-56-cloud-amd64",
+      root: directory,
+    });
   } finally {
     Deno.removeSync(directory, { recursive: true });
   }

@@ -6,7 +6,7 @@ import {
   escapedProperty,
   withoutCommands,
 } from "../../../cli/output/annotate.ts";
-import { runAnnotation } from "../../../cli/watch/run.ts";
+import { runAnnotation, verdictLine } from "../../../cli/watch/run.ts";
 import type { CommandReport } from "../../../core/events/command_report.ts";
 import { runOomkit } from "../../helpers/run_oomkit.ts";
 import { makeTree, type Tree } from "../../helpers/trees.ts";
@@ -131,6 +131,21 @@ Deno.test("the level of a run's annotation depends on its verdict", () => {
   const failed = runAnnotation({ ...run, verdict: "limit_hit" }, "the line", ["max", "high"]);
   assert.equal(failed.level, "error");
   assert.match(failed.title + failed.message, /max, high seen.*--fail-on/);
+});
+
+Deno.test("a run's last line has the limit, also where the kernel keeps no peak", () => {
+  const cases: [Partial<CommandReport>, string][] = [
+    [{}, "peak 500 B, 1000 B limit, headroom 500 B (50.0%)"],
+    [{ peak: null, headroom: null }, "peak unknown, 1000 B limit"],
+    [{ limit: null, headroom: null }, "peak 500 B, no limit"],
+    [{ limit_owner: "/" }, "peak 500 B, 1000 B limit set by /, headroom 500 B (50.0%)"],
+  ];
+  for (const [facts, figures] of cases) {
+    assert.equal(
+      verdictLine({ ...run, ...facts }),
+      `make exited with 0; no OOM kill; ${figures}`,
+    );
+  }
 });
 
 const HOSTILE = "/evil %0A::error::x,y=z ##[add-mask]w";

@@ -4,7 +4,7 @@ import {
   readAncestry,
   readEffectiveLimit,
 } from "../../../core/cgroup/ancestry.ts";
-import { openCgroup } from "../../../core/cgroup/cgroup.ts";
+import { openCgroup, walkCharged } from "../../../core/cgroup/cgroup.ts";
 import { discover } from "../../../core/cgroup/hierarchy.ts";
 import { makeTree, type Tree } from "../../helpers/trees.ts";
 
@@ -39,6 +39,34 @@ Deno.test("no limit anywhere is certain when all ancestors are visible", () => {
     undefined,
     true,
   ]);
+});
+
+Deno.test("a v1 limit does not apply to children that are not charged to the cgroup", () => {
+  const limited = { "memory.limit_in_bytes": 1000, "memory.usage_in_bytes": 100 };
+  const separate = { ...limited, "memory.use_hierarchy": 0 };
+  using tree = makeTree(1, {
+    "/": { "memory.use_hierarchy": 0 },
+    "/a": separate,
+    "/a/b": { ...limited, "memory.limit_in_bytes": 5000, "memory.use_hierarchy": 1 },
+    "/a/b/c": { "memory.use_hierarchy": 1 },
+  });
+  const { limit, chain } = readAncestry(open(tree, "/a/b/c"));
+  assert.deepEqual(limit, { bytes: 5000, scope: "cgroup", owner: "/a/b" });
+  assert.deepEqual(chain.map(({ path }) => path), ["/a/b/c", "/a/b", "/"]);
+  assert.deepEqual(readEffectiveLimit(open(tree, "/a/b/c")), {
+    bytes: 5000,
+    scope: "cgroup",
+    owner: "/a/b",
+  });
+  assert.deepEqual(readEffectiveLimit(open(tree, "/a")), {
+    bytes: 1000,
+    scope: "cgroup",
+    owner: "/a",
+  });
+  const paths = (path: string) => [...walkCharged(open(tree, path))].map((each) => each.path);
+  assert.deepEqual(paths("/a"), ["/a"]);
+  assert.deepEqual(paths("/a/b"), ["/a/b", "/a/b/c"]);
+  assert.deepEqual(paths("/"), ["/", "/a", "/a/b", "/a/b/c"]);
 });
 
 Deno.test("v1 reveals the limit of a hidden ancestor, v2 does not", () => {
@@ -98,24 +126,4 @@ Deno.test("in one pass over many cgroups the limit of / counts for those below i
       owner: "/",
     });
   }
-});
-
-Deno.test("an ancestor with use_hierarchy 0 is not charged, and none above it is", () => {
-  const isCharged = (flag: number) => ({ "memory.use_hierarchy": flag });
-  using tree = makeTree(1, {
-    "/a": { "memory.limit_in_bytes": 100, ...isCharged(1) },
-    "/a/b": { "memory.limit_in_bytes": 500, ...isCharged(0) },
-    "/a/b/c": { "memory.limit_in_bytes": 900, ...isCharged(1) },
-    "/a/b/c/d": isCharged(1),
-  });
-  const limitOf = (path: string) => {
-    const cgroup = open(tree, path);
-    assert.deepEqual(readEffectiveLimit(cgroup), readAncestry(cgroup).limit);
-    return readEffectiveLimit(cgroup).owner;
-  };
-  assert.equal(limitOf("/a/b/c/d"), "/a/b/c");
-  assert.equal(limitOf("/a/b/c"), "/a/b/c");
-  assert.equal(limitOf("/a/b"), "/a");
-  tree.write("/a/b", "memory.use_hierarchy", 1);
-  assert.equal(limitOf("/a/b/c/d"), "/a");
 });

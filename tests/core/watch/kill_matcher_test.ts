@@ -73,6 +73,29 @@ Deno.test("a line that was read late because the program was held up still names
   assert.deepEqual(lines(), ["/a 7"]);
 });
 
+Deno.test("lines without a cgroup that were read late still name the victims", () => {
+  const a = makeWatched("/a");
+  const { kills, lines } = start([a]);
+  kills.counted(a, 3n, 100, 0);
+  kills.settle(100);
+  kills.logged(makeKill(7, { cgroup: "/a" }), 5000);
+  for (const pid of [8, 9]) kills.logged(makeKill(pid, { group: "/a" }), 5000);
+  for (let next = 5000; next < Infinity;) next = kills.settle(next);
+  assert.deepEqual(lines(), ["/a 7", "/a 8", "/a 9"]);
+});
+
+Deno.test("a line that fits no cgroup does not keep a counted kill from being reported", () => {
+  const a = makeWatched("/a");
+  const { kills, lines } = start([a]);
+  kills.counted(a, 1n, 100, 0);
+  // In time for no match: other cgroups have lines without end.
+  for (let at = 100; at < 100 + 3 * LOG_GRACE_MS; at += 10) {
+    kills.logged(makeKill(at, { group: "/elsewhere" }), at);
+    kills.settle(at);
+  }
+  assert.deepEqual(lines(), ["/a ?"]);
+});
+
 Deno.test("a line that is read before its counter does not hide the next kill", () => {
   const a = makeWatched("/a");
   const { kills, lines } = start([a]);
