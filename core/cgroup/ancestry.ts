@@ -16,7 +16,13 @@ import {
   machineMemory,
   workingSet,
 } from "../policy/limits.ts";
-import { type Cgroup, chargedAncestorsOf, tryReader, tryReadSnapshot } from "./cgroup.ts";
+import {
+  type Cgroup,
+  chargedAncestorsOf,
+  tryReadControl,
+  tryReader,
+  tryReadSnapshot,
+} from "./cgroup.ts";
 import { exists } from "./files.ts";
 import { readMeminfo } from "./machine.ts";
 
@@ -41,8 +47,8 @@ export interface Ancestry {
 export function readAncestry(cgroup: Cgroup, meminfo = meminfoOf(cgroup)): Ancestry {
   const cgroups = [cgroup, ...chargedAncestorsOf(cgroup)];
   const chain = cgroups.map(readAncestor);
-  const unreadable = cgroups.filter(({ dir, hierarchy }, at) =>
-    chain[at]!.limit === undefined && exists(`${dir}/${hierarchy.version.limitFile}`)
+  const unreadable = cgroups.filter((each, at) =>
+    chain[at]!.limit === undefined && shouldHaveLimit(each)
   ).map(({ path }) => path);
   const hierarchical = readHierarchicalLimit(cgroup);
   const machine = machineMemory(meminfo);
@@ -57,6 +63,15 @@ export function readAncestry(cgroup: Cgroup, meminfo = meminfoOf(cgroup)): Ances
     certain: unreadable.length === 0 && (!cgroup.hierarchy.hidden || hierarchical !== undefined),
     unreadable,
   });
+}
+
+/** Where the kernel has no limit file it has no limit; in a copy the file may be missing. */
+function shouldHaveLimit(cgroup: Cgroup): boolean {
+  const { path, dir, hierarchy: { kernel, version } } = cgroup;
+  if (exists(`${dir}/${version.limitFile}`)) return true;
+  if (kernel || path === "/") return false;
+  const controllers = tryReadControl(cgroup, "cgroup.controllers");
+  return controllers === undefined || controllers.split(/\s+/).includes("memory");
 }
 
 const meminfoOf = ({ hierarchy }: Cgroup): Meminfo => hierarchy.kernel ? readMeminfo() : {};

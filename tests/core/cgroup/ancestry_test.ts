@@ -127,3 +127,12 @@ Deno.test("in one pass over many cgroups the limit of / counts for those below i
     });
   }
 });
+
+Deno.test("in a copy a missing limit file makes the limit uncertain, unless its controller is not enabled", () => {
+  using tree = makeTree(2, {
+    "/a": { "memory.max": undefined, "cgroup.controllers": undefined },
+    "/b": { "memory.max": undefined, "cgroup.controllers": "cpu\n" },
+  });
+  assert.deepEqual(readAncestry(open(tree, "/a")).unreadable, ["/a"]);
+  assert.deepEqual(readAncestry(open(tree, "/b")).unreadable, []);
+});

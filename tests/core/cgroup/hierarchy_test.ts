@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import fc from "fast-check";
 import { OomkitError } from "../../../core/errors.ts";
 import { directoryOf, discover, join, pathOf, relativeTo } from "../../../core/cgroup/hierarchy.ts";
 import { makeTree } from "../../helpers/trees.ts";
@@ -65,3 +66,52 @@ Deno.test("joining and cutting a path leaves no double or trailing slash", () =>
   assert.equal(relativeTo("/", "/a/b"), "/a/b");
   assert.equal(relativeTo("/a", "/ab"), undefined);
 });
+
+Deno.test("with any nested mounts a directory has the path that leads to it, and no two paths lead to one directory", () => {
+  using tree = makeTree(2);
+  const whole = discover(tree.dir);
+  const paths = ["/", "/a", "/a/b", "/a/b/c", "/ab", "/d", "/d/a"];
+  const nested = fc.record({
+    mount: fc.constantFrom(...paths.slice(1)).map((path) => `${tree.dir}${path}`),
+    root: fc.option(fc.constantFrom(...paths), { nil: undefined }),
+  }).map(({ mount, root }) => root === undefined ? { mount } : { mount, root });
+  fc.assert(fc.property(fc.array(nested, { maxLength: 4 }), (nested) => {
+    const hierarchy = { ...whole, nested };
+    for (const path of paths) {
+      const dir = directoryOf(hierarchy, path);
+      const isCovered = nested.some(({ mount }) => `${tree.dir}${path}/`.startsWith(`${mount}/`));
+      assert.equal(dir === undefined, isCovered, path);
+      if (dir !== undefined) assert.equal(pathOf(hierarchy, dir), path);
+    }
+  }));
+});
+
+Deno.test("a path that leads out of the namespace has no directory, a name that begins with dots has", () => {
+  using tree = makeTree(2);
+  const hierarchy = discover(tree.dir);
+  for (const path of ["/..", "/../..", "/../a"]) {
+    assert.equal(directoryOf(hierarchy, path), undefined);
+  }
+  for (const path of ["/..a", "/...", "/a..b"]) {
+    assert.equal(directoryOf(hierarchy, path), `${tree.dir}${path}`);
+  }
+});
+
+Deno.test("a copy with files of deeper cgroups only is read", () => {
+  const parent = Deno.realPathSync(Deno.makeTempDirSync({ prefix: "oomkit-test-" }));
+  try {
+    Deno.mkdirSync(`${parent}/two/a/b/c`, { recursive: true });
+    Deno.writeTextFileSync(`${parent}/two/a/b/c/memory.current`, "1\n");
+    assert.deepEqual(found(`${parent}/two`), [2, `${parent}/two`]);
+    Deno.mkdirSync(`${parent}/one/memory/a/b`, { recursive: true });
+    Deno.writeTextFileSync(`${parent}/one/memory/a/b/memory.usage_in_bytes`, "1\n");
+    assert.deepEqual(found(`${parent}/one`), [1, `${parent}/one/memory`]);
+  } finally {
+    Deno.removeSync(parent, { recursive: true });
+  }
+});
+
+function found(dir: string) {
+  const { version, mount } = discover(dir);
+  return [version.number, mount];
+}
