@@ -204,7 +204,9 @@ function guardArmedFacts(event: GuardArmedBody): string {
     const list = actions[level].length === 0 ? "noop" : printable(actions[level].join(" "));
     return `${level} ${formatBytes(event[level])} ${list}`;
   });
-  const ancestor = owner === null || ("cgroup" in event && owner === event.cgroup)
+  const ancestor = owner === null
+    ? " of the machine"
+    : "cgroup" in event && owner === event.cgroup
     ? ""
     : ` of ${printable(owner)}`;
   const dryRun = event.dry_run ? ", dry run" : "";

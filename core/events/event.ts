@@ -154,6 +154,7 @@ export interface GuardArmedBody {
   /** Name of the configuration's rule that applies. */
   readonly rule: string | null;
   readonly limit: number;
+  /** `null` for the machine's memory, of a cgroup with a limit that is wider. */
   readonly limit_owner: string | null;
   /** Bytes at which each level begins. */
   readonly warn: number;

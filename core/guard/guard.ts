@@ -439,7 +439,8 @@ function guardArmedEvent({ limitOwner, settings, policy }: GuardedCgroup): Body 
     type: "guard_armed",
     rule: policy.rule ?? null,
     limit: settings.limit,
-    limit_owner: limitOwner.path,
+    // No cgroup sets the machine's memory as its limit.
+    limit_owner: settings.limit === limitOwner.hierarchy.machineBytes ? null : limitOwner.path,
     ...settings.levelBytes,
     metric: policy.metric,
     mode: settings.mode,

@@ -58,6 +58,10 @@ export interface GuardedLimit {
   readonly oomTotalBytes: number;
 }
 
+/** A limit that is wider than the machine's memory is never hit. */
+const withinMachine = ({ hierarchy: { machineBytes } }: Cgroup, limit: number): number =>
+  limit === Infinity ? limit : Math.min(limit, machineBytes ?? Infinity);
+
 /**
  * The effective limit of a target, which an ancestor may set; of a cgroup below a target only its own limit, since that of another
  * cgroup is guarded there. `undefined` when there is none.
@@ -77,7 +81,7 @@ export function limitOf(
     : openCgroup(cgroup.hierarchy, effective.owner);
   const limits = (ancestor ? readSummary(ancestor) : own)?.limits;
   if (limits === undefined) return undefined;
-  const hard = effective?.bytes ?? own.limits.max ?? Infinity;
+  const hard = effective?.bytes ?? withinMachine(cgroup, own.limits.max ?? Infinity);
   const limit = Math.min(hard, soft ? limits.soft ?? limits.high ?? Infinity : Infinity);
   if (!Number.isFinite(limit) || limit <= 0) return undefined;
   const total = oomTotalBytesOf({ ...limits, max: hard }, readSwapTotal());

@@ -204,6 +204,10 @@ kernelTest("a limit wider than the machine's memory is not what is hit first", a
   assert.match(stdout, /limit +4\.0 TiB, its own, more than the machine has/);
   const check = await runOomkit(["inspect", "--check", "--min-headroom", "3T", cgroup.path]);
   assert.equal(check.code, 1, check.stdout);
+  const args = ["guard", "--json", "--dry-run", "--mode", "notify", "--for", "1ms", cgroup.path];
+  const events = (await runOomkit(args)).stdout.split("\n").filter((line) => line !== "");
+  const armed = events.map((line) => JSON.parse(line)).find(({ type }) => type === "guard_armed");
+  assert.deepEqual([armed.limit, armed.limit_owner], [host.memory_total, null]);
 });
 
 kernelTest("without a target a check is of the own cgroup and of the machine", async () => {
