@@ -4,6 +4,7 @@
  * events while 16 wait to be read (denoland/deno issue 11373), and wakes up for every control file that changes.
  */
 
+import { whyNoPressure } from "../cgroup/absence.ts";
 import { type Cgroup, isThere, parentOf, readPressure } from "../cgroup/cgroup.ts";
 import { unlessRefused } from "../cgroup/files.ts";
 import type { Hierarchy } from "../cgroup/hierarchy.ts";
@@ -257,11 +258,13 @@ export class Notifications {
     }
   }
 
-  #reportLost({ path }: Cgroup, trigger: Trigger, error: SystemCallError): void {
+  #reportLost({ path, dir }: Cgroup, trigger: Trigger, error: SystemCallError): void {
     const fallback = isOomTrigger(trigger) || isThresholdTrigger(trigger)
       ? describePoll(this.options.poll)
       : "none";
-    this.#report.reportFallback(path, describeTrigger(trigger), fallback, reasonOf(error));
+    const hasNoPsi = trigger.kind === "psi" && ["ENOENT", "EOPNOTSUPP"].includes(error.code);
+    const reason = hasNoPsi ? whyNoPressure(dir) : reasonOf(error);
+    this.#report.reportFallback(path, describeTrigger(trigger), fallback, reason);
   }
 
   #disarm(watched: WatchedCgroup, armed: Armed, token: number): void {

@@ -5,6 +5,7 @@ import { isAlive, until } from "../helpers/guarded.ts";
 import { startHungryProcess } from "../helpers/hungry_process.ts";
 import { allocateUntilKilled, kernelTest, MIB } from "../helpers/kernel_cases.ts";
 import { makeNameless } from "../helpers/nameless_cgroups.ts";
+import { isThere } from "../helpers/is_there.ts";
 import { makeRealCgroup, type RealCgroup } from "../helpers/real_cgroup.ts";
 import {
   asUnprivilegedUser,
@@ -305,6 +306,19 @@ kernelTest(
   },
   { only: 1 },
 );
+
+kernelTest("without PSI of a cgroup the reason is the one of that cgroup", async () => {
+  await using cgroup = makeRealCgroup("psi");
+  // Since 6.1.
+  if (!isThere(`${cgroup.dir}/cgroup.pressure`)) return;
+  cgroup.write("cgroup.pressure", 0);
+  const inspect = await runOomkit(["inspect", "--check", "--require", "psi", cgroup.path]);
+  assert.equal(inspect.code, 1);
+  assert.match(inspect.stdout, /PSI is off for this cgroup; write 1 to .*\/cgroup\.pressure/);
+  const args = ["watch", "--no-live", "--psi", "some:150ms/1s", "--for", "1ms", cgroup.path];
+  const watch = await runOomkit(args);
+  assert.match(watch.stdout, /degraded .*PSI is off for this cgroup/);
+}, { only: 2 });
 
 interface MountPoint extends Disposable {
   readonly dir: string;
