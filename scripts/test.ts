@@ -45,7 +45,7 @@ const unitDirectories = ["cli", "core", "deploy", "faults", "fuzz", "scripts", "
   .map((directory) => `tests/${directory}`);
 
 /** Seconds. */
-const unitLimit = 600;
+const unitLimit = 1800;
 
 async function main(): Promise<number> {
   const { only, help } = options();

@@ -1,6 +1,7 @@
 /** A guard as requested by the command line, the variables and the configuration, and as set up and checked from it. */
 
 import type { CommandUnknownOpts } from "@commander-js/extra-typings";
+import { whyNoLimit } from "../../core/cgroup/ancestry.ts";
 import { type Cgroup, openCgroup, walk } from "../../core/cgroup/cgroup.ts";
 import { directoryOf, discover, type Hierarchy } from "../../core/cgroup/hierarchy.ts";
 import { identify } from "../../core/cgroup/identity.ts";
@@ -245,7 +246,7 @@ function noLevels(cgroup: Cgroup, policy: GuardPolicy): OomkitError {
   const what = `cannot guard ${printable(cgroup.path)}`;
   if (found === undefined) {
     return new OomkitError(
-      `${what}: no limit on this cgroup or any parent`,
+      `${what}: ${printable(whyNoLimit(cgroup))}`,
       "set memory.max (v1: memory.limit_in_bytes)",
     );
   }

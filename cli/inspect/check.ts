@@ -11,6 +11,7 @@ import {
   checkUsage,
   overall,
   shareOf,
+  type Verdict,
 } from "../../core/policy/check.ts";
 import { OomkitError } from "../../core/errors.ts";
 import type { Checked, Finding } from "../../core/events/inspect_document.ts";
@@ -62,16 +63,19 @@ function findingsOf(
   const findings: Finding[] = [];
   if (minHeadroom) {
     const has = `${formatBytes(capacity.left)}${share(capacity.left, capacity, 0)}`;
-    const verdict = checkHeadroom(capacity, minHeadroom);
-    const message = comparison(has, "at least", minHeadroom, capacity);
+    const verdict = unlessUnread(checkHeadroom(capacity, minHeadroom), found);
+    const message = comparison(has, "at least", minHeadroom, capacity) + unreadText(found);
     findings.push({ cgroup, check: "min-headroom", verdict, message });
   }
   if (maxUsage) {
     // An amount in bytes is compared with the cgroup's own usage, a percentage with that of the owner of the limit.
     const used = "bytes" in maxUsage ? capacity.own : capacity.used;
     const has = `${formatBytes(used)}${share(used, capacity, 100)}`;
-    const verdict = checkUsage({ ...capacity, used }, maxUsage);
-    const message = comparison(has, "at most", maxUsage, capacity);
+    const compared = checkUsage({ ...capacity, used }, maxUsage);
+    const isOfLimit = "percent" in maxUsage;
+    const verdict = isOfLimit ? unlessUnread(compared, found) : compared;
+    const message = comparison(has, "at most", maxUsage, capacity) +
+      (isOfLimit ? unreadText(found) : "");
     findings.push({ cgroup, check: "max-usage", verdict, message });
   }
   for (const requirement of require) {
@@ -79,6 +83,13 @@ function findingsOf(
   }
   return findings;
 }
+
+/** A limit that cannot be read may be tighter than those that can. */
+const unlessUnread = (verdict: Verdict, { ancestry: { unreadable } }: Inspection): Verdict =>
+  verdict === "ok" && unreadable.length > 0 ? "unknown" : verdict;
+
+const unreadText = ({ ancestry: { unreadable: [path], headroom } }: Inspection): string =>
+  path === undefined || headroom === undefined ? "" : `; the limit of ${path} cannot be read`;
 
 interface OwnedCapacity extends Capacity {
   /** Usage of the cgroup itself, bytes. */
@@ -92,6 +103,8 @@ function capacityOf({ snapshot, ancestry, cgroup }: Inspection, machine: Machine
   const { headroom, chain, limit } = ancestry;
   const own = snapshot.usage;
   if (headroom === undefined) {
+    const [unread] = ancestry.unreadable;
+    if (unread !== undefined) return { own, source: `the limit of ${unread} cannot be read` };
     return limit.bytes === Infinity
       ? { own, limit: Infinity, source: "no limit, and the machine's memory is unknown" }
       : { own, limit: limit.bytes, source: "the usage is unknown; the limit" };
@@ -125,7 +138,7 @@ function comparison(
   { limit, source }: OwnedCapacity,
 ): string {
   const requested = "bytes" in amount ? formatBytes(amount.bytes) : formatPercent(amount.percent);
-  const size = limit === Infinity ? "" : ` of ${formatBytes(limit)}`;
+  const size = limit === Infinity || limit === undefined ? "" : ` of ${formatBytes(limit)}`;
   return `${has}, required: ${bound} ${requested}; ${source}${size}`;
 }
 

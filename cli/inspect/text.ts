@@ -189,7 +189,7 @@ function limitLines(found: Inspection, machine: Machine, layout: TextLayout): st
         `(memory.high of ${printable(high.owner)})`,
       layout,
     )),
-    ...textLines("headroom", headroomText(ancestry), layout),
+    ...textLines("headroom", headroomText(found), layout),
     ...(next === undefined ? [] : textLines("hit first", next, layout)),
     ...ancestryLines(path, ancestry, layout),
   ];
@@ -257,13 +257,18 @@ function limitText(ancestry: Ancestry, { memory }: Machine): string {
   return `${size}, ${owner}${more}${certain ? "" : `; ${doubt}`}`;
 }
 
-function headroomText({ headroom, workingSetHeadroom }: Ancestry): string {
+function headroomText(
+  { ancestry: { headroom, workingSetHeadroom }, snapshot }: Inspection,
+): string {
   if (headroom === undefined) return "unknown";
   const amount = ({ bytes, percent }: Headroom) =>
     `${formatBytes(bytes)} (${formatPercent(percent)})`;
   if (headroom.scope === "system") return `${amount(headroom)} available on the machine`;
   const atMost = headroom.scope === "hidden_ancestor" ? "at most " : "";
-  const more = workingSetHeadroom ? `; ${amount(workingSetHeadroom)} by working set` : "";
+  const isKnown = workingSet(snapshot) !== undefined;
+  const more = workingSetHeadroom && isKnown
+    ? `; ${amount(workingSetHeadroom)} by working set`
+    : "";
   return `${atMost}${amount(headroom)}${more}`;
 }
 
@@ -357,7 +362,7 @@ function forecastSentence(
     ? `, and with it all ${group.processes} processes of ${printable(group.path)} ` +
       "(memory.oom.group)"
     : "";
-  const orHidden = isVictimCertain ? "" : ", or a process that is not visible from here";
+  const orHidden = isVictimCertain ? "" : ", or another process: not all is visible from here";
   return `${when}, the kernel would kill pid ${pid} (${
     printable(comm)
   })${where}${alongWith}${orHidden}.`;
@@ -378,11 +383,9 @@ function occasion(
     : "If the machine runs out of memory, which is before a limit is hit";
 }
 
-function noVictim({ scope, processList, oomTotalBytes, isVictimCertain }: OomForecast): string {
+function noVictim({ scope, processList, isVictimCertain }: OomForecast): string {
   if (scope === "system") {
-    return oomTotalBytes === undefined
-      ? "the victim is unknown: the size of the machine's memory is unknown"
-      : "the victim is unknown: the machine's processes are not visible from here";
+    return "the victim is unknown: the machine's processes are not visible from here";
   }
   if (!isVictimCertain) return "the victim is unknown: not all processes are visible from here";
   return processList?.processes.length === 0

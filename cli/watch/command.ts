@@ -1,6 +1,5 @@
-import { readAncestry } from "../../core/cgroup/ancestry.ts";
 import type { Cgroup } from "../../core/cgroup/cgroup.ts";
-import { discover } from "../../core/cgroup/hierarchy.ts";
+import { discover, type Hierarchy } from "../../core/cgroup/hierarchy.ts";
 import { ownCgroup, resolveTarget } from "../../core/cgroup/resolve.ts";
 import { OomkitError } from "../../core/errors.ts";
 import type { EventType, OomkitEvent } from "../../core/events/event.ts";
@@ -78,6 +77,38 @@ const REFUSED_WITH_COMMAND = {
   recursive: ["only the cgroup of the command is watched", "leave it out"],
 } as const;
 
+/** What has to be requested before a watch emits an event of the type; `undefined` where it always does. */
+function absentRequest(
+  type: EventType,
+  flags: WatchFlags,
+  { number, canThrottle }: Hierarchy["version"],
+): string | undefined {
+  switch (type) {
+    case "threshold":
+      return flags.threshold === undefined ? "without --threshold" : undefined;
+    case "pressure":
+      return flags.pressure ?? flags.psi ? undefined : "without --pressure or --psi";
+    case "cgroup_created":
+      return flags.recursive ? undefined : "without --recursive";
+    case "high":
+    case "oom_group_kill":
+      return canThrottle ? undefined : `on cgroup v${number}`;
+    default:
+      return undefined;
+  }
+}
+
+/** Throws `OomkitError` for `--until` with types that are all never emitted: the watch would not end. */
+function checkAwaited(flags: WatchFlags, version: Hierarchy["version"]): void {
+  const absent = (flags.until ?? []).map((type) => absentRequest(type, flags, version));
+  const [first] = absent;
+  if (first === undefined || absent.includes(undefined)) return;
+  throw new OomkitError(
+    `cannot wait for ${flags.until![0]} ${first}: no such event is reported`,
+    "add that option, or wait for another event",
+  );
+}
+
 async function watchTargets(targets: readonly string[], flags: WatchFlags): Promise<number> {
   const hierarchy = discover(flags.root);
   const cgroups = targets.length === 0
@@ -85,10 +116,8 @@ async function watchTargets(targets: readonly string[], flags: WatchFlags): Prom
     : targets.flatMap((target) => resolveTarget(hierarchy, target));
   const unique = [...new Map(cgroups.map((cgroup) => [cgroup.path, cgroup])).values()];
   const options = watchOptions(flags, unique);
-  if (!options.recursive) {
-    const limits = unique.map((cgroup) => [cgroup.path, readAncestry(cgroup).limit.bytes] as const);
-    checkPercentages(options, new Map(limits));
-  }
+  if (!options.recursive) checkPercentages(options, unique);
+  checkAwaited(flags, hierarchy.version);
 
   const session = await WatchSession.open(flags, hierarchy.version.number);
   // With receivers a slow reader of stdout must not delay them.

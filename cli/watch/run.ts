@@ -1,7 +1,7 @@
 /** `oomkit watch -- command…`: runs a command, such as a CI build, and reports its memory use. */
 
 import { shareOf } from "../../core/policy/check.ts";
-import { readAncestry } from "../../core/cgroup/ancestry.ts";
+import { readAncestry, readMachineMemory } from "../../core/cgroup/ancestry.ts";
 import type { Cgroup } from "../../core/cgroup/cgroup.ts";
 import { discover, type Hierarchy } from "../../core/cgroup/hierarchy.ts";
 import { ownCgroup } from "../../core/cgroup/resolve.ts";
@@ -45,7 +45,7 @@ export async function runWatched(command: readonly string[], flags: WatchFlags):
     const { cgroup, refused } = place;
     sandbox = place.sandbox;
     const options = watchOptions(flags, [cgroup]);
-    checkPercentages(options, new Map([[cgroup.path, readAncestry(cgroup).limit.bytes]]));
+    checkPercentages(options, [cgroup]);
     // After everything that refuses to run the command: no empty report is left then.
     using report = flags.report === undefined
       ? undefined
@@ -62,7 +62,11 @@ export async function runWatched(command: readonly string[], flags: WatchFlags):
     const ancestry = readAncestry(cgroup);
     const summary = await watching.stop();
     const limit = { requested: flags.limit, refused };
-    const verdict = commandReport({ command, status, events, summary, ancestry, limit });
+    const machine = readMachineMemory(cgroup);
+    // What the command could have used of the machine.
+    const machineRoom = machine && machine.left + (ancestry.chain[0]?.usage ?? 0);
+    const facts = { command, status, events, summary, ancestry, limit };
+    const verdict = commandReport({ ...facts, ...machineRoom !== undefined && { machineRoom } });
     const line = verdictLine(verdict);
     printStderr(`oomkit: ${line}`);
     const seen = new Set<EventType>(events.map(({ type }) => type));

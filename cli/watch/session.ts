@@ -1,5 +1,6 @@
 /** Shared by both ways to watch: what `watch` and `watch -- command` derive from the options, and where events go. */
 
+import { readEffectiveLimit, whyNoLimit } from "../../core/cgroup/ancestry.ts";
 import type { Cgroup } from "../../core/cgroup/cgroup.ts";
 import { OomkitError } from "../../core/errors.ts";
 import type { OomkitEvent } from "../../core/events/event.ts";
@@ -27,12 +28,12 @@ export function watchOptions(flags: WatchFlags, targets: readonly Cgroup[]): Wat
  *
  * @param limits effective limits by path, bytes; `Infinity` without a limit
  */
-export function checkPercentages(options: WatchOptions, limits: ReadonlyMap<string, number>) {
+export function checkPercentages(options: WatchOptions, cgroups: readonly Cgroup[]) {
   if (!options.thresholds.some((threshold) => "percent" in threshold)) return;
-  for (const [path, limit] of limits) {
-    if (Number.isFinite(limit)) continue;
+  for (const cgroup of cgroups) {
+    if (Number.isFinite(readEffectiveLimit(cgroup).bytes)) continue;
     throw new OomkitError(
-      `cannot watch a percentage of ${printable(path)}: no limit on this cgroup or any parent`,
+      `cannot watch a percentage of ${printable(cgroup.path)}: ${printable(whyNoLimit(cgroup))}`,
       "use a size, for example: --threshold 480M",
     );
   }

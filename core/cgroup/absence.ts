@@ -97,7 +97,11 @@ const MACHINE_PRESSURE = "/proc/pressure/memory";
 
 /** Why a cgroup has no pressure, in a clause. @param dir of a v2 cgroup; `undefined` for the machine's own pressure. */
 export function whyNoPressure(dir?: string): string {
-  if (!exists(MACHINE_PRESSURE)) return "the kernel has no PSI (CONFIG_PSI, since 4.20)";
+  if (!exists(MACHINE_PRESSURE)) {
+    return exists("/proc/meminfo")
+      ? "the kernel has no PSI (CONFIG_PSI, since 4.20)"
+      : "/proc shows only processes (mounted with subset=pid)";
+  }
   // With PSI disabled the file is there, but reading it fails.
   if (tryReadText(MACHINE_PRESSURE) === undefined) {
     return bootOptions("psi").some((value) => /^(0|n|no|off)$/i.test(value))

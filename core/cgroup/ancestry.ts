@@ -65,6 +65,15 @@ export function readAncestry(cgroup: Cgroup, meminfo = meminfoOf(cgroup)): Ances
   });
 }
 
+/** Why no limit of a cgroup can be used, in a clause: there is none, it cannot be read, or it is 0. */
+export function whyNoLimit(cgroup: Cgroup): string {
+  const { unreadable: [path], cgroupLimit } = readAncestry(cgroup);
+  if (path !== undefined) return `the limit of ${path} cannot be read`;
+  return cgroupLimit.bytes === 0
+    ? `the limit of ${cgroupLimit.owner ?? "an ancestor"} is 0`
+    : "no limit on this cgroup or any parent";
+}
+
 /** Where the kernel has no limit file it has no limit; in a copy the file may be missing. */
 function shouldHaveLimit(cgroup: Cgroup): boolean {
   const { path, dir, hierarchy: { kernel, version } } = cgroup;

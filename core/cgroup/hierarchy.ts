@@ -33,7 +33,7 @@ export interface Hierarchy {
   readonly mount: string;
   /** The `st_dev` of `mount`: a directory of another file system is not one of its cgroups. */
   readonly device: number;
-  /** Mounts below `mount`, which cover what the hierarchy has there. */
+  /** Mounts below `mount`, which cover what the hierarchy has there, and other mounts of the same hierarchy. */
   readonly nested: readonly NestedMount[];
   /** The cgroup that `mount` shows: "/", or a deeper one if only a part of the hierarchy is mounted. */
   readonly root: string;
@@ -159,13 +159,19 @@ function isVisible(hierarchy: Hierarchy, path: string): boolean {
 }
 
 function nestedIn(outer: Mount, visible: readonly Mount[]): NestedMount[] {
-  return visible.filter(({ mountPoint }) =>
-    mountPoint !== outer.mountPoint && isInSubtree(mountPoint, outer.mountPoint)
+  const isBelow = ({ mountPoint }: Mount) => isInSubtree(mountPoint, outer.mountPoint);
+  // Another mount of the same hierarchy, which has other directories for the same cgroups.
+  const isOther = ({ device, mountPoint }: Mount) =>
+    device === outer.device && !isInSubtree(outer.mountPoint, mountPoint);
+  return visible.filter((each) =>
+    each.mountPoint !== outer.mountPoint && (isBelow(each) || isOther(each))
   ).flatMap(({ mountPoint, device, root }): NestedMount | [] => {
     if (device !== outer.device || isOutsideNamespace(root)) return { mount: mountPoint };
     // A cgroup that is mounted on itself, to be read-only for example, covers nothing.
-    const covered = join(outer.root, mountPoint.slice(outer.mountPoint.length));
-    return root === covered ? [] : { mount: mountPoint, root };
+    const covered = relativeTo(outer.mountPoint, mountPoint);
+    return covered !== undefined && root === join(outer.root, covered)
+      ? []
+      : { mount: mountPoint, root };
   });
 }
 

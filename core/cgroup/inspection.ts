@@ -104,7 +104,7 @@ function limitations(found: Omit<Inspection, "limitations">): string[] {
     ...ancestorLimitations(hierarchy, ancestry),
     ...(hierarchy.kernel ? missingFiles(found) : [
       `its machine: ${hierarchy.mount} is a copied or fake tree, so the memory of its machine is unknown`,
-      "process details: its pids are taken for this machine's",
+      "process details: its pids are looked up on this machine, where they may be of other processes",
     ]),
     ...(members?.unread ?? []).map((path) =>
       `processes of ${path}: its cgroup.procs cannot be read`
@@ -112,18 +112,13 @@ function limitations(found: Omit<Inspection, "limitations">): string[] {
     ...(members?.hiddenProcesses === 0 || members === undefined
       ? []
       : [`${members.hiddenProcesses ?? "some"} of its processes: ${HIDDEN_PROCESSES}`]),
-    ...(forecast?.scope === "system" && forecast.candidates.length === 0 && hierarchy.kernel
-      ? [`the victim if the machine runs out: ${noCandidatesReason(hierarchy)}`]
+    ...(forecast?.scope === "system" && !showsMachine(hierarchy) && hierarchy.kernel
+      ? ["the victim if the machine runs out: its processes are not all visible from here"]
       : []),
   ];
 }
 
 const HIDDEN_PROCESSES = "they are outside this pid namespace, or /proc hides them";
-
-const noCandidatesReason = (hierarchy: Hierarchy) =>
-  showsMachine(hierarchy)
-    ? "the size of the machine's memory is unknown"
-    : "the machine's processes are not all visible from here";
 
 function ancestorLimitations(hierarchy: Hierarchy, { certain, unreadable }: Ancestry): string[] {
   const unread = unreadable.map((path) => `limit of ${path}: it cannot be read`);

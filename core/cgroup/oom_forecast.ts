@@ -72,13 +72,14 @@ export function forecastOom(
   const limits = snapshot?.limits ?? { max: limit.bytes };
   const oomTotalBytes = oomTotalBytesOf(limits, readMeminfo().swapTotal);
   const candidates = rank(processList.processes, oomTotalBytes);
+  const isRankCertain = hierarchy.kernel && isRankKnown(processList.processes, oomTotalBytes);
   return omitUndefined({
     scope,
     owner: path,
     oomKillerDisabled: snapshot?.oomKillDisabled === true,
     ...victimOf(hierarchy, candidates, visible),
     isVictimCertain: scope === "cgroup" && processList.hiddenProcesses === 0 &&
-      processList.unread.length === 0,
+      processList.unread.length === 0 && isRankCertain,
     candidates,
     oomTotalBytes,
     processList,
@@ -92,13 +93,13 @@ function forecastOfMachine(hierarchy: Hierarchy, atLeast: number): OomForecast {
     ? undefined
     : total + swapTotal;
   // In a container neither the machine's processes nor its other cgroups are visible.
-  const isVisible = oomTotalBytes !== undefined && showsMachine(hierarchy);
+  const isVisible = showsMachine(hierarchy);
   const candidates = isVisible ? rank(mostLikelyOfMachine(hierarchy, atLeast), oomTotalBytes) : [];
   return omitUndefined({
     scope: "system" as const,
     oomKillerDisabled: false,
     ...victimOf(hierarchy, candidates, "/"),
-    isVictimCertain: isVisible && !procHidesProcesses(),
+    isVictimCertain: isVisible && !procHidesProcesses() && oomTotalBytes !== undefined,
     candidates,
     oomTotalBytes,
   });
@@ -115,9 +116,12 @@ function mostLikelyOfMachine({ version }: Hierarchy, atLeast: number): Process[]
 /** What the kernel's ranking of victims depends on besides the processes. */
 const rankingContext = () => ({ pageSize: pageSize(), pidOneIsInit: inInitialPidNamespace() });
 
-/** The most likely victim first; empty if the total is unknown. */
+/** The most likely victim first; by size alone if the total is unknown, which oom_score_adj is relative to. */
 export const rank = (processes: readonly Process[], oomTotalBytes: number | undefined) =>
-  oomTotalBytes === undefined ? [] : rankVictims(processes, oomTotalBytes, rankingContext());
+  rankVictims(processes, oomTotalBytes ?? 0, rankingContext());
+
+const isRankKnown = (processes: readonly Process[], oomTotalBytes: number | undefined) =>
+  oomTotalBytes !== undefined || processes.every(({ oomScoreAdj }) => oomScoreAdj === 0);
 
 function victimOf(hierarchy: Hierarchy, candidates: readonly Candidate[], owner: string) {
   const victim = candidates[0];

@@ -86,7 +86,8 @@ const CHECKS = {
     return okUnless(refused, `${path} is writable`);
   },
 
-  kmsg: () => okUnless(canReadKernelLog(), "/dev/kmsg is readable"),
+  kmsg: ({ hierarchy: { kernel } }) =>
+    kernel ? okUnless(canReadKernelLog(), "/dev/kmsg is readable") : unknown(UNKNOWN_MACHINE),
 
   write({ dir, hierarchy: { version } }) {
     const path = `${dir}/${version.limitFile}`;
@@ -109,6 +110,9 @@ const CHECKS = {
 
   killer(cgroup) {
     const snapshot = tryReadSnapshot(cgroup);
+    if (cgroup.hierarchy.version.canDisableOomKiller && snapshot.oomKillDisabled === undefined) {
+      return unknown("memory.oom_control cannot be read");
+    }
     return snapshot.oomKillDisabled
       ? notOk(
         `oom_kill_disable is set${snapshot.underOom ? ", and allocators are waiting now" : ""}`,
@@ -120,7 +124,9 @@ const CHECKS = {
     const { local, subtree } = readCounters(cgroup) ?? {};
     const own = local?.oomKill;
     const kills = subtree?.oomKill ?? (own === undefined ? own : own + killsBelow(cgroup));
-    if (kills === undefined) return unknown("the kernel does not count kills here");
+    if (kills === undefined) {
+      return unknown("the kernel does not count kills here, or their count cannot be read");
+    }
     if (kills === 0n) return ok("no OOM kill so far");
     return notOk(`${kills} OOM ${kills === 1n ? "kill" : "kills"} so far`);
   },

@@ -3,7 +3,7 @@
 import { resolve as resolvePath } from "node:path";
 import { isInSubtree } from "../cgroup_path.ts";
 import { OomkitError, shortened } from "../errors.ts";
-import { isOutsideNamespace, mayBeRemoved } from "../parse/procfs.ts";
+import { isOutsideNamespace, mayBeRemoved, parseProcStat } from "../parse/procfs.ts";
 import { type Cgroup, openCgroup, walk } from "./cgroup.ts";
 import { deviceOf, exists, listDirectories, realPath, tryReadText } from "./files.ts";
 import { globBase, globDepth, globToRegExp, isGlob } from "./glob.ts";
@@ -55,10 +55,15 @@ export function resolveTarget(hierarchy: Hierarchy, target: string): Cgroup[] {
     : [unknown(hierarchy, target)];
 }
 
+/** This program's own cgroup; `undefined` if it is not visible. */
+export function tryOwnCgroup(hierarchy: Hierarchy): Cgroup | undefined {
+  const path = hierarchy.own ?? (hierarchy.kernel ? undefined : hierarchy.root);
+  return path === undefined ? holderOf(hierarchy, Deno.pid) : openCgroup(hierarchy, path);
+}
+
 /** This program's own cgroup. Throws {@link OomkitError} if it is not visible. */
 export function ownCgroup(hierarchy: Hierarchy): Cgroup {
-  const path = hierarchy.own ?? (hierarchy.kernel ? undefined : hierarchy.root);
-  const cgroup = path === undefined ? holderOf(hierarchy, Deno.pid) : openCgroup(hierarchy, path);
+  const cgroup = tryOwnCgroup(hierarchy);
   if (cgroup) return cgroup;
   throw new OomkitError(
     `cannot find oomkit's own cgroup: it is not in ${hierarchy.mount}`,
@@ -117,7 +122,7 @@ function byDirectory(hierarchy: Hierarchy, dir: string, target: string): Cgroup 
       `give a cgroup below ${hierarchy.mount}`,
     );
   }
-  if (path === undefined) {
+  if (path === undefined || deviceOf(real) !== undefined) {
     throw new OomkitError(
       `cannot use ${target}: ${real === target ? "it" : real} is outside the memory hierarchy`,
       `give a cgroup below ${hierarchy.mount}`,
@@ -183,10 +188,18 @@ function byPid(hierarchy: Hierarchy, text: string): Cgroup {
     throw unresolved(target, "that is not a pid", "give a number, such as pid:4242");
   }
   if (!exists(`/proc/${text}`)) {
-    throw unresolved(target, "there is no such process", "find its pid with: pgrep -a NAME");
+    throw unresolved(
+      target,
+      "there is no such process, or /proc hides it (hidepid, another pid namespace)",
+      "find its pid with: pgrep -a NAME",
+    );
   }
   const pid = Number(text);
   const path = memoryLine(readCgroupLines(pid), hierarchy.version)?.path;
+  if (hierarchy.version.number === 1 && isZombie(pid)) {
+    // v1 reports it to be in the root, whatever cgroup it was in (kernel, proc_cgroup_show).
+    throw unresolved(target, "the process has ended (a zombie)", "give a cgroup");
+  }
   const cgroup = hierarchy.shifted || !hierarchy.kernel
     ? holderOf(hierarchy, pid)
     : path === undefined
@@ -203,6 +216,15 @@ function byPid(hierarchy: Hierarchy, text: string): Cgroup {
       "run oomkit where the whole hierarchy is mounted",
     ];
   throw unresolved(target, `its cgroup ${path ?? "(none)"} ${why}`, hint);
+}
+
+/** Without a thread that still runs. */
+function isZombie(pid: number): boolean {
+  const threads = listDirectories(`/proc/${pid}/task`) ?? [];
+  return threads.every((thread) => {
+    const state = parseProcStat(tryReadText(`/proc/${pid}/task/${thread}/stat`) ?? "")?.state;
+    return state === "Z" || state === "X";
+  });
 }
 
 /** Searches all cgroups, for a hierarchy with other paths than those in /proc/PID/cgroup. */

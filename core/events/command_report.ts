@@ -19,6 +19,8 @@ export interface CommandFacts {
   readonly events: readonly OomkitEvent[];
   readonly summary: EventOf<"summary">;
   readonly ancestry: Ancestry;
+  /** What the command could have used of the machine's memory, in bytes. */
+  readonly machineRoom?: number;
   readonly limit: {
     /** Bytes. */
     readonly requested: number | undefined;
@@ -28,13 +30,13 @@ export interface CommandFacts {
 }
 
 export function commandReport(facts: CommandFacts) {
-  const { command, status, events, summary, ancestry, limit: { requested, refused } } = facts;
+  const { command, status, events, summary, ancestry, machineRoom } = facts;
+  const { requested, refused } = facts.limit;
   const deltas = summary.cgroups[0];
   const kills = events.flatMap((event): Kill[] =>
     event.type === "oom_kill" ? [{ cgroup: event.cgroup, victim: event.victim }] : []
   );
-  const { bytes, scope, owner } = ancestry.limit;
-  const limit = bytes === Infinity ? null : bytes;
+  const { limit, scope, owner } = boundOf(ancestry, machineRoom);
   const peak = deltas?.peak ?? null;
   const verdict = verdictOf(kills.length, deltas);
   return {
@@ -67,6 +69,14 @@ export function commandReport(facts: CommandFacts) {
     ending: status.signal ? `was killed by ${status.signal}` : `exited with ${status.code}`,
     verdict_text: verdictText(verdict, kills),
   };
+}
+
+/** The effective limit, unless less of the machine's memory was left for the command. */
+function boundOf({ limit }: Ancestry, machineRoom = Infinity) {
+  if (limit.bytes === Infinity) return { limit: null, scope: limit.scope, owner: undefined };
+  return machineRoom < limit.bytes
+    ? { limit: machineRoom, scope: "system" as const, owner: undefined }
+    : { limit: limit.bytes, scope: limit.scope, owner: limit.owner };
 }
 
 /** `unknown` when the counters could not be read. */

@@ -11,6 +11,7 @@ import {
   openCgroup,
   walk,
 } from "../cgroup/cgroup.ts";
+import { tryOwnCgroup } from "../cgroup/resolve.ts";
 import { exists, readLink, tryReadText } from "../cgroup/files.ts";
 import { type Hierarchy, join } from "../cgroup/hierarchy.ts";
 import { killCgroup, SIGKILL } from "../control/kill.ts";
@@ -90,7 +91,7 @@ export interface Refusal {
 export function findParent(hierarchy: Hierarchy): Cgroup | Refusal {
   if (!hierarchy.kernel) return { refused: `${hierarchy.mount} is not a kernel's cgroup tree` };
   if (!hierarchy.writable) return { refused: `${hierarchy.mount} is mounted read-only` };
-  const own = hierarchy.own === undefined ? undefined : openCgroup(hierarchy, hierarchy.own);
+  const own = tryOwnCgroup(hierarchy);
   if (own === undefined) {
     return { refused: `oomkit's own cgroup is not visible below ${hierarchy.mount}` };
   }

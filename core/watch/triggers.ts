@@ -154,7 +154,7 @@ const REASONS: Readonly<Record<string, string>> = {
   EACCES: "permission denied",
   EPERM: "permission denied",
   EROFS: "the cgroup file system is read-only",
-  ENOENT: "the kernel has no such file",
+  ENOENT: "there is no such file",
   EOPNOTSUPP: "the kernel does not support it",
   ENOTSUP: "not a kernel's cgroup tree",
   ENOSPC: "out of inotify watches (fs.inotify.max_user_watches)",

@@ -104,6 +104,26 @@ Deno.test("kills below the cgroup count on v1 too, where the kernel counts them 
   assert.match((await check(t, "/a", "--require", "no-kills")).summary, /: 1 OOM kill so far$/);
 });
 
+Deno.test("a limit that cannot be read is not proof of headroom: it may be tighter", async () => {
+  using t = makeTree(2, {
+    "/a": { "memory.max": "bad\n" },
+    "/a/b": { "memory.max": 64 * MIB, "memory.current": 4 * MIB },
+  });
+  for (const amount of ["--min-headroom=1M", "--max-usage=90%"]) {
+    const { code, findings } = await check(t, "/a/b", amount);
+    assert.equal(code, 2, amount);
+    assert.match(findings.join("\n"), /; the limit of \/a cannot be read$/m);
+  }
+  assert.equal((await check(t, "/a/b", "--min-headroom", "1G")).code, 1);
+  const own = await check(t, "/a", "--min-headroom", "1M");
+  assert.match(own.findings.join("\n"), /the limit of \/a cannot be read/);
+});
+
+Deno.test("an OOM killer of which the state cannot be read is unknown", async () => {
+  using t = makeTree(1, { "/a": { "memory.oom_control": "junk\n" } });
+  assert.equal((await check(t, "/a", "--require", "killer")).code, 2);
+});
+
 Deno.test("a missing target is an unknown finding", async () => {
   using t = tree();
   const { code, summary, stderr } = await check(t, "/gone", "--require", "v2");

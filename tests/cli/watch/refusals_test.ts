@@ -177,3 +177,25 @@ Deno.test("an option of the other way to watch is refused with its own reason", 
     assert.match(stderr, /^oomkit: [^\n]+\n$/);
   }
 });
+
+Deno.test("a wait for events that are never reported is refused with what is missing", async () => {
+  using tree = makeTree(1, { "/a": {} });
+  const until = async (...args: string[]) => {
+    const watch = ["watch", "--root", tree.dir, "/a", "--for", "1ms", "--until", ...args];
+    return await runOomkit(watch);
+  };
+  const cases: [string, RegExp][] = [
+    ["threshold", /cannot wait for threshold without --threshold: /],
+    ["pressure", /cannot wait for pressure without --pressure or --psi: /],
+    ["high,oom_group_kill", /cannot wait for high on cgroup v1: /],
+    ["cgroup_created", /cannot wait for cgroup_created without --recursive: /],
+  ];
+  for (const [types, message] of cases) {
+    const { code, stderr } = await until(types);
+    assert.equal(code, 2, types);
+    assert.match(stderr, message);
+  }
+  // Nothing occurs within the time, which exits with 1.
+  assert.equal((await until("threshold", "--threshold", "1M")).code, 1);
+  assert.equal((await until("threshold,oom_kill")).code, 1);
+});
