@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { chosenCombinations } from "../../scripts/test_stages/kernel_matrix.ts";
+import { namesInBrief } from "../../scripts/test_stages/kernels.ts";
 
 const DAY = 24 * 60 * 60 * 1000;
 const named = (names: string | undefined, now = 0) =>
@@ -24,4 +25,14 @@ Deno.test("an unknown combination is refused, with the known ones", () => {
     () => named("v2-5.10,v1-6.12"),
     /^Mistake: cannot test on "v1-6.12" of OOMKIT_TEST_KERNELS: it must be all, v2-5.10, .*v1-6.1$/,
   );
+});
+
+Deno.test("each test that is chosen by name exists", () => {
+  const sources = ["inspect", "simulate", "watch", "watch_command", "watch_group"].map((name) =>
+    Deno.readTextFileSync(`tests/kernel/${name}_test.ts`)
+  ).join("");
+  for (const name of namesInBrief) {
+    assert.ok(sources.includes(`"${name}`), name);
+    assert.match(name, /^[\w ,]+$/, "part of a regular expression as it is");
+  }
 });
