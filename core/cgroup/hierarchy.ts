@@ -128,10 +128,9 @@ export function memoryLine(
 export const readMemoryLine = (pid: number, version: CgroupVersion): CgroupLine | undefined =>
   memoryLine(readCgroupLines(pid), version);
 
-/** @param visible the visible mounts, see {@link visibleMounts}. */
 function fromMount(
   mount: Mount,
-  visible: readonly Mount[],
+  mounts: readonly Mount[],
   lines: readonly CgroupLine[],
 ): Hierarchy {
   const version = isV1(mount) ? v1 : v2At(mount);
@@ -140,11 +139,11 @@ function fromMount(
     version,
     mount: mount.mountPoint,
     device: mount.device,
-    nested: nestedIn(mount, visible),
+    nested: nestedIn(mount, mounts),
     root: shifted ? "/" : mount.root,
     kernel: true,
     writable: mount.options.includes("rw") && mount.superOptions.includes("rw"),
-    hybrid: visible.some(isV2) && version.number === 1,
+    hybrid: version.number === 1 && visibleMounts(mounts, isV2).length > 0,
     hidden: !shifted && (mount.root !== "/" || !inInitialCgroupNamespace()),
     shifted,
   };
@@ -158,13 +157,14 @@ function isVisible(hierarchy: Hierarchy, path: string): boolean {
   return dir !== undefined && (!mayBeRemoved(path) || exists(dir));
 }
 
-function nestedIn(outer: Mount, visible: readonly Mount[]): NestedMount[] {
+function nestedIn(outer: Mount, mounts: readonly Mount[]): NestedMount[] {
   const isBelow = ({ mountPoint }: Mount) => isInSubtree(mountPoint, outer.mountPoint);
   // Another mount of the same hierarchy, which has other directories for the same cgroups.
   const isOther = ({ device, mountPoint }: Mount) =>
     device === outer.device && !isInSubtree(outer.mountPoint, mountPoint);
-  return visible.filter((each) =>
-    each.mountPoint !== outer.mountPoint && (isBelow(each) || isOther(each))
+  return visibleMounts(
+    mounts,
+    (each) => each.mountPoint !== outer.mountPoint && (isBelow(each) || isOther(each)),
   ).flatMap(({ mountPoint, device, root }): NestedMount | [] => {
     if (device !== outer.device || isOutsideNamespace(root)) return { mount: mountPoint };
     // A cgroup that is mounted on itself, to be read-only for example, covers nothing.
@@ -176,11 +176,11 @@ function nestedIn(outer: Mount, visible: readonly Mount[]): NestedMount[] {
 }
 
 function fromMounts(mounts: readonly Mount[], lines: readonly CgroupLine[]): Hierarchy {
-  const visible = visibleMounts(mounts);
+  const visible = visibleMounts(mounts, ({ fsType }) => /^cgroup2?$/.test(fsType));
   const found = visible
     .filter((m) => isV1(m) || (isV2(m) && hasMemory(m.mountPoint)))
     .filter(({ mountPoint, device }) => tryDeviceOf(mountPoint) === device)
-    .map((m) => fromMount(m, visible, lines))
+    .map((m) => fromMount(m, mounts, lines))
     // The mount that shows most; of equals one that can be written, and then the one with the shortest path, such as /sys/fs/cgroup.
     .toSorted((a, b) =>
       Number(b.own !== undefined) - Number(a.own !== undefined) ||
@@ -202,16 +202,17 @@ function fromRoot(root: string, mounts: readonly Mount[], lines: readonly Cgroup
     throw unusable(root === "" ? '""' : root, "no such directory");
   }
   if (deviceOf(dir) === undefined) throw unusable(root, "it is not a directory");
-  const visible = visibleMounts(mounts);
-  const mount = visible.find((m) => m.mountPoint === dir && (isV1(m) || isV2(m))) ??
-    visible.find((m) => m.mountPoint === `${dir}/memory` && isV1(m));
+  const [mount] = [
+    ...visibleMounts(mounts, (m) => m.mountPoint === dir && (isV1(m) || isV2(m))),
+    ...visibleMounts(mounts, (m) => m.mountPoint === `${dir}/memory` && isV1(m)),
+  ];
   if (mount && isV2(mount) && !hasMemory(mount.mountPoint)) {
     const { why, hint } = whyNoMemoryCgroups([mount], lines, !inInitialCgroupNamespace());
     throw unusable(root, why, hint);
   }
-  if (mount) return fromMount(mount, visible, lines);
+  if (mount) return fromMount(mount, mounts, lines);
 
-  const within = visible.filter((m) => isInSubtree(dir, m.mountPoint))
+  const within = visibleMounts(mounts, (m) => isInSubtree(dir, m.mountPoint))
     .toSorted((a, b) => b.mountPoint.length - a.mountPoint.length)[0];
   const kernel = within !== undefined && (isV1(within) || isV2(within));
   const found = kernel ? layoutIn(dir, 1) : layoutOfCopy(dir);
@@ -226,7 +227,7 @@ function fromRoot(root: string, mounts: readonly Mount[], lines: readonly Cgroup
     version: kernel && version === v2 ? v2At(within) : version,
     mount: at,
     device: deviceOf(at) ?? 0,
-    nested: kernel ? nestedIn({ ...within, mountPoint: at }, visible) : [],
+    nested: kernel ? nestedIn({ ...within, mountPoint: at }, mounts) : [],
     // A part of a kernel's hierarchy keeps its paths.
     root: kernel ? join(within.root, at.slice(within.mountPoint.length)) : "/",
     kernel,
@@ -250,6 +251,8 @@ const MAX_DIRECTORIES_OF_COPY = 10_000;
 
 /** A copy may have the memory controller's hierarchy in a subdirectory, and files of deeper cgroups only. */
 function layoutOfCopy(dir: string): Layout | undefined {
+  const itself = layoutIn(dir, 0);
+  if (itself) return itself;
   const memory = `${dir}/memory`;
   if (layoutIn(memory, 0)?.version === v1) return { version: v1, at: memory };
   return layoutIn(dir, 1) ??

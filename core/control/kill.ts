@@ -172,8 +172,10 @@ function freezerOf(cgroup: Cgroup): FrozenCgroup | undefined {
 }
 
 function freezerDirectory(pid: number): string | undefined {
-  const mount = visibleMounts(parseMountinfo(tryReadNames("/proc/self/mountinfo") ?? ""))
-    .find(({ fsType, superOptions }) => fsType === "cgroup" && superOptions.includes("freezer"));
+  const [mount] = visibleMounts(
+    parseMountinfo(tryReadNames("/proc/self/mountinfo") ?? ""),
+    ({ fsType, superOptions }) => fsType === "cgroup" && superOptions.includes("freezer"),
+  );
   const line = readCgroupLines(pid).find(({ controllers }) => controllers.includes("freezer"));
   // The root has no freezer.state.
   if (mount?.root !== "/" || line === undefined || line.path === "/") return undefined;

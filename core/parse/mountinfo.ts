@@ -62,8 +62,13 @@ export const parseMountinfo = (text: string): Mount[] =>
 /**
  * The mounts that a path lookup reaches by their mount point. A mount covers what its parent has at and below the mount point, other
  * mounts included, and a mount on the same mount point covers the one that it is stacked on (kernel: fs/namespace.c, lookup_mnt).
+ *
+ * @param isWanted leaves out the others, which saves most of the time.
  */
-export function visibleMounts(mounts: readonly Mount[]): Mount[] {
+export function visibleMounts(
+  mounts: readonly Mount[],
+  isWanted: (mount: Mount) => boolean = () => true,
+): Mount[] {
   const byId = new Map(mounts.map((mount) => [mount.id, mount]));
   const order = new Map(mounts.map((mount, at) => [mount, at]));
   const siblings = Map.groupBy(mounts, ({ parentId }) => parentId);
@@ -86,5 +91,5 @@ export function visibleMounts(mounts: readonly Mount[]): Mount[] {
     siblings.get(mount.id)?.some((other) =>
       other !== mount && other.mountPoint === mount.mountPoint
     ) ?? false;
-  return mounts.filter((mount) => isReached(mount) && !isStackedOn(mount));
+  return mounts.filter((mount) => isWanted(mount) && isReached(mount) && !isStackedOn(mount));
 }

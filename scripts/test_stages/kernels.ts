@@ -44,7 +44,7 @@ function memoryController(): Version | undefined {
 export function executableTests(signal: AbortSignal): Promise<Outcome> {
   const paths = ["tests/executable"];
   return onHost(
-    { what: "executable", program: compiled, paths, limit: 60, signal },
+    { what: "executable", program: compiled, paths, limit: 600, signal },
     noExecutable(),
   );
 }
