@@ -101,11 +101,20 @@ kernelTest("the cgroup of a zombie is reported as removed", async () => {
 
 kernelTest("of two mounts of the hierarchy one that can be written is used", async () => {
   await using cgroup = makeRealCgroup("writable");
-  using place = makeMountPoint();
-  const script = `mount --bind ${mountOf(cgroup)} ${place.dir}; ` +
-    `mount -o remount,bind,ro ${place.dir}`;
-  const { hierarchy } = await inspectAfter(script, "--processes", "0", cgroup.path);
-  assert.deepEqual([hierarchy.mount, hierarchy.writable], [mountOf(cgroup), true]);
+  // A shorter path than that of the mount, which decides where both can be written.
+  const place = `/oomkit-${Deno.pid % 10_000}`;
+  assert.ok(place.length < mountOf(cgroup).length);
+  Deno.mkdirSync(place);
+  try {
+    const second = `mount --bind ${mountOf(cgroup)} ${place}`;
+    const readOnly = `${second}; mount -o remount,bind,ro ${place}`;
+    const first = await inspectAfter(second, "--processes", "0", cgroup.path);
+    assert.equal(first.hierarchy.mount, place);
+    const { hierarchy } = await inspectAfter(readOnly, "--processes", "0", cgroup.path);
+    assert.deepEqual([hierarchy.mount, hierarchy.writable], [mountOf(cgroup), true]);
+  } finally {
+    Deno.removeSync(place);
+  }
 });
 
 kernelTest("a mount that a later one covers is not used", async () => {
@@ -214,6 +223,13 @@ kernelTest("a limit wider than the machine's memory is not what is hit first", a
   const events = (await runOomkit(args)).stdout.split("\n").filter((line) => line !== "");
   const armed = events.map((line) => JSON.parse(line)).find(({ type }) => type === "guard_armed");
   assert.deepEqual([armed.limit, armed.limit_owner], [host.memory_total, null]);
+  using directory = makeMountPoint();
+  const report = `${directory.dir}/report.json`;
+  await runOomkit(["watch", "--limit", "4T", "--report", report, "--", "true"]);
+  const { limit, limit_scope, limit_owner } = JSON.parse(Deno.readTextFileSync(report));
+  assert.deepEqual([limit_scope, limit_owner], ["system", null]);
+  // What is left of the machine's memory and swap, not all of it.
+  assert.ok(limit < host.memory_total, `${limit} of ${host.memory_total}`);
 });
 
 kernelTest("without a target a check is of the own cgroup and of the machine", async () => {
@@ -300,10 +316,9 @@ kernelTest(
       assert.equal(ran.code, 0, ran.stderr);
       return ran.stdout.replace(/\s+/g, " ");
     };
-    assert.match(
-      await shown("/"),
-      /the victim is unknown|or another process: not all is visible from here/,
-    );
+    const machine = await runOomkit(["inspect", "--json", "/"], { ...shared, wrap });
+    assert.equal(machine.code, 0, machine.stderr);
+    assert.equal(JSON.parse(machine.stdout).targets[0].oom_forecast.victim_certain, false);
     const text = await shown(cgroup.path);
     assert.match(
       text,
@@ -371,6 +386,27 @@ kernelTest(
     assert.deepEqual([victim.pid, victim_certain], [process.pid, false]);
   },
 );
+
+kernelTest("a guard below a target counts the machine's memory as the limit too", async () => {
+  await using parent = makeRealCgroup("wide-below");
+  const child = parent.child("wide");
+  child.limit(2 ** 42);
+  const { host } = await inspectAfter(":", parent.path);
+  const args = [
+    "guard",
+    "--json",
+    "--dry-run",
+    "-r",
+    "--mode",
+    "notify",
+    "--for",
+    "1ms",
+    parent.path,
+  ];
+  const events = (await runOomkit(args)).stdout.split("\n").filter((line) => line !== "");
+  const armed = events.map((line) => JSON.parse(line)).find(({ type }) => type === "guard_armed");
+  assert.deepEqual([armed.cgroup, armed.limit], [child.path, host.memory_total]);
+});
 
 interface MountPoint extends Disposable {
   readonly dir: string;

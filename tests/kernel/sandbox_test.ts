@@ -3,6 +3,7 @@ import { discover } from "../../core/cgroup/hierarchy.ts";
 import { libc } from "../../core/kernel/libc.ts";
 import {
   createSandbox,
+  findParent,
   ownIdentity,
   removeStale,
   type Sandbox,
@@ -103,3 +104,17 @@ Deno.test("no sandbox can be created in a fake cgroup tree", () => {
   assert.ok("refused" in made);
   assert.match(made.refused, /is not a kernel's cgroup tree/);
 });
+
+kernelTest(
+  "the parent of a sandbox is found by its processes where the namespace hides the own path",
+  () => {
+    const { own, ...shifted } = discover();
+    assert.notEqual(own, undefined);
+    const [expected, found] = [discover(), shifted].map((hierarchy) => {
+      const parent = findParent(hierarchy);
+      return "refused" in parent ? parent.refused : parent.path;
+    });
+    assert.equal(found, expected);
+    return Promise.resolve();
+  },
+);

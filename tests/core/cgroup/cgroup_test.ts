@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import {
   invalidReason,
+  isThere,
   openCgroup,
   readLimit,
   readSummary,
@@ -72,3 +73,12 @@ for (const version of [1, 2] as const) {
     assert.equal(limitOf(cgroup, true, true), undefined);
   });
 }
+
+Deno.test("a directory of another file system is no cgroup, and a cgroup that one covers is gone", () => {
+  using tree = makeTree(2, { "/a": {} });
+  const hierarchy = discover(tree.dir);
+  const other = { ...hierarchy, device: hierarchy.device + 1 };
+  assert.equal(openCgroup(hierarchy, "/a")?.path, "/a");
+  assert.equal(openCgroup(other, "/a"), undefined);
+  assert.equal(isThere({ ...openCgroup(hierarchy, "/a")!, hierarchy: other }), false);
+});
