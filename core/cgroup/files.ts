@@ -116,7 +116,7 @@ export const tryReadText = lenient(readText);
 /** Like {@link tryReadText}, of a file that contains file names: those need not be UTF-8 (`core/names.ts`). */
 export const tryReadNames = lenient((path) => {
   const text = readText(path);
-  // Deno replaces what is not UTF-8. Most files are, and decoding them once more would take a start 0.5 ms.
+  // Deno replaces what is not UTF-8; most files need no second read.
   if (!text?.includes("\ufffd")) return text;
   const bytes = ifPresent("read", path, Deno.readFileSync);
   return bytes === undefined ? undefined : decodeName(bytes);

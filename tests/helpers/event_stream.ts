@@ -34,7 +34,7 @@ export interface EventStreamOptions {
   readonly timeout?: number;
 }
 
-/** Only a program that hangs takes longer: on a machine with fifteen times its load an emulated one took 30 s. */
+/** Only a program that hangs takes longer: with a load of 14 on two CPUs an emulated one took more than 30 s. */
 const MAX_MS_FOR_EVENT = 300_000;
 
 /** Resolves once everything is armed. */
