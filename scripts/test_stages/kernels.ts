@@ -117,8 +117,8 @@ export async function inGuest(
 }
 
 /**
- * The emulator (QEMU 7.2, several threads) may run the breakpoint that the kernel sets for a moment while another CPU patches a
- * static branch (arch/x86/kernel/alternative.c, text_poke_bp_batch): one of eight runs of Linux 6.12 ended so.
+ * Seen once, with Linux 6.12. Assumed: the emulator (QEMU 7.2, several threads) runs the breakpoint that the kernel sets for a moment
+ * while another CPU patches a static branch (arch/x86/kernel/alternative.c, text_poke_bp_batch).
  */
 const EMULATOR_FAULT = /Oops: int3/;
 
