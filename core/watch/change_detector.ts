@@ -100,10 +100,11 @@ export class ChangeDetector {
     if (watched.chargedTo !== undefined) rememberPids(watched, now);
     const isPolled = notifications.source === "poll";
     if (oomKills > 0n) {
-      // A kill logged before that would have been noticed earlier.
-      const loggedFrom = isPolled
-        ? counters.readAt
-        : Math.max(counters.readAt, now - MAX_NOTIFICATION_DELAY_MS);
+      // A kill logged before that would have been noticed earlier: v2 notifies of the counter, v1 of the OOM before the kill.
+      const isNotified = !isPolled && cgroup.hierarchy.version.eventsFile !== undefined;
+      const loggedFrom = isNotified
+        ? Math.max(counters.readAt, now - MAX_NOTIFICATION_DELAY_MS)
+        : counters.readAt;
       this.context.kills.counted(watched, oomKills, now, loggedFrom);
     }
     counters.readAt = now;

@@ -75,8 +75,11 @@ export class KillMatcher {
 
   /** A counter rose; the kills were logged no earlier than `from`. */
   counted(watched: WatchedCgroup, count: bigint, now: number, from: number): void {
-    const { kills } = watched;
-    if (kills.pending <= 0n) kills.pendingFrom = from;
+    const { kills, counters } = watched;
+    if (kills.pending <= 0n) {
+      kills.pendingFrom = from;
+      kills.pendingAfter = counters.readAt;
+    }
     kills.pending += count;
     if (kills.pending > 0n) kills.pendingSince = now;
     this.#withPendingKills.add(watched);
@@ -141,7 +144,7 @@ export class KillMatcher {
     if (kill.cgroup === undefined) {
       const watched = this.#byPid(kill.victim.pid, now) ??
         (now - at >= MS_BEFORE_MATCH_BY_TIME ? this.#byTime(read, now) : undefined) ??
-        (now - at >= MS_BEFORE_MATCH_BY_ELIMINATION ? this.#byElimination(at) : undefined);
+        (now - at >= MS_BEFORE_MATCH_BY_ELIMINATION ? this.#byElimination(read) : undefined);
       if (watched) this.#report(watched, read, now);
       return watched !== undefined;
     }
@@ -188,8 +191,6 @@ export class KillMatcher {
   /** The watched cgroup in which the victim can have been killed at that time. */
   #byTime(read: ReadKill, now: number): WatchedCgroup | undefined {
     const { kill, at } = read;
-    const distance = ({ removedAt, kills }: WatchedCgroup, at: number) =>
-      Math.abs((removedAt ?? kills.pendingSince) - at);
     const isNearest = (watched: WatchedCgroup) =>
       !this.#unplaced.some((other) =>
         other !== read && !other.kill.cgroup && distance(watched, other.at) < distance(watched, at)
@@ -206,19 +207,24 @@ export class KillMatcher {
         (at >= kills.pendingFrom && isSettled && isNearest(watched));
     };
     return [...this.context.watchedCgroups()]
-      .filter(({ cgroup }) => kill.group === undefined || isInSubtree(cgroup.path, kill.group))
+      .filter((watched) => mayBeIn(kill, watched))
       .filter(fits)
       .toSorted((a, b) => evidence(b) - evidence(a) || distance(a, at) - distance(b, at))[0];
   }
 
   /**
-   * The removed cgroup that is left for a kill when the times fit none. When several were removed at the same
-   * time, the parent's counter may have assigned the kill of one to another: one without a victim comes first.
+   * The cgroup that is left for a kill when the times fit none: one with a counted kill that no line names, because this program was
+   * held up between its two reads, else a removed one. When several were removed at the same time, the parent's counter may have
+   * assigned the kill of one to another: one without a victim comes first.
    */
-  #byElimination(at: number): WatchedCgroup | undefined {
-    const removed = [...this.context.watchedCgroups()].filter((each) =>
-      each.removedAt !== undefined
-    );
+  #byElimination({ kill, at }: ReadKill): WatchedCgroup | undefined {
+    const all = [...this.context.watchedCgroups()];
+    const isCounted = (watched: WatchedCgroup) =>
+      watched.kills.pending > 0n && at >= watched.kills.pendingAfter && mayBeIn(kill, watched);
+    const [counted] = all.filter(isCounted)
+      .toSorted((a, b) => distance(a, at) - distance(b, at));
+    if (counted) return counted;
+    const removed = all.filter((each) => each.removedAt !== undefined);
     const suspect = removed.find(({ kills }) =>
       kills.suspected > 0 || (kills.maybeKilled && kills.victims === 0)
     );
@@ -304,6 +310,14 @@ export class KillMatcher {
     }
   }
 }
+
+/** A line without a cgroup may still name the group that is killed. */
+const mayBeIn = ({ group }: LoggedKill, { cgroup }: WatchedCgroup): boolean =>
+  group === undefined || isInSubtree(cgroup.path, group);
+
+/** Milliseconds between a line and the sign of a kill in the cgroup. */
+const distance = ({ removedAt, kills }: WatchedCgroup, at: number): number =>
+  Math.abs((removedAt ?? kills.pendingSince) - at);
 
 /** One of the kills that its counter has shown, or will show, is reported. */
 function takeCounted({ kills, removedAt, removedKills }: WatchedCgroup): void {

@@ -106,8 +106,10 @@ class KillState {
   /** Kills counted but not reported; negative when the kernel log was ahead of the counter. */
   pending = 0n;
   pendingSince = Infinity;
-  /** The earliest time at which those kills can have been logged. */
+  /** The earliest time at which those kills can have been logged, if this program runs when it is notified. */
   pendingFrom = -Infinity;
+  /** The same without that condition: when the counter was read last before it rose. */
+  pendingAfter = -Infinity;
   /** `oom_kill` events reported. */
   victims = 0;
   /** How often the kernel log named one of those again. */

@@ -37,6 +37,8 @@ export interface EventStreamOptions {
 /** Only a program that hangs takes longer: with a load of 14 on two CPUs an emulated one took more than 30 s. */
 const MAX_MS_FOR_EVENT = 300_000;
 
+const MAX_EVENTS_SHOWN = 8;
+
 /** Resolves once everything is armed. */
 export async function startEventStream(
   args: readonly string[],
@@ -112,8 +114,12 @@ export async function startEventStream(
         () => `${timeout} ms passed`,
       );
       if (typeof outcome !== "string") return outcome;
-      const types = events.map(({ type }) => type).join(" ") || "no events";
-      throw new Error(`the event did not arrive, ${outcome}, only ${types}: ${stderr}`);
+      const arrived = events.map((event) => `\n${JSON.stringify(event)}`).slice(-MAX_EVENTS_SHOWN);
+      throw new Error(
+        `the event did not arrive, ${outcome}; of ${events.length} the last are:${
+          arrived.join("")
+        }\n${stderr}`,
+      );
     },
     async stop() {
       end("SIGINT");

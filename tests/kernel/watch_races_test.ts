@@ -1,7 +1,6 @@
 /** `oomkit watch` on real kernels, when cgroups change between two of its reads. */
 
 import assert from "node:assert/strict";
-import { until } from "../helpers/guarded.ts";
 import { startHungryProcess } from "../helpers/hungry_process.ts";
 import {
   allocateUntilKilled,
@@ -11,31 +10,21 @@ import {
   ofType,
   victimsOf,
 } from "../helpers/kernel_cases.ts";
+import { untilLogged } from "../helpers/kernel_log_rate.ts";
 import { makeRealCgroup } from "../helpers/real_cgroup.ts";
 import { runOomkit } from "../helpers/run_oomkit.ts";
 import { startWatched } from "../helpers/watched.ts";
 
 const LIMIT = 10 * MIB;
 
-/** The kernel logs the victim's cgroup at most 10 times in 5 s, for the whole machine (mm/oom_kill.c, oom_rs). */
-const MAX_LOGGED = 10;
-const LOGGED_WITHIN_S = 5;
 const ROUNDS = 6;
-
-/** Kills that other tests caused shortly before. */
-function recentlyLogged(): number {
-  const [uptime] = Deno.readTextFileSync("/proc/uptime").split(" ");
-  const { stdout } = new Deno.Command("dmesg").outputSync();
-  const kills = new TextDecoder().decode(stdout).matchAll(/^\[ *([\d.]+)\] oom-kill:/gm);
-  return [...kills].filter(([, at]) => Number(uptime) - Number(at) < LOGGED_WITHIN_S + 1).length;
-}
 
 kernelTest("each kill in successive cgroups of the same name is reported once", async () => {
   await using parent = makeRealCgroup("renewed");
   let cgroup = parent.child("same");
   cgroup.limit(LIMIT);
   await using watched = await startWatched(["--recursive", parent.path]);
-  await until("the kernel logs again", () => recentlyLogged() + ROUNDS <= MAX_LOGGED);
+  await untilLogged(ROUNDS);
   const pids: number[] = [];
   for (let round = 0; round < ROUNDS; round++) {
     const { pid } = await allocateUntilKilled(cgroup);

@@ -221,6 +221,20 @@ Deno.test("a line without a cgroup waits until the certain kills are reported, a
   assert.ok(!kills.isWaiting);
 });
 
+Deno.test("a line without a cgroup that was read long before its counter names the victim", () => {
+  const a = makeWatched("/a", { counters: { readAt: 5 } });
+  const { kills, lines } = start([a, makeWatched("/b")]);
+  kills.logged(makeKill(6), 4);
+  kills.logged(makeKill(7), 10);
+  kills.counted(a, 1n, 90, 70);
+  for (let next = 90; next < Infinity;) next = kills.settle(next);
+  assert.deepEqual(
+    lines(),
+    ["/a 7"],
+    "a line that is older than the last read of the counter is no match",
+  );
+});
+
 Deno.test("a line without a cgroup that fits no cgroup is dropped, not matched to a neighbour", () => {
   const { kills, lines } = start([makeWatched("/a")]);
   kills.logged(makeKill(7), 10);
