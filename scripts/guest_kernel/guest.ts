@@ -30,6 +30,8 @@ export interface Run {
   readonly disk?: number;
   /** Seconds. */
   readonly limit?: number;
+  /** Seconds without output after which the machine counts as stuck; none by default. */
+  readonly maxSilence?: number;
   /** A directory for what the guest leaves in its /out. */
   readonly out?: string;
   /** Ends the machine at once. */
@@ -131,7 +133,12 @@ async function runMachine(
   const channel = (name: string) => Deno.listen({ transport: "unix", path: join(directory, name) });
   const [stdout, stderr, result] = [channel("stdout"), channel("stderr"), channel("result")];
   const deadline = AbortSignal.timeout((run.limit + deadlineSlack) * 1000);
-  const signal = AbortSignal.any([deadline, ...run.signal ? [run.signal] : []]);
+  const silence = new Silence(run.maxSilence);
+  const signal = AbortSignal.any([deadline, silence.signal, ...run.signal ? [run.signal] : []]);
+  const onOutput: Run["onOutput"] = (channel, bytes) => {
+    silence.end();
+    run.onOutput(channel, bytes);
+  };
   run.onStage?.(`running, for at most ${run.limit} s`);
   const qemu = tied("qemu-system-x86_64", args).spawn();
   const end = () => qemu.kill("SIGKILL");
@@ -141,8 +148,8 @@ async function runMachine(
   try {
     const pieces: Uint8Array[] = [];
     const carried = Promise.all([
-      carry(stdout, (bytes) => run.onOutput("stdout", bytes)),
-      carry(stderr, (bytes) => run.onOutput("stderr", bytes)),
+      carry(stdout, (bytes) => onOutput("stdout", bytes)),
+      carry(stderr, (bytes) => onOutput("stderr", bytes)),
       carry(result, (bytes) => pieces.push(bytes)),
     ]);
     const said = new Response(qemu.stderr).text();
@@ -153,6 +160,9 @@ async function runMachine(
     const console = tryReadText(join(directory, "console")) ?? "";
     const answer = new Uint8Array(await new Blob(pieces as BlobPart[]).arrayBuffer());
     if (run.signal?.aborted) return { failure: "it was interrupted", console };
+    if (silence.signal.aborted) {
+      return { failure: `it printed nothing for ${run.maxSilence} s`, console };
+    }
     if (deadline.aborted || new TextDecoder().decode(answer.subarray(0, 4)) === "late") {
       return { failure: `it was not done after ${run.limit} s`, console };
     }
@@ -162,6 +172,28 @@ async function runMachine(
     return { ...await resultOf(answer, run.out), console };
   } finally {
     signal.removeEventListener("abort", end);
+    silence[Symbol.dispose]();
+  }
+}
+
+/** Aborts its signal when {@link end} was not called for so many seconds. */
+class Silence implements Disposable {
+  readonly #controller = new AbortController();
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  readonly signal = this.#controller.signal;
+
+  constructor(readonly seconds: number | undefined) {
+    this.end();
+  }
+
+  end(): void {
+    clearTimeout(this.#timer);
+    if (this.seconds === undefined) return;
+    this.#timer = setTimeout(() => this.#controller.abort(), 1000 * this.seconds);
+  }
+
+  [Symbol.dispose](): void {
+    clearTimeout(this.#timer);
   }
 }
 
