@@ -59,6 +59,8 @@ export interface Process {
   /** 0 to 2000: the kernel's badness relative to all of the machine's memory. */
   readonly oomScore?: number;
   readonly oomScoreAdj?: number;
+  /** It was killed or exits by itself, and may not have freed its memory yet. */
+  readonly isExiting?: boolean;
   /** Cgroup path. */
   readonly cgroup: string;
 }

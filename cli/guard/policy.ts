@@ -83,6 +83,7 @@ export function policyOfFlags(
       repeat: flags.repeat === true || (hero !== undefined && !overridesOomHero("repeat")),
     },
     killSettings: {
+      countSwap: flags.swap === "count",
       reclaimFirst: flags.reclaim,
       graceMs: flags.gracePeriod,
       exitTimeoutMs: flags.guardMs ?? flags.killTimeout,

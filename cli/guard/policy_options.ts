@@ -126,7 +126,12 @@ export const POLICY_OPTIONS = {
     "time for a killed process to exit before the next victim is killed",
     { ...VICTIMS, parse: parsePositiveDuration, default: [500, "500ms"] },
   ),
-  reclaim: negated("--no-reclaim", "do not reclaim page cache before a kill", VICTIMS),
+  reclaim: negated("--no-reclaim", "do not reclaim memory before a kill", VICTIMS),
+  swap: choice(
+    "--swap <how>",
+    "count: kill nothing while there is swap left; ignore: kill at the level all the same",
+    { ...LEVELS, choices: ["count", "ignore"], default: ["count", "count"] },
+  ),
   mode: choice(
     "--mode <mode>",
     "way to gain time near the limit: notify, throttle (v2), hold (v1) or auto",

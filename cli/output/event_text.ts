@@ -192,10 +192,16 @@ function levelFacts({ level, metric_value, metric, limit, rate }: LevelReachedBo
   return `${level}: ${what} ${formatBytes(metric_value)} (${share})${pace}`;
 }
 
-function skippedFacts({ reason, usage, level_bytes, reclaimable }: ActionSkippedBody): string {
-  return reason === "recovered"
-    ? `no action: usage ${formatBytes(usage)} is below ${formatBytes(level_bytes)} again`
-    : `no action: the kernel can reclaim ${bytes(reclaimable)} of ${formatBytes(usage)}`;
+function skippedFacts(event: ActionSkippedBody): string {
+  const { reason, usage, level_bytes, reclaimable, swappable } = event;
+  switch (reason) {
+    case "recovered":
+      return `no action: usage ${formatBytes(usage)} is below ${formatBytes(level_bytes)} again`;
+    case "reclaimable_cache":
+      return `no action: the kernel can reclaim ${bytes(reclaimable)} of ${formatBytes(usage)}`;
+    case "swap":
+      return `no action: swap has room for ${formatBytes(swappable)} of ${formatBytes(usage)}`;
+  }
 }
 
 function guardArmedFacts(event: GuardArmedBody): string {

@@ -109,6 +109,7 @@ function overridden(recorded: GuardPolicy, requested: GuardPolicy, values: Value
       repeat: from("repeat").triggerPolicy.repeat,
     },
     killSettings: {
+      countSwap: from("swap").killSettings.countSwap,
       reclaimFirst: from("reclaim").killSettings.reclaimFirst,
       graceMs: from("gracePeriod").killSettings.graceMs,
       exitTimeoutMs: from("killTimeout").killSettings.exitTimeoutMs,

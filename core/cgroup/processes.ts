@@ -120,6 +120,9 @@ export function readCandidate(
   const oomScoreAdj = oomScoreAdjOf(pid);
   const cmdline = withCmdline ? tryReadText(`/proc/${pid}/cmdline`) : "";
   if (oomScoreAdj === undefined || cmdline === undefined) return undefined;
+  const sizes = sizesOf(pid, status.state, status);
+  // Without an address space, but no zombie yet: its memory is being freed (kernel/exit.c, do_exit).
+  const isFreeing = sizes.rss === undefined && !/^[ZX]$/.test(status.state ?? "Z");
   return omitUndefined({
     pid,
     startTime: 0n,
@@ -127,8 +130,9 @@ export function readCandidate(
     state: status.state ?? "",
     cmdline: parseCmdline(cmdline),
     nsPids: status.nsPids,
-    ...sizesOf(pid, status.state, status),
+    ...sizes,
     oomScoreAdj,
+    isExiting: status.isKillPending || isFreeing ? true : undefined,
     cgroup,
   });
 }

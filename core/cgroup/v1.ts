@@ -1,6 +1,6 @@
 /** cgroup v1 memory controller: kernel, Documentation/admin-guide/cgroup-v1/memory.rst. Pure. */
 
-import { parseCount, parseLimit } from "../parse/cgroupfs.ts";
+import { leftOf, parseCount, parseLimit } from "../parse/cgroupfs.ts";
 import { FieldReader } from "./field_reader.ts";
 import { COUNTERS, FLAGS, LIMITS, SIZES, STATS } from "./fields.ts";
 import type { CgroupVersion, ReadFile } from "./version.ts";
@@ -22,6 +22,7 @@ export const v1: CgroupVersion = {
   number: 1,
   usageFile: SIZES.usage.v1,
   peakFile: SIZES.peak.v1,
+  kernelMemoryFile: STATS.kernel.v1,
   limitFile: LIMITS.max.v1,
   countsSubtree: false,
   notifiesThresholds: true,
@@ -45,6 +46,13 @@ export const v1: CgroupVersion = {
 
   counters: (read) => countersOf(createReader(read), read),
   limit: (read) => parseLimit(read(LIMITS.max.v1)),
+
+  /** A page that is swapped stays part of memory.memsw: it makes room only as far as that limit lies above the one of memory. */
+  roomForSwap(read) {
+    const memsw = leftOf(read(LIMITS.memsw.v1), read("memory.memsw.usage_in_bytes"));
+    const memory = leftOf(read(LIMITS.max.v1), read(SIZES.usage.v1));
+    return memory === Infinity ? memsw : memsw - memory;
+  },
 
   pressure: () => undefined,
 

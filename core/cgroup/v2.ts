@@ -1,7 +1,7 @@
 /** cgroup v2 memory controller: kernel, Documentation/admin-guide/cgroup-v2.rst. Pure. */
 
 import { omitUndefined } from "../omit_undefined.ts";
-import { parseLimit, parsePressure } from "../parse/cgroupfs.ts";
+import { leftOf, parseLimit, parsePressure } from "../parse/cgroupfs.ts";
 import { FieldReader } from "./field_reader.ts";
 import { COUNTERS, FLAGS, LIMITS, SIZES, STATS } from "./fields.ts";
 import type { CgroupVersion, ReadFile } from "./version.ts";
@@ -47,6 +47,7 @@ export const v2: CgroupVersion = {
 
   counters: readCounters,
   limit: (read) => parseLimit(read(LIMITS.max.v2)),
+  roomForSwap: (read) => leftOf(read(LIMITS.swap.v2), read(STATS.swap.v2)),
   pressure: readPressure,
 
   triggers: ({ psi }) => [

@@ -47,6 +47,8 @@ export interface CgroupVersion {
   /** The file with the usage in bytes: the one that is read most often. */
   readonly usageFile: string;
   readonly peakFile: string;
+  /** Kernel memory, of which the version does not tell how much is reclaimable; absent where memory.stat does. */
+  readonly kernelMemoryFile?: string;
   /** Written to change the limit. */
   readonly limitFile: string;
   snapshot(read: ReadFile): Snapshot;
@@ -54,6 +56,8 @@ export interface CgroupVersion {
   counters(read: ReadFile): { readonly local: Counters; readonly subtree: Counters };
   /** Only the limit, in bytes; `Infinity` for none. */
   limit(read: ReadFile): number | undefined;
+  /** Bytes that its own limit of swap leaves; `Infinity` where it sets none. */
+  roomForSwap(read: ReadFile): number;
   /** Only the PSI of the cgroup; `undefined` without PSI. */
   pressure(read: ReadFile): Pressure | undefined;
   triggers(interests: Interests): Trigger[];

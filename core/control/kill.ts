@@ -21,7 +21,10 @@ export const SIGSTOP = 19;
 export type KillFailure = "gone" | { readonly reason: string };
 
 const failureOf = (error: unknown): KillFailure => {
-  if (error instanceof SystemCallError) return { reason: `${error.call}: ${error.code}` };
+  if (error instanceof SystemCallError) {
+    const hint = error.code === "EPERM" ? " (it takes the same user, or CAP_KILL)" : "";
+    return { reason: `${error.call}: ${error.code}${hint}` };
+  }
   throw error;
 };
 

@@ -5,6 +5,7 @@
 
 import { identify } from "../cgroup/identity.ts";
 import type { ACTIONS, KillAction, ReportedAction } from "../policy/actions.ts";
+import type { SkipReason } from "../policy/kill_cycle.ts";
 import type { Level, Mode } from "../policy/levels.ts";
 
 /**
@@ -183,9 +184,11 @@ export interface LevelReachedBody {
 export interface ActionSkippedBody {
   readonly type: "action_skipped";
   readonly level: Level;
-  readonly reason: "recovered" | "reclaimable_cache";
+  readonly reason: SkipReason;
   readonly usage: number;
   readonly reclaimable: number | null;
+  /** What swap has room for. */
+  readonly swappable: number;
   readonly limit: number;
   readonly level_bytes: number;
 }

@@ -3,7 +3,7 @@
  * urgent happens in the monitor thread (core/guard/thread).
  */
 
-import { type Cgroup, isThere, openCgroup, readControl } from "../cgroup/cgroup.ts";
+import { type Cgroup, isThere, openCgroup, readControl, readUsage } from "../cgroup/cgroup.ts";
 import { isInSubtree } from "../cgroup_path.ts";
 import { Journal, type Restored, restoreStale } from "../control/journal.ts";
 import { lowerOwnOomScoreAdj, type OwnOomScoreAdj } from "../control/oom_score_adj.ts";
@@ -29,6 +29,7 @@ import { GuardRecording } from "./record.ts";
 import { type Fallback, type GuardedCgroup, GuardRegistry } from "./registry.ts";
 import { candidatesIn, pathIn, sameScopes, type Scope, scopeOf } from "./targets.ts";
 import { type CgroupReport, type MonitorThread, startMonitorThread } from "./thread/handle.ts";
+import type { GuardSettings } from "./thread/protocol.ts";
 import { predictVictims } from "./thread/victim_selection.ts";
 
 export interface GuardOptions {
@@ -86,6 +87,8 @@ export class Guard {
   readonly #heartbeat: Heartbeat;
   #garbageCollector: GarbageCollector | undefined;
   readonly #reportedFallbacks = new Set<string>();
+  /** By id: cgroups in which no process could be killed, so that memory.high is not set as long as they are full. */
+  readonly #unthrottled = new Set<number>();
   #ownOomScoreAdj: OwnOomScoreAdj | undefined;
   #scheduling = "";
   #timers: ReturnType<typeof setInterval>[] = [];
@@ -300,8 +303,9 @@ export class Guard {
     every(CHECK_EVERY_MS, () => this.#checkUnnotified());
     every(CHECK_EVERY_MS, () => this.#garbageCollector?.collect());
     every(REAPPLY_MODES_EVERY_MS, () => {
-      for (const { cgroup, isTarget, requested, settings } of this.#registry.all()) {
-        if (requested === "notify") continue;
+      for (const guarded of this.#registry.all()) {
+        const { id, cgroup, limitOwner, isTarget, requested, settings } = guarded;
+        if (requested === "notify" || this.#staysUnthrottled(id, limitOwner, settings)) continue;
         this.#registry.update(cgroup, isTarget, settings.mode !== requested);
       }
     });
@@ -311,6 +315,13 @@ export class Guard {
         this.#registry.update(cgroup, isTarget, true);
       }
     });
+  }
+
+  #staysUnthrottled(id: number, limitOwner: Cgroup, { levelBytes }: GuardSettings): boolean {
+    if (!this.#unthrottled.has(id)) return false;
+    const isFull = (readUsage(limitOwner) ?? 0) >= levelBytes.critical;
+    if (!isFull) this.#unthrottled.delete(id);
+    return isFull;
   }
 
   /** Changes without a notification: the limit of an ancestor, and a target that is created again. */
@@ -340,9 +351,9 @@ export class Guard {
       case "kill": {
         const { kill } = report;
         emit(kill, report.stat);
-        const isHeld = kill.outcome === "failed" && guarded.settings.mode === "hold";
-        if (isHeld && this.#registry.get(guarded.id)) {
-          this.#reenableOomKiller(guarded, kill.reason ?? "no process could be killed");
+        // A failure with a victim is of this process alone: another one was killed.
+        if (kill.outcome === "failed" && kill.victim === null && this.#registry.get(guarded.id)) {
+          this.#leaveToKernel(guarded, kill.reason ?? "no process could be killed");
         }
         return this.#backgroundActions.runKillHooks(guarded, kill);
       }
@@ -356,6 +367,17 @@ export class Guard {
       case "gone":
         return this.#registry.markLost(guarded);
     }
+  }
+
+  /** Undoes what the mode has changed: with no process to kill it only makes the allocators wait. */
+  #leaveToKernel(guarded: GuardedCgroup, reason: string): void {
+    const { mode } = guarded.settings;
+    if (mode === "hold") return this.#reenableOomKiller(guarded, reason);
+    if (mode !== "throttle") return;
+    this.#unthrottled.add(guarded.id);
+    this.#reportRestored(this.#journal.restore(guarded.limitOwner.dir, "memory.high"));
+    const fallback = "the kernel's OOM killer";
+    this.#reportFallback(guarded.cgroup.path, { requested: mode, fallback, reason });
   }
 
   #reenableOomKiller(guarded: GuardedCgroup, reason: string): void {

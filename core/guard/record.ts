@@ -35,6 +35,7 @@ export function recordedPolicy(policy: GuardPolicy): RecordedPolicy {
     actions: mapActions(policy.actions, recordedActionText),
     ...policy.triggerPolicy,
     reclaim: policy.killSettings.reclaimFirst,
+    swap: policy.killSettings.countSwap ? "count" : "ignore",
     grace_period: policy.killSettings.graceMs,
     kill_timeout: policy.killSettings.exitTimeoutMs,
     dry_run: policy.dryRun,
@@ -49,6 +50,7 @@ export function policyOfRecord(policy: RecordedPolicy): GuardPolicy {
     levels: { warn, critical, margin },
     triggerPolicy: { hysteresis, cooldown, repeat },
     killSettings: {
+      countSwap: policy.swap !== "ignore",
       reclaimFirst: policy.reclaim,
       graceMs: policy.grace_period,
       exitTimeoutMs: policy.kill_timeout,
@@ -206,6 +208,7 @@ function snapshotOf(
 ): RecordedSnapshot {
   const { usage, metricValue, reclaimable, rate, unreclaimableRate, victim, decision, triggered } =
     sample;
+  const { swappable, kernelMemory, reclaimed, writeback, peakRate } = sample;
   return {
     type: "snapshot",
     at: sample.at,
@@ -213,7 +216,12 @@ function snapshotOf(
     usage,
     ...(metric === "working-set" && usage >= warn && { inactive_file: usage - metricValue }),
     ...(reclaimable !== undefined && { reclaimable }),
+    ...(swappable && { swappable }),
+    ...(kernelMemory && { kernel_memory: kernelMemory }),
+    ...(writeback && { writeback }),
+    ...(reclaimed !== undefined && { reclaimed }),
     ...(rate !== undefined && { rate: rounded(rate) }),
+    ...(peakRate && { peak_rate: rounded(peakRate) }),
     ...(unreclaimableRate !== undefined && { unreclaimable_rate: rounded(unreclaimableRate) }),
     ...(victim && { victim }),
     ...(decision && { decision }),

@@ -10,6 +10,8 @@ import { pageSize } from "../kernel/page_size.ts";
 import {
   type LevelBytes,
   levelBytesIn,
+  marginBytesIn,
+  minThrottleMargin,
   type Mode,
   notificationThreshold,
 } from "../policy/levels.ts";
@@ -92,8 +94,9 @@ export class GuardRegistry {
     const isUnchanged = known !== undefined && this.#isUnchanged(known, policy, found);
     if (isUnchanged && !isForced) return;
 
-    const { limitOwner, limit, oomTotalBytes } = found;
-    const requested = requestedMode(policy, limitOwner.hierarchy.version.canThrottle);
+    const { limitOwner, limit, oomTotalBytes, canSwap } = found;
+    const wanted = requestedMode(policy, limitOwner.hierarchy.version.canThrottle);
+    const requested = this.#safeMode(cgroup, policy, limit, wanted);
     const levelBytes = levelBytesIn(policy, limit, requested);
     if (levelBytes === undefined) {
       const reason = "the margin is not smaller than the limit";
@@ -108,7 +111,15 @@ export class GuardRegistry {
     // Until those for the new limit are armed, the old eventfds also cause a poll.
     const armed = isSameOwner ? known.armed : [];
     const eventfds = armed.map(tokenOf);
-    const settings = { policy: number, limit, oomTotalBytes, levelBytes, mode, eventfds };
+    const settings: GuardSettings = {
+      policy: number,
+      limit,
+      oomTotalBytes,
+      canSwap,
+      levelBytes,
+      mode,
+      eventfds,
+    };
     const id = known?.id ?? this.#nextId++;
     if (isSameOwner) this.options.send({ type: "update_settings", id, settings });
     else {
@@ -194,12 +205,24 @@ export class GuardRegistry {
   }
 
   #isUnchanged(known: GuardedCgroup, policy: GuardPolicy, found: GuardedLimit): boolean {
-    const { limitOwner, limit, oomTotalBytes } = found;
+    const { limitOwner, limit, oomTotalBytes, canSwap } = found;
     const { mode } = known.settings;
     return known.limitOwner.inode === limitOwner.inode && known.policy === policy &&
       known.settings.limit === limit && known.settings.oomTotalBytes === oomTotalBytes &&
+      known.settings.canSwap === canSwap &&
       // Another program may have undone the change, as systemd does on daemon-reload.
       (mode === "notify" || this.options.journal.isOurs(limitOwner.dir, fileOf(mode)));
+  }
+
+  /** `notify` where the limit is too small for a margin that throttles in time. */
+  #safeMode(cgroup: Cgroup, policy: GuardPolicy, limit: number, mode: Mode): Mode {
+    const smallest = minThrottleMargin(navigator.hardwareConcurrency, pageSize());
+    if (mode !== "throttle" || marginBytesIn(policy, limit, mode) >= smallest) return mode;
+    const reason =
+      `the margin of a limit of ${limit} bytes is below ${smallest} bytes, which the ` +
+      "CPUs charge ahead";
+    this.options.onFallback(cgroup, { requested: mode, fallback: "notify", reason });
+    return "notify";
   }
 
   #applyMode(limitOwner: Cgroup, requested: Mode, imminent: number): Mode {

@@ -4,6 +4,7 @@
  */
 
 import {
+  continueKillCycle,
   evaluateLevels,
   initialDecision,
   type KillCycle,
@@ -46,6 +47,7 @@ export class ReplayedState {
   readonly #unreclaimable = { ...noUnreclaimableTrend };
   #inactiveFile: number | undefined;
   #reclaimable: number | undefined;
+  #reclaimed: number | undefined;
   /** This kill cycle has killed, at the same sample as in the recording. */
   #hasKilled = false;
   /** After a kill that is not in the recording, where the victim lived on, usage means nothing until it is below this. */
@@ -100,7 +102,7 @@ export class ReplayedState {
     const { killCycle, step } = nextStep(before, this.#observe(seen), killSettings, seen.at);
     // Another cgroup was being killed, or the sample was too old: the recording has another one.
     if (step.do === "kill" && seen.decision === "deferred") return undefined;
-    this.#decision.killCycle = killCycle;
+    continueKillCycle(this.#decision, killCycle, seen.at);
     switch (step.do) {
       case "kill":
         return this.#kill(seen);
@@ -147,6 +149,7 @@ export class ReplayedState {
   #readStat(seen: RecordedSnapshot): void {
     this.#inactiveFile = seen.inactive_file ?? this.#inactiveFile;
     this.#reclaimable = seen.reclaimable ?? this.#reclaimable;
+    this.#reclaimed = seen.reclaimed ?? this.#reclaimed;
     if (this.#ofGuard) this.#unreclaimable.unreclaimableRate = seen.unreclaimable_rate;
     else if (seen.reclaimable !== undefined) {
       updateUnreclaimable(
@@ -174,7 +177,12 @@ export class ReplayedState {
       usage,
       limit,
       reclaimable: this.#reclaimable,
+      swappable: seen.swappable ?? 0,
+      kernelMemory: seen.kernel_memory ?? 0,
+      reclaimed: this.#reclaimed,
+      writeback: seen.writeback ?? 0,
       rate: this.#ofGuard ? seen.rate : this.#trend.rate,
+      peakRate: this.#ofGuard ? seen.peak_rate ?? 0 : this.#trend.peakRate,
       unreclaimableRate: this.#unreclaimable.unreclaimableRate,
       oomKillerDisabled: mode === "hold",
       victim: this.#hasKilled ? victim : "none",

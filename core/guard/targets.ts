@@ -56,6 +56,8 @@ export interface GuardedLimit {
   readonly limit: number;
   /** Bytes; totalpages of oom_badness, see `oomTotalBytesOf`. */
   readonly oomTotalBytes: number;
+  /** The machine has swap. */
+  readonly canSwap: boolean;
 }
 
 /** A limit that is wider than the machine's memory is never hit. */
@@ -84,7 +86,8 @@ export function limitOf(
   const hard = effective?.bytes ?? withinMachine(cgroup, own.limits.max ?? Infinity);
   const limit = Math.min(hard, soft ? limits.soft ?? limits.high ?? Infinity : Infinity);
   if (!Number.isFinite(limit) || limit <= 0) return undefined;
-  const total = oomTotalBytesOf({ ...limits, max: hard }, readSwapTotal());
+  const swapTotal = readSwapTotal();
+  const total = oomTotalBytesOf({ ...limits, max: hard }, swapTotal);
   const oomTotalBytes = total !== undefined && Number.isFinite(total) ? total : hard;
-  return { limitOwner: ancestor ?? cgroup, limit, oomTotalBytes };
+  return { limitOwner: ancestor ?? cgroup, limit, oomTotalBytes, canSwap: swapTotal !== 0 };
 }

@@ -1,5 +1,6 @@
 /** Control files of a cgroup: lines, numbers, flat keyed files and pressure. The kernel ends every line with a newline. */
 
+import { omitUndefined } from "../omit_undefined.ts";
 import type { Pressure, PressureLine } from "../snapshot.ts";
 
 /** Drops a last line without its newline: it may be cut off, and half a number is another number. */
@@ -46,6 +47,12 @@ export function parseLimit(text: string | undefined): number | undefined {
   return value >= UNLIMITED ? Infinity : value;
 }
 
+/** Bytes that are left of a limit, negative above it; `Infinity` without one, as at the root, which has no such file. */
+export function leftOf(limitText: string | undefined, usageText: string | undefined): number {
+  const limit = parseLimit(limitText) ?? Infinity;
+  return limit === Infinity ? Infinity : limit - (parseSize(usageText) ?? limit);
+}
+
 /** A counter, exact. */
 export function parseCount(text: string | undefined): bigint | undefined {
   const trimmed = text?.trim();
@@ -73,23 +80,39 @@ export function parseKeyed(text: string): ReadonlyMap<string, string> {
   return entries;
 }
 
-/** Bytes, from memory.stat; of the whole subtree. */
-export interface PageCache {
+/** Bytes, from memory.stat; of the whole subtree. What the kernel does not show is absent. */
+export interface ReclaimStat {
   readonly inactiveFile?: number;
-  /** Inactive and active. */
+  /** Page cache, inactive and active, and on v2 the reclaimable part of slab. */
   readonly reclaimable?: number;
+  /** Anonymous memory and tmpfs, without what is locked: where there is swap, it can be swapped. */
+  readonly swappable?: number;
+  /** Dirty, or being written back. */
+  readonly writeback?: number;
+  /** What was ever reclaimed: on v2 `pgsteal`; on v1 `pgpgout`, which includes what processes have freed. */
+  readonly reclaimed?: number;
 }
 
-/** @param text of memory.stat. On v1 the rows that count the subtree, with the prefix `total_`, take precedence. */
-export function parsePageCache(text: string): PageCache {
+/**
+ * @param text of memory.stat. On v1 the rows that count the subtree, with the prefix `total_`, take precedence.
+ * @param pageSize bytes; without it `reclaimed` is absent.
+ */
+export function parseReclaimStat(text: string, pageSize?: number): ReclaimStat {
   const rows = parseKeyed(text);
   const bytes = (key: string) => parseSize(rows.get(`total_${key}`) ?? rows.get(key));
-  const inactiveFile = bytes("inactive_file");
-  const activeFile = bytes("active_file");
-  if (inactiveFile === undefined) return {};
-  return activeFile === undefined
-    ? { inactiveFile }
-    : { inactiveFile, reclaimable: inactiveFile + activeFile };
+  const sum = (...keys: readonly string[]) => {
+    const all = keys.map(bytes);
+    return all.includes(undefined) ? undefined : all.reduce<number>((a, b) => a + b!, 0);
+  };
+  const pages = bytes("pgsteal") ?? bytes("pgpgout");
+  const file = sum("inactive_file", "active_file");
+  return omitUndefined({
+    inactiveFile: bytes("inactive_file"),
+    reclaimable: file === undefined ? undefined : file + (bytes("slab_reclaimable") ?? 0),
+    swappable: sum("inactive_anon", "active_anon"),
+    writeback: sum("file_dirty", "file_writeback") ?? sum("dirty", "writeback"),
+    reclaimed: pages === undefined || pageSize === undefined ? undefined : pages * pageSize,
+  });
 }
 
 const PRESSURE_LINE =

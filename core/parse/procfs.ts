@@ -187,6 +187,8 @@ export interface ProcStatus {
   readonly pageTables?: number;
   /** Bit n − 1 stands for signal n. */
   readonly caughtSignals?: bigint;
+  /** SIGKILL was sent, and the process has not yet begun to exit. */
+  readonly isKillPending?: true;
 }
 
 const parseNumber = (text: string | undefined): number | undefined =>
@@ -195,12 +197,19 @@ const parseNumber = (text: string | undefined): number | undefined =>
 const unescapeName = (text: string) =>
   text.replace(/\\([n\\])/g, (_, letter) => letter === "n" ? "\n" : "\\");
 
+/** Signal 9. */
+const SIGKILL_BIT = 1n << 8n;
+
 /** Skips a last line without its newline: half of a SigCgt would name the wrong signals. */
 export function parseProcStatus(text: string): ProcStatus {
   const fields = fieldsIn(wholeLines(text), ":\t");
   const name = fields.get("Name");
   const nsPids = fields.get("NSpid")?.split("\t").map(parseNumber) ?? [];
   const caught = fields.get("SigCgt");
+  const hasKill = (key: string) => {
+    const pending = fields.get(key) ?? "";
+    return /^[0-9a-f]{1,32}$/.test(pending) && (BigInt(`0x${pending}`) & SIGKILL_BIT) !== 0n;
+  };
   return omitUndefined({
     name: name === undefined ? undefined : unescapeName(name),
     state: /^[A-Za-z]/.exec(fields.get("State") ?? "")?.[0],
@@ -213,6 +222,7 @@ export function parseProcStatus(text: string): ProcStatus {
     caughtSignals: caught !== undefined && /^[0-9a-f]{1,32}$/.test(caught)
       ? BigInt(`0x${caught}`)
       : undefined,
+    isKillPending: hasKill("ShdPnd") || hasKill("SigPnd") ? true as const : undefined,
   });
 }
 

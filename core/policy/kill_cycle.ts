@@ -24,11 +24,24 @@ export interface Observation {
   readonly killLevelBytes: number;
   readonly usage: number;
   readonly limit: number;
-  /** Page cache that the kernel can reclaim. `undefined` when unknown: then it may be all of usage, and nothing is killed for it. */
+  /**
+   * What the kernel can reclaim, by its own figures: page cache, and on v2 slab. `undefined` when unknown: then it may be all of usage,
+   * and nothing is killed for it.
+   */
   readonly reclaimable: number | undefined;
+  /** Anonymous memory that swap has room for. */
+  readonly swappable: number;
+  /** Kernel memory of which v1 does not tell how much of it is reclaimable; 0 on v2, and where there is little. */
+  readonly kernelMemory: number;
+  /** What was ever reclaimed in this cgroup, a counter of the kernel; `undefined` when unknown. */
+  readonly reclaimed: number | undefined;
+  /** Page cache that cannot be reclaimed before it is written back. The kernel waits for that at the limit. */
+  readonly writeback: number;
   /** Of usage: 0 or less when it does not rise, `undefined` after a single sample. */
   readonly rate: number | undefined;
-  /** Of usage without page cache: fast growth of page cache is harmless. */
+  /** The highest rate of the last 250 ms; 0 without one. */
+  readonly peakRate: number;
+  /** Of usage without what is reclaimable or may be: fast growth of page cache or dentries is harmless. */
   readonly unreclaimableRate: number | undefined;
   /** In mode `hold` an allocator that reaches the limit waits there. */
   readonly oomKillerDisabled: boolean;
@@ -37,7 +50,9 @@ export interface Observation {
 }
 
 export interface KillSettings {
-  /** Make the kernel reclaim page cache before a kill; if false, the kernel does so by itself at the limit. */
+  /** Memory that swap has room for is no reason to kill; if false, swap counts as full. */
+  readonly countSwap: boolean;
+  /** Make the kernel reclaim memory before a kill; if false, the kernel does so by itself at the limit. */
   readonly reclaimFirst: boolean;
   /** Milliseconds between SIGTERM and SIGKILL; 0 sends SIGKILL immediately. */
   readonly graceMs: number;
@@ -53,8 +68,19 @@ const MIN_MS_FOR_RECLAIM = 20;
 const POLL_MS = 2;
 /** Poll interval after SIGKILL: a victim of 64 MiB frees its memory in 7 ms (docs/performance.md). */
 const POLL_MS_AFTER_SIGKILL = 1;
-/** Page cache that is left after this long is not reclaimed by the guard; fifty times {@link MIN_MS_FOR_RECLAIM}. */
+/** After this long the outcome of a reclaim counts; five times {@link MIN_MS_FOR_RECLAIM}. */
+const MIN_MS_TO_MEASURE = 100;
+/**
+ * Poll interval while a reclaim is tried although by the kernel's figures it cannot suffice: an allocator of 2.5 GiB/s takes 256 KiB in
+ * it, a fifth of the smallest usual margin.
+ */
+const POLL_MS_NEAR_KILL = 0.1;
+/** Memory that is left after this long is not reclaimed by the guard; fifty times {@link MIN_MS_FOR_RECLAIM}. */
 const MAX_RECLAIM_MS = 1000;
+/** A reclaim that has failed is not repeated for this long: what it could not reclaim rarely becomes reclaimable. */
+const MIN_MS_BETWEEN_FAILED_RECLAIMS = 10_000;
+/** Kernel memory on v1 that stays above the level is tried again after this long: part of it may have become unreclaimable. */
+const MAX_MS_WITHOUT_RECLAIM = 1000;
 /** Poll interval of a cgroup full of page cache. It can stay so for weeks; other memory must push out the page cache first. */
 const CACHE_POLL_MS = 10;
 /** Poll interval when the victims freed too little and usage does not rise. */
@@ -74,10 +100,10 @@ const MAX_RETRY_MS = 1000;
 
 /**
  * - `reached`: the cycle has just started.
- * - `reclaiming`: the kernel was asked to reclaim page cache.
+ * - `reclaiming`: the kernel was asked to reclaim memory.
  * - `sigterm_sent`: the last victim has its grace period.
  * - `sigkill_sent`: the last victim exits, or its memory is being freed.
- * - `skipped`: the cgroup is full of page cache, which the kernel reclaims before it kills.
+ * - `skipped`: the cgroup is full of memory that the kernel reclaims before it kills.
  * - `exhausted`: the victims have exited and freed too little, but usage does not rise.
  */
 export type Phase =
@@ -94,14 +120,23 @@ export interface KillCycle {
   readonly since: number;
   /** Bytes in use when the phase began; in `exhausted` the lowest usage since. */
   readonly usage: number;
+  /**
+   * Bytes of page cache and kernel memory that a reclaim left, in this cycle or shortly before it, although by the kernel's figures they can be reclaimed: they are
+   * protected (memory.min), in use, or of v1's kernel memory. `undefined` when no reclaim has failed.
+   */
+  readonly unreclaimed: number | undefined;
+  /** {@link Observation.reclaimed} when the phase began. */
+  readonly reclaimed: number | undefined;
 }
 
 /** Why no process was killed, or no further one. */
 export type SkipReason =
   /** Usage is below the level. */
   | "recovered"
-  /** Page cache filled the cgroup; the kernel reclaims it before it kills. */
-  | "reclaimable_cache";
+  /** Reclaimable memory filled the cgroup; the kernel reclaims it before it kills. */
+  | "reclaimable_cache"
+  /** Swap has room for it. */
+  | "swap";
 
 export type Step =
   | { readonly do: "reclaim" }
@@ -110,7 +145,7 @@ export type Step =
   /** The grace period of the last victim is over: send SIGKILL. */
   | { readonly do: "escalate" }
   | { readonly do: "wait"; readonly until: number }
-  /** Page cache: do nothing while it stays so, and sample again. */
+  /** Reclaimable memory: do nothing while it stays so, and sample again. */
   | { readonly do: "skip"; readonly until: number }
   /** The victims freed too little, but usage does not rise: a further kill would be needless. Sample again. */
   | { readonly do: "exhausted"; readonly until: number }
@@ -126,6 +161,9 @@ export interface DecisionState {
   retryAt: number;
   /** The last delay, milliseconds; 0 after usage was below all levels. */
   retryDelay: number;
+  /** When a reclaim failed last, and what it left. */
+  reclaimFailedAt: number;
+  unreclaimed: number | undefined;
 }
 
 export interface DecisionPolicy {
@@ -143,6 +181,8 @@ export function initialDecision(): DecisionState {
     killLevel: "imminent",
     retryAt: -Infinity,
     retryDelay: 0,
+    reclaimFailedAt: -Infinity,
+    unreclaimed: undefined,
   };
 }
 
@@ -180,15 +220,25 @@ export function evaluateLevels(
   else if (now >= decision.retryAt && (!dryRun || levels.length > 0)) {
     const level = highestUpTo(reached, killing);
     if (level) {
-      decision.killCycle = startKillCycle(now);
+      const isRecent = now - decision.reclaimFailedAt < MIN_MS_BETWEEN_FAILED_RECLAIMS;
+      decision.killCycle = startKillCycle(now, isRecent ? decision.unreclaimed : undefined);
       decision.killLevel = level;
     }
   }
   return { reached, levels };
 }
 
-export function startKillCycle(now: number): KillCycle {
-  return { phase: "reached", since: now, usage: 0 };
+export function startKillCycle(now: number, unreclaimed?: number): KillCycle {
+  return { phase: "reached", since: now, usage: 0, unreclaimed, reclaimed: undefined };
+}
+
+/** Takes over the kill cycle that {@link nextStep} returns, and what is to be remembered beyond it. */
+export function continueKillCycle(decision: DecisionState, next: KillCycle, now: number): void {
+  if (next.unreclaimed !== decision.killCycle?.unreclaimed) {
+    decision.reclaimFailedAt = now;
+    decision.unreclaimed = next.unreclaimed;
+  }
+  decision.killCycle = next;
 }
 
 /** Ends a kill cycle that found no victim. @returns when the next one may start. */
@@ -201,20 +251,37 @@ export function retryLater(decision: DecisionState, now: number): number {
 /** @param now milliseconds of a monotonic clock. */
 export function nextStep(
   killCycle: KillCycle,
-  observation: Observation,
+  estimate: Observation,
   killSettings: KillSettings,
   now: number,
 ): { readonly killCycle: KillCycle; readonly step: Step } {
+  const swappable = killSettings.countSwap ? estimate.swappable : 0;
+  const observation = corrected({ ...estimate, swappable }, killCycle.unreclaimed);
   const stayInPhase = (step: Step) => ({ killCycle, step });
-  const enterPhase = (phase: Phase, step: Step) => ({
-    killCycle: { phase, since: now, usage: observation.usage },
+  const enterPhase = (phase: Phase, step: Step, unreclaimed = killCycle.unreclaimed) => ({
+    killCycle: {
+      phase,
+      since: now,
+      usage: observation.usage,
+      unreclaimed,
+      reclaimed: observation.reclaimed,
+    },
     step,
   });
   const pollMs = killCycle.phase === "sigkill_sent" ? POLL_MS_AFTER_SIGKILL : POLL_MS;
   const wait: Step = { do: "wait", until: now + pollMs };
-  const kill = () =>
-    enterPhase(killSettings.graceMs > 0 ? "sigterm_sent" : "sigkill_sent", { do: "kill" });
+  const kill = (unreclaimed = killCycle.unreclaimed) =>
+    enterPhase(
+      killSettings.graceMs > 0 ? "sigterm_sent" : "sigkill_sent",
+      { do: "kill" },
+      unreclaimed,
+    );
   const skip = () => enterPhase("skipped", { do: "skip", until: now + CACHE_POLL_MS });
+  const reclaim = () => enterPhase("reclaiming", { do: "reclaim" });
+  // A reclaim that failed is repeated only for what it did not see. The kernel swaps by itself, and only as much as it must, where
+  // memory.force_empty would swap all of the cgroup.
+  const mayReclaim = killSettings.reclaimFirst && !onlySwapSuffices(observation) &&
+    (killCycle.unreclaimed === undefined || mayReclaimSuffice(observation));
   const phaseMs = now - killCycle.since;
 
   // In this form NaN counts as below the level.
@@ -229,15 +296,31 @@ export function nextStep(
   }
   switch (killCycle.phase) {
     case "reached":
-      if (!reclaimSuffices(observation) || isTooLateToReclaim(observation)) return kill();
-      return killSettings.reclaimFirst ? enterPhase("reclaiming", { do: "reclaim" }) : skip();
-    case "reclaiming":
-      if (!reclaimSuffices(observation) || isTooLateToReclaim(observation)) return kill();
+      if (isTooLateToReclaim(observation)) return kill();
+      if (mayReclaim) return reclaim();
+      return mayReclaimSuffice(observation) ? skip() : kill();
+    case "reclaiming": {
+      if (isTooLateToReclaim(observation)) return kill();
+      const outcome = reclaimOutcome(killCycle, observation, phaseMs);
+      // A measured answer precedes the kernel's figures: page cache that is protected or in use is part of those.
+      if (outcome === "failed" && !onlySwapSuffices(observation)) {
+        return kill(reclaimableBytes(estimate));
+      }
+      if (outcome === "worked" && !mayReclaimSuffice(observation)) return kill();
+      if (!mayReclaimSuffice(observation)) {
+        return stayInPhase({ do: "wait", until: now + POLL_MS_NEAR_KILL });
+      }
       return phaseMs < MAX_RECLAIM_MS ? stayInPhase(wait) : skip();
-    case "skipped":
-      return reclaimSuffices(observation)
-        ? stayInPhase({ do: "skip", until: now + CACHE_POLL_MS })
-        : kill();
+    }
+    case "skipped": {
+      if (isTooLateToReclaim(observation)) return kill();
+      const isRecent = phaseMs < MAX_MS_WITHOUT_RECLAIM || !killSettings.reclaimFirst;
+      const suffices = reclaimSuffices(observation) || (isRecent && mayReclaimSuffice(observation));
+      if (suffices && !(mayReclaim && isUntested(killCycle, observation, phaseMs))) {
+        return stayInPhase({ do: "skip", until: now + CACHE_POLL_MS });
+      }
+      return mayReclaim ? reclaim() : kill();
+    }
     case "sigterm_sent":
       if (observation.victim !== "alive") return reclaimSuffices(observation) ? skip() : kill();
       return phaseMs >= killSettings.graceMs || isTooLateToReclaim(observation) ||
@@ -267,6 +350,20 @@ export function nextStep(
   }
 }
 
+const reclaimableBytes = ({ reclaimable = 0, kernelMemory }: Observation): number =>
+  reclaimable + kernelMemory;
+
+/** Without what a reclaim has left: a measured answer precedes the kernel's figures. */
+function corrected(estimate: Observation, unreclaimed: number | undefined): Observation {
+  const { reclaimable, kernelMemory } = estimate;
+  if (unreclaimed === undefined || reclaimable === undefined) return estimate;
+  return {
+    ...estimate,
+    reclaimable: Math.max(0, reclaimable - unreclaimed),
+    kernelMemory: Math.max(0, kernelMemory - Math.max(0, unreclaimed - reclaimable)),
+  };
+}
+
 /** All memory of the victims is assumed free: they have had the time, and usage no longer falls. */
 const isMemoryFreed = ({ rate }: Observation, phaseMs: number) =>
   phaseMs >= FREED_AFTER_SIGKILL_MS && (rate ?? 0) >= 0;
@@ -287,18 +384,55 @@ const hasGrown = ({ usage, limit, killLevelBytes }: Observation, lowestUsage: nu
 const isBlockedAtLimit = (observation: Observation) =>
   observation.oomKillerDisabled && isNearlyFull(observation);
 
-/** Without page cache, usage would be below the level. */
-const reclaimSuffices = ({ usage, reclaimable, killLevelBytes }: Observation) =>
-  withoutPageCache(usage, reclaimable) < killLevelBytes;
+const unreclaimable = ({ usage, reclaimable, swappable }: Observation): number =>
+  withoutPageCache(usage, reclaimable) - swappable;
 
-/** The limit is reached, with all page cache reclaimed, before a reclaim or a grace period has had an effect. */
+/** Without what is reclaimable, usage would be below the level. */
+const reclaimSuffices = (observation: Observation) =>
+  unreclaimable(observation) < observation.killLevelBytes;
+
+/** The same, if all kernel memory is reclaimable too. */
+const mayReclaimSuffice = (observation: Observation) =>
+  unreclaimable(observation) - observation.kernelMemory < observation.killLevelBytes;
+
+/** Without swap it would not. */
+const onlySwapSuffices = (observation: Observation) =>
+  reclaimSuffices(observation) && !mayReclaimSuffice({ ...observation, swappable: 0 });
+
+/** Why nothing is killed in the phase `skipped`. */
+export const skipReason = (observation: Observation): SkipReason =>
+  onlySwapSuffices(observation) ? "swap" : "reclaimable_cache";
+
+/** What came of a reclaim that the guard asked for; `unknown` as long as it may have an effect. */
+function reclaimOutcome(
+  killCycle: KillCycle,
+  observation: Observation,
+  phaseMs: number,
+): "unknown" | "worked" | "failed" {
+  const { reclaimable, reclaimed, writeback, killLevelBytes } = observation;
+  if (reclaimable === undefined || reclaimed === undefined || killCycle.reclaimed === undefined) {
+    return "worked";
+  }
+  const request = Math.max(1, killCycle.usage - killLevelBytes);
+  if (reclaimed - killCycle.reclaimed >= request || writeback >= request) return "worked";
+  const bound = mayReclaimSuffice(observation) ? MIN_MS_TO_MEASURE : MIN_MS_FOR_RECLAIM;
+  return phaseMs < bound ? "unknown" : "failed";
+}
+
+/** Usage rises towards the limit, and the kernel reclaims nothing: its figures have not been tested. */
+const isUntested = (killCycle: KillCycle, observation: Observation, phaseMs: number) =>
+  phaseMs >= MIN_MS_TO_MEASURE && isNearlyFull(observation) && (observation.rate ?? 0) > 0 &&
+  killCycle.reclaimed !== undefined && observation.reclaimed === killCycle.reclaimed;
+
+/** The limit is reached, with all that is reclaimable reclaimed, before a reclaim or a grace period has had an effect. */
 function isTooLateToReclaim(observation: Observation): boolean {
-  const { usage, limit, reclaimable } = observation;
-  // Without page cache both rates are the same, and that of usage is known sooner.
-  const rate = observation.unreclaimableRate ??
-    (reclaimSuffices(observation) ? undefined : observation.rate);
-  if (rate === undefined || rate <= 0) return false;
-  return 1000 * (limit - withoutPageCache(usage, reclaimable)) / rate < MIN_MS_FOR_RECLAIM;
+  const { limit, rate: usageRate = 0, peakRate, unreclaimableRate = 0 } = observation;
+  // Where nothing is reclaimable all rates are the same, and that of usage is known sooner. An allocator that pauses continues as before.
+  const rate = mayReclaimSuffice(observation)
+    ? unreclaimableRate
+    : Math.max(unreclaimableRate, usageRate, peakRate);
+  if (rate <= 0) return false;
+  return 1000 * (limit - unreclaimable(observation)) / rate < MIN_MS_FOR_RECLAIM;
 }
 
 /** The limit may be reached before the memory of the victim is free; then the kernel would kill another process. */

@@ -7,25 +7,42 @@ export interface Margin {
   readonly ratio: number;
   readonly min: number;
   readonly max: number;
+  /** `min` yields to this share of the limit: otherwise a healthy process in a small cgroup is killed. Absent where `min` was requested. */
+  readonly maxShare?: number;
 }
 
+/** An eighth: of a limit of 8 MiB the usual minimum of 1 MiB, and of 4 MiB half of that. */
+const MAX_SHARE = 1 / 8;
+
 /** The margin of oom-guard: enough where a notification wakes the guard (docs/performance.md, race). */
-export const NOTIFY_MARGIN: Margin = { ratio: 0.02, min: MIB, max: 30 * MIB };
+export const NOTIFY_MARGIN: Margin = {
+  ratio: 0.02,
+  min: MIB,
+  max: 30 * MIB,
+  maxShare: MAX_SHARE,
+};
 
 /**
  * Above memory.high the kernel slows the allocator in proportion to the overage (mm/memcontrol.c, calculate_overage). A 64 MiB
  * cgroup passes a 2 % margin in 40 ms and a 5 % margin in 0.85 s, which is longer than a lost notification plus a poll every
  * 100 ms. Because the delay depends on the proportion, `max` is not a few MiB.
  */
-export const THROTTLE_MARGIN: Margin = { ratio: 0.05, min: 3 * MIB, max: 512 * MIB };
+export const THROTTLE_MARGIN: Margin = {
+  ratio: 0.05,
+  min: 3 * MIB,
+  max: 512 * MIB,
+  maxShare: MAX_SHARE,
+};
 
 /** Fills in what `given` leaves out. If only one bound is given and contradicts the other's default, the default yields. */
 export function marginOf(defaults: Margin, given: Partial<Margin>): Margin {
   const min = given.min ?? Math.min(defaults.min, given.max ?? Infinity);
+  const { maxShare } = defaults;
   return {
     ratio: given.ratio ?? defaults.ratio,
     min,
     max: given.max ?? Math.max(defaults.max, min),
+    ...(given.min === undefined && maxShare !== undefined && { maxShare }),
   };
 }
 
@@ -48,8 +65,22 @@ export interface LevelPolicy {
   readonly margin: Margin;
 }
 
-const marginBytesOf = (limit: number, { ratio, min, max }: Margin): number =>
-  Math.min(max, Math.max(min, Math.floor(limit * ratio)));
+function marginBytesOf(limit: number, { ratio, min, max, maxShare = Infinity }: Margin): number {
+  const lower = Math.min(min, Math.floor(limit * maxShare));
+  return Math.min(max, Math.max(lower, Math.floor(limit * ratio)));
+}
+
+/** Bytes that each CPU charges ahead of their use: 64 pages (mm/memcontrol.c, MEMCG_CHARGE_BATCH). */
+const CHARGE_BATCH_PAGES = 64;
+
+/**
+ * The smallest margin with which `throttle` is safe: where CPUs charge more ahead than that, usage is above memory.high, or at the limit,
+ * before the kernel throttles.
+ *
+ * @param pageSize bytes. @returns bytes.
+ */
+export const minThrottleMargin = (cpus: number, pageSize: number): number =>
+  Math.min(cpus, MAX_FILLING_CPUS) * CHARGE_BATCH_PAGES * pageSize;
 
 /**
  * No level lies above the imminent one, also where the margin of a small limit begins below the percentages.

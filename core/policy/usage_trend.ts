@@ -9,7 +9,7 @@ export const MIN_MS_FOR_RATE = 0.2;
 const MIN_MS_FOR_SMALL_GROWTH = 1;
 const MIN_BYTES_FOR_FAST_RATE = 1024 ** 2;
 /** An allocator that pauses for a moment because it has no CPU continues at the rate that it had before (milliseconds). */
-const PEAK_RATE_MS = 250;
+export const PEAK_RATE_MS = 250;
 /** A limit that is further away than this does not matter yet, and an older reading gives no rate (milliseconds). */
 export const FAR_FROM_LIMIT_MS = 5000;
 
@@ -53,10 +53,7 @@ export function updateTrend(trend: UsageTrend, usage: number, now: number): void
   trend.usage = usage;
   const over = now - trend.usageAt;
   const growth = usage - trend.trendUsage;
-  if (
-    over < MIN_MS_FOR_RATE ||
-    (over < MIN_MS_FOR_SMALL_GROWTH && Math.abs(growth) < MIN_BYTES_FOR_FAST_RATE)
-  ) return;
+  if (isTooShortForRate(over, growth)) return;
   if (Number.isFinite(over)) {
     const rate = 1000 * growth / over;
     trend.rate = rate;
@@ -69,9 +66,15 @@ export function updateTrend(trend: UsageTrend, usage: number, now: number): void
   trend.usageAt = now;
 }
 
+const isTooShortForRate = (over: number, growth: number): boolean =>
+  over < MIN_MS_FOR_RATE ||
+  (over < MIN_MS_FOR_SMALL_GROWTH && Math.abs(growth) < MIN_BYTES_FOR_FAST_RATE);
+
 /** Usage less what the kernel can reclaim, by memory.stat. */
 export interface UnreclaimableTrend {
+  /** At `unreclaimableAt`, when its rate was computed last. */
   unreclaimable: number;
+  unreclaimableAt: number;
   unreclaimableRate: number | undefined;
   /** When memory.stat was read last. */
   statAt: number;
@@ -79,6 +82,7 @@ export interface UnreclaimableTrend {
 
 export const noUnreclaimableTrend: Readonly<UnreclaimableTrend> = {
   unreclaimable: NaN,
+  unreclaimableAt: -Infinity,
   unreclaimableRate: undefined,
   statAt: -Infinity,
 };
@@ -89,12 +93,14 @@ export function updateUnreclaimable(
   unreclaimable: number,
   now: number,
 ): void {
-  const over = now - trend.statAt;
-  trend.unreclaimableRate = over > 0 && over < FAR_FROM_LIMIT_MS
-    ? 1000 * (unreclaimable - trend.unreclaimable) / over
-    : undefined;
-  trend.unreclaimable = unreclaimable;
   trend.statAt = now;
+  const over = now - trend.unreclaimableAt;
+  const growth = unreclaimable - trend.unreclaimable;
+  // Within one wake-up memory.stat may be read twice, at the same usage: that is no growth of 0.
+  if (isTooShortForRate(over, growth)) return;
+  trend.unreclaimableRate = over < FAR_FROM_LIMIT_MS ? 1000 * growth / over : undefined;
+  trend.unreclaimable = unreclaimable;
+  trend.unreclaimableAt = now;
 }
 
 /** Milliseconds until usage reaches the limit at the present rate; `Infinity` if it does not grow. */

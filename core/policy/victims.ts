@@ -165,6 +165,7 @@ function exclusionReason(
 ): string | undefined {
   if (protectedPids.has(process.pid)) return "oomkit itself, or one of its parents";
   if (process.pid === 1 && pidOneIsInit) return "init of the machine";
+  if (process.isExiting) return "it is exiting";
   if (process.oomScoreAdj === OOM_SCORE_ADJ_MIN) return "oom_score_adj is -1000";
   // Kernel threads, and processes that have already freed their memory.
   if (process.rss === undefined) return "no memory of its own";

@@ -102,6 +102,8 @@ const isPolicy = shaped({
   cooldown: isAmount,
   repeat: isBoolean,
   reclaim: isBoolean,
+  /** Absent for `count`. */
+  swap: orAbsent(oneOf("count", "ignore")),
   grace_period: isAmount,
   kill_timeout: isAmount,
   dry_run: isBoolean,
@@ -155,8 +157,16 @@ export const LINES = {
     usage: isCount,
     /** This and the next three: absent where it was not read this time. */
     inactive_file: orAbsent(isCount),
-    /** Inactive and active file. */
+    /** Inactive and active file, and reclaimable slab. */
     reclaimable: orAbsent(isCount),
+    /** Guard only, at a level that kills, like the next three: anonymous memory that swap has room for; absent for 0. */
+    swappable: orAbsent(isCount),
+    /** v1: kernel memory that may be reclaimable; absent for 0. */
+    kernel_memory: orAbsent(isCount),
+    /** Page cache that is dirty or being written back; absent for 0. */
+    writeback: orAbsent(isCount),
+    /** Bytes that were ever reclaimed in the cgroup. */
+    reclaimed: orAbsent(isCount),
     /** PSI, percent of the last 10 s. */
     some: orAbsent(isAmount),
     full: orAbsent(isAmount),
@@ -164,6 +174,8 @@ export const LINES = {
     sampled: orAbsent(oneOf(true)),
     /** Guard only: bytes a second at which usage and its unreclaimable part rise, as the decision had them. */
     rate: orAbsent(isFinite),
+    /** At a level that kills: the highest rate of the last 250 ms. */
+    peak_rate: orAbsent(isFinite),
     unreclaimable_rate: orAbsent(isFinite),
     /** Guard only, at a level that kills: `alive` while one of the signalled victims is. */
     victim: orAbsent(oneOf("none", "alive", "dead")),

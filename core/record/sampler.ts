@@ -5,7 +5,7 @@
 
 import { type Cgroup, tryReader } from "../cgroup/cgroup.ts";
 import { omitUndefined } from "../omit_undefined.ts";
-import { parsePageCache, parseSize } from "../parse/cgroupfs.ts";
+import { parseReclaimStat, parseSize } from "../parse/cgroupfs.ts";
 import { recordingClock } from "./clock.ts";
 import type { RecordedSnapshot, RecordSink } from "./format.ts";
 
@@ -61,7 +61,7 @@ function read({ id, cgroup }: Sampled): Omit<RecordedSnapshot, "at"> | undefined
   const readFile = tryReader(cgroup);
   const usage = parseSize(readFile(version.usageFile));
   if (usage === undefined) return undefined;
-  const { inactiveFile, reclaimable } = parsePageCache(readFile("memory.stat") ?? "");
+  const { inactiveFile, reclaimable } = parseReclaimStat(readFile("memory.stat") ?? "");
   const pressure = version.pressure(readFile);
   return omitUndefined({
     type: "snapshot" as const,

@@ -8,6 +8,7 @@ import {
   nextStep,
   type Observation,
   type Phase,
+  startKillCycle,
 } from "../../core/policy/kill_cycle.ts";
 import {
   initialLevelStates,
@@ -186,6 +187,9 @@ const full = fc.tuple(observation, fc.constantFrom<Observation["victim"]>("none"
 ): Observation => ({
   ...seen,
   reclaimable: 0,
+  swappable: 0,
+  kernelMemory: 0,
+  writeback: 0,
   usage: seen.limit,
   metricValue: seen.limit,
   victim,
@@ -210,13 +214,18 @@ Deno.test("an exhausted cycle a page below the limit kills on growth, and not wi
     usage,
     limit,
     reclaimable: 0,
+    swappable: 0,
+    kernelMemory: 0,
+    reclaimed: undefined,
+    writeback: 0,
     rate: 0,
+    peakRate: 0,
     unreclaimableRate: 0,
     oomKillerDisabled: false,
     victim: "none",
   };
-  const since = { phase: "exhausted", since: 0, usage } as const;
-  const withoutGrace = { reclaimFirst: true, graceMs: 0, exitTimeoutMs: 500 };
+  const since = { ...startKillCycle(0), phase: "exhausted", usage } as const;
+  const withoutGrace = { countSwap: true, reclaimFirst: true, graceMs: 0, exitTimeoutMs: 500 };
   assert.equal(nextStep(since, seen, withoutGrace, 10).step.do, "exhausted");
   const more = { ...seen, usage: limit, metricValue: limit };
   assert.equal(nextStep(since, more, withoutGrace, 10).step.do, "kill");
@@ -227,7 +236,13 @@ Deno.test("a process is killed from any state when allocators wait at the limit"
     fc.property(killCycle, full, killSettings, fc.nat(2000), (state, seen, killSettings, over) => {
       fc.pre(seen.limit > seen.killLevelBytes);
       const stuck = { ...seen, oomKillerDisabled: true, rate: 0 };
-      assert.equal(nextStep(state, stuck, killSettings, state.since + 10 + over).step.do, "kill");
+      let now = state.since + 20 + over;
+      let result = nextStep(state, stuck, killSettings, now);
+      if (result.step.do === "reclaim") {
+        now += 20;
+        result = nextStep(result.killCycle, stuck, killSettings, now);
+      }
+      assert.equal(result.step.do, "kill");
     }),
   );
 });
@@ -252,9 +267,15 @@ Deno.test("page cache that is left after a second of reclaim is skipped", () => 
   const phase = fc.constantFrom<Phase>("reclaiming", "skipped", "exhausted");
   fc.assert(
     fc.property(killCycle, phase, observation, killSettings, (state, phase, seen, killSettings) => {
-      const cached = { ...seen, metricValue: seen.usage, reclaimable: seen.usage };
+      const reclaimed = (state.reclaimed ?? 0) + 2 ** 50;
+      const cached = { ...seen, metricValue: seen.usage, reclaimable: seen.usage, reclaimed };
       fc.pre(cached.metricValue >= cached.killLevelBytes && (cached.unreclaimableRate ?? 0) <= 0);
-      const { step } = nextStep({ ...state, phase }, cached, killSettings, state.since + 1000);
+      const { step } = nextStep(
+        { ...state, phase, unreclaimed: undefined },
+        cached,
+        killSettings,
+        state.since + 1000,
+      );
       assert.equal(step.do, "skip", phase);
     }),
   );
@@ -274,11 +295,13 @@ Deno.test("no second process is signalled for what turns out to be page cache af
           ...seen,
           metricValue: seen.usage,
           reclaimable: seen.usage,
+          unreclaimableRate: 0,
           victim: "dead",
         };
         fc.pre(cached.metricValue >= cached.killLevelBytes);
-        const { step } = nextStep({ ...state, phase }, cached, killSettings, state.since + over);
-        assert.ok(step.do === "skip" || step.do === "wait", `${phase}: ${step.do}`);
+        const start = { ...state, phase, unreclaimed: undefined };
+        const { step } = nextStep(start, cached, killSettings, state.since + over);
+        assert.ok(["skip", "wait", "reclaim"].includes(step.do), `${phase}: ${step.do}`);
       },
     ),
   );

@@ -234,6 +234,7 @@ const commands = fc.commands<object, Real>([
 
 const settings = fc.record({
   killSettings: fc.record({
+    countSwap: fc.boolean(),
     reclaimFirst: fc.boolean(),
     graceMs: fc.oneof(fc.constant(0), fc.integer({ min: 1, max: 300 })),
     exitTimeoutMs: fc.nat(600),
@@ -258,7 +259,15 @@ function begin(
 ): Real {
   const processes = [10, 11].map((pid): SimulatedProcess => ({ pid, anon, protection: "none" }));
   return {
-    world: { now: 0, limit: 64 * MIB, cache: 0, processes, oomKillerDisabled, kernelKills: 0 },
+    world: {
+      now: 0,
+      limit: 64 * MIB,
+      cache: 0,
+      reclaimed: 0,
+      processes,
+      oomKillerDisabled,
+      kernelKills: 0,
+    },
     guard: createGuard(settings),
     past: {
       actedAt: -Infinity,

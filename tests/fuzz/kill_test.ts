@@ -17,7 +17,7 @@ import { KillExecutor } from "../../core/guard/thread/kill_executor.ts";
 import { type CgroupSpec, flatten, type Report } from "../../core/guard/thread/protocol.ts";
 import { WARM_UP_POLICY } from "../../core/guard/thread/warmup.ts";
 import { libc } from "../../core/kernel/libc.ts";
-import { parsePageCache } from "../../core/parse/cgroupfs.ts";
+import { parseReclaimStat } from "../../core/parse/cgroupfs.ts";
 import { startKillCycle } from "../../core/policy/kill_cycle.ts";
 import { levelBytesOf, levelOf, NOTIFY_MARGIN } from "../../core/policy/levels.ts";
 import { updateTrend } from "../../core/policy/usage_trend.ts";
@@ -84,6 +84,7 @@ Deno.test("for any readings, only allowed processes are killed, only above the l
     levelBytes,
     mode: "notify",
     oomTotalBytes: LIMIT,
+    canSwap: false,
     eventfds: [],
   };
   const before = openFiles();
@@ -94,7 +95,7 @@ Deno.test("for any readings, only allowed processes are killed, only above the l
         ...WARM_UP_POLICY,
         metric: metric as GuardPolicy["metric"],
         dryRun: true,
-        killSettings: { reclaimFirst, graceMs, exitTimeoutMs: 500 },
+        killSettings: { countSwap: true, reclaimFirst, graceMs, exitTimeoutMs: 500 },
         actions: { warn: [], critical: [], imminent: [{ kind: action as "process" }] },
         protectedPids: new Set([own]),
       };
@@ -119,7 +120,7 @@ Deno.test("for any readings, only allowed processes are killed, only above the l
           const { outcome, victim, usage_before: before } = report.kill;
           assert.ok(before >= levelBytes.imminent && before === bytes, `at ${before} of ${bytes}`);
           // A reading of memory.stat within the last millisecond counts.
-          const { inactiveFile = 0 } = parsePageCache(report.stat);
+          const { inactiveFile = 0 } = parseReclaimStat(report.stat, 4096);
           const value = metric === "usage" ? bytes : bytes - inactiveFile;
           assert.ok(value >= levelBytes.imminent, `the ${metric} is ${value}`);
           if (outcome === "dry_run") assert.equal(victim?.pid, isThere ? fair : undefined);

@@ -4,6 +4,7 @@
  */
 
 import {
+  continueKillCycle,
   type DecisionState,
   evaluateLevels,
   initialDecision,
@@ -39,6 +40,8 @@ export interface World {
   now: number;
   limit: number;
   cache: number;
+  /** Bytes of page cache that were ever reclaimed. */
+  reclaimed: number;
   processes: SimulatedProcess[];
   /** v1 with the OOM killer switched off. */
   readonly oomKillerDisabled: boolean;
@@ -80,7 +83,7 @@ export function levelBytesIn(world: World, { margin }: Guard): LevelBytes | unde
 /** Charges memory as the kernel does: it reclaims page cache first, and then kills or lets the process wait. */
 export function charge(world: World, charged: SimulatedProcess, bytes: number): void {
   const over = () => usageOf(world) + bytes - world.limit;
-  if (over() > 0) world.cache = Math.max(0, world.cache - over());
+  reclaim(world, over());
   while (over() > 0 && !world.oomKillerDisabled) {
     const largest = world.processes.filter(({ anon }) => anon > 0)
       .toSorted((a, b) => b.anon - a.anon)[0];
@@ -90,6 +93,12 @@ export function charge(world: World, charged: SimulatedProcess, bytes: number): 
     if (largest === charged) return;
   }
   if (over() <= 0 && world.processes.includes(charged)) charged.anon += bytes;
+}
+
+function reclaim(world: World, bytes: number): void {
+  const reclaimed = Math.min(world.cache, Math.max(0, bytes));
+  world.cache -= reclaimed;
+  world.reclaimed += reclaimed;
 }
 
 /** A process exits and frees its memory. */
@@ -163,13 +172,19 @@ export function poll(world: World, guard: Guard): Poll {
     usage,
     limit: world.limit,
     reclaimable: world.cache,
+    swappable: 0,
+    kernelMemory: 0,
+    reclaimed: world.reclaimed,
+    writeback: 0,
     ...rates,
+    peakRate: Math.max(0, rates.rate ?? 0),
     oomKillerDisabled: world.oomKillerDisabled,
     victim: victimStatus(world, guard),
   };
   const before: KillCycle = decision.killCycle;
   const { killCycle, step } = nextStep(before, observation, guard.killSettings, now);
-  decision.killCycle = killCycle;
+  continueKillCycle(decision, killCycle, now);
+  if (step.do === "reclaim") reclaim(world, usage - levelBytes[decision.killLevel]);
   const candidates = candidatesIn(world, guard);
   const signalled = take(world, guard, step, candidates[0]);
   return { now, observation, before, step, signalled, triggered, candidates: candidates.length };

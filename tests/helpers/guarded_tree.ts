@@ -65,7 +65,7 @@ export function guardTree(
   const files = FILES[version](memory.usage * MIB, memory.inactiveFile * MIB, memory.pids);
   const tree = makeTree(version, { "/a": files });
   const cgroup = openCgroup(discover(tree.dir), "/a")!;
-  const killSettings = { reclaimFirst: false, graceMs: 0, exitTimeoutMs: 0 };
+  const killSettings = { countSwap: true, reclaimFirst: false, graceMs: 0, exitTimeoutMs: 0 };
   const policy: GuardPolicy = { ...WARM_UP_POLICY, killSettings, ...part };
   const limit = () => limitOf(cgroup, true, policy.softLimit);
   const startLoop = (
@@ -83,6 +83,7 @@ export function guardTree(
       eventfds: [],
       limit,
       oomTotalBytes,
+      canSwap: false,
       levelBytes,
       limitOwner: flatten(limitOwner),
       scope: flatten(cgroup),

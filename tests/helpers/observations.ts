@@ -21,11 +21,16 @@ export const observation: fc.Arbitrary<Observation> = fc.record({
   used: fc.oneof(share, fc.double({ min: 0.9, max: 1.1, noNaN: true })),
   cache: fc.option(share, { nil: undefined }),
   inactive: fc.oneof(share, fc.constant(0)),
+  kernel: fc.oneof(share, fc.constant(0)),
   rate,
+  peakRate: fc.oneof(fc.constant(0), fc.nat(2 ** 40)),
   unreclaimableRate: rate,
+  reclaimed: fc.option(fc.nat({ max: 2 ** 40 }), { nil: undefined }),
+  writeback: fc.oneof(fc.constant(0), fc.nat({ max: 64 * MIB })),
+  swap: fc.oneof(fc.constant(0), share),
   oomKillerDisabled: fc.boolean(),
   victim: fc.constantFrom<Observation["victim"]>("none", "alive", "dead"),
-}).map(({ limit, margin, used, cache, inactive, ...rest }) => {
+}).map(({ limit, margin, used, cache, inactive, kernel, swap, ...rest }) => {
   const usage = Math.floor(limit * used);
   const reclaimable = cache === undefined ? undefined : Math.floor(usage * cache);
   return {
@@ -34,11 +39,14 @@ export const observation: fc.Arbitrary<Observation> = fc.record({
     usage,
     limit,
     reclaimable,
+    swappable: Math.floor((usage - (reclaimable ?? 0)) * swap * (1 - kernel)),
+    kernelMemory: Math.floor((usage - (reclaimable ?? 0)) * kernel),
     ...rest,
   };
 });
 
 export const killSettings: fc.Arbitrary<KillSettings> = fc.record({
+  countSwap: fc.boolean(),
   reclaimFirst: fc.boolean(),
   graceMs: fc.oneof(fc.constant(0), fc.nat(1000)),
   exitTimeoutMs: fc.nat(1000),
@@ -55,4 +63,6 @@ export const killCycle: fc.Arbitrary<KillCycle> = fc.record({
   ),
   since: fc.nat(10_000),
   usage: fc.nat({ max: 2 ** 40 }),
+  unreclaimed: fc.option(fc.nat({ max: 2 ** 40 }), { nil: undefined }),
+  reclaimed: fc.option(fc.nat({ max: 2 ** 40 }), { nil: undefined }),
 }, { noNullPrototype: true });

@@ -4,6 +4,7 @@
  */
 
 import type { Cgroup } from "../../cgroup/cgroup.ts";
+import { readSwapLeft } from "../../cgroup/swap.ts";
 import type { SuspendedProcess } from "../../control/journal.ts";
 import type { KillBody } from "../../events/event.ts";
 import { wallClock } from "../../kernel/clock.ts";
@@ -17,8 +18,9 @@ import {
 } from "../../kernel/control_file.ts";
 import { type Fd, inodeOfFd, openDirectory } from "../../kernel/fd.ts";
 import { withinFdBudget } from "../../kernel/fd_budget.ts";
+import { pageSize } from "../../kernel/page_size.ts";
 import { SystemCallError } from "../../kernel/libc.ts";
-import { type PageCache, parsePageCache } from "../../parse/cgroupfs.ts";
+import { parseReclaimStat, type ReclaimStat } from "../../parse/cgroupfs.ts";
 import { type DecisionState, initialDecision, type Observation } from "../../policy/kill_cycle.ts";
 import {
   metricOf,
@@ -26,6 +28,7 @@ import {
   msUntilLimit,
   noTrend,
   noUnreclaimableTrend,
+  PEAK_RATE_MS,
   type UnreclaimableTrend,
   updateTrend,
   updateUnreclaimable,
@@ -60,6 +63,9 @@ export interface ControlFiles {
   /** Refers to the same cgroup also after another takes its name; `undefined` outside of the descriptor budget. */
   readonly directory: Fd | undefined;
   readonly usageFile: ControlFile;
+  /** These two are closed like `statFile`. The kernel memory is absent on v2. */
+  readonly limitFile: LazyControlFile;
+  readonly kernelMemoryFile: LazyControlFile | undefined;
   /** memory.stat; closed while usage is far from any level. */
   readonly statFile: LazyControlFile;
   /** v2 memory.events, for the epoll set; a read re-arms it. */
@@ -67,9 +73,14 @@ export interface ControlFiles {
 }
 
 export interface MemoryReading extends UsageTrend, UnreclaimableTrend {
-  /** The text of memory.stat as of `statAt`, and its page cache. */
+  /** The text of memory.stat as of `statAt`, and what it says about reclaim. */
   stat: string;
-  pageCache: PageCache;
+  reclaimStat: ReclaimStat;
+  /** v1: bytes as of `statAt`. The difference of usage and memory.stat is no measure of it: memory.stat lags by megabytes. */
+  kernelMemory: number;
+  /** Bytes that may still be swapped, and when that was read. */
+  swapLeft: number;
+  swapLeftAt: number;
   /** Value and rate of the metric, where that is not usage. */
   metricValue: number;
   metricAt: number;
@@ -96,6 +107,10 @@ export interface ActionState {
   skipReportedAt: number;
   /** Why the last kill failed. */
   failure: string | undefined;
+  /** Why processes could not be signalled, by pid. */
+  readonly refused: Map<number, string>;
+  /** Since when this kill cycle waits for a process that exits without its doing. */
+  exitingSince: number | undefined;
 }
 
 /** All processes that the thread holds by a pidfd. */
@@ -138,7 +153,10 @@ export function openCgroupState(spec: CgroupSpec, policy: ResolvedPolicy): Cgrou
       ...noTrend,
       ...noUnreclaimableTrend,
       stat: "",
-      pageCache: {},
+      reclaimStat: {},
+      kernelMemory: 0,
+      swapLeft: 0,
+      swapLeftAt: -Infinity,
       metricValue: NaN,
       metricAt: -Infinity,
       metricRate: undefined,
@@ -157,6 +175,8 @@ export function openCgroupState(spec: CgroupSpec, policy: ResolvedPolicy): Cgrou
       reclaimReportedAt: -Infinity,
       skipReportedAt: -Infinity,
       failure: undefined,
+      refused: new Map(),
+      exitingSince: undefined,
     },
     pinned: { selection: undefined, kills: [], suspended: [], suspendedAt: -Infinity },
   };
@@ -164,8 +184,10 @@ export function openCgroupState(spec: CgroupSpec, policy: ResolvedPolicy): Cgrou
 
 export function closeCgroupState({ pinned, files }: CgroupState): void {
   pinned.selection?.close();
-  const { events, statFile, usageFile, directory } = files;
-  for (const file of [events, statFile, usageFile, directory]) file?.close();
+  const { events, statFile, kernelMemoryFile, limitFile, usageFile, directory } = files;
+  for (const file of [events, statFile, kernelMemoryFile, limitFile, usageFile, directory]) {
+    file?.close();
+  }
 }
 
 function openControlFiles(limitOwner: Cgroup): ControlFiles | undefined {
@@ -181,14 +203,22 @@ function openControlFiles(limitOwner: Cgroup): ControlFiles | undefined {
     if (withinFdBudget(directory, "speed")) {
       const usageFile = opened.use(openControlFileIn(directory, version.usageFile));
       const statFile = openLazily(directory, "memory.stat");
+      const limitFile = openLazily(directory, version.limitFile);
+      const kernelMemoryFile = version.kernelMemoryFile === undefined
+        ? undefined
+        : openLazily(directory, version.kernelMemoryFile);
       opened.move();
-      return { directory, usageFile, statFile, events };
+      return { directory, usageFile, limitFile, kernelMemoryFile, statFile, events };
     }
     opened.move();
     directory.close();
     const usageFile = reopenOnRead(`${dir}/${version.usageFile}`);
+    const limitFile = reopenOnRead(`${dir}/${version.limitFile}`);
+    const kernelMemoryFile = version.kernelMemoryFile === undefined
+      ? undefined
+      : reopenOnRead(`${dir}/${version.kernelMemoryFile}`);
     const statFile = reopenOnRead(`${dir}/memory.stat`);
-    return { directory: undefined, usageFile, statFile, events };
+    return { directory: undefined, usageFile, limitFile, kernelMemoryFile, statFile, events };
   } catch (error) {
     if (error instanceof SystemCallError && !isShortage(error)) return undefined;
     throw error;
@@ -217,6 +247,8 @@ export function reportHead({ id, schedule: { wakeSource } }: CgroupState) {
 
 /** If the limit is reached sooner than this, the last reading of memory.stat is used (milliseconds). */
 const MAX_MS_TO_SKIP_STAT = 2;
+/** A reading of what is left of swap is used for this long: it takes 0.1 ms, and a disk takes 1 ms for 200 KiB (estimates). */
+const MAX_SWAP_AGE_MS = 5;
 /** Unless it is older than this: near the level it is read at each poll, unless the thread lost the CPU (milliseconds). */
 const MAX_STAT_AGE_MS = 1;
 
@@ -236,14 +268,20 @@ export function observe(
   if (age > MAX_STAT_AGE_MS || (age > 0 && msUntilLimit(memory, limit) > MAX_MS_TO_SKIP_STAT)) {
     readStat(state, now);
   }
-  const { inactiveFile, reclaimable } = memory.pageCache;
+  const { inactiveFile, reclaimable, writeback = 0, reclaimed } = memory.reclaimStat;
+  const killLevelBytes = levelBytes[decision.killLevel];
   return {
     metricValue: metricOf(policy.metric, memory.usage, inactiveFile),
-    killLevelBytes: levelBytes[decision.killLevel],
+    killLevelBytes,
     usage: memory.usage,
     limit,
     reclaimable,
+    swappable: swappableBytes(memory),
+    kernelMemory: kernelMemory(memory, limit - killLevelBytes),
+    reclaimed,
+    writeback,
     rate: memory.rate,
+    peakRate: now - memory.peakRateAt > PEAK_RATE_MS ? 0 : memory.peakRate,
     unreclaimableRate: memory.unreclaimableRate,
     oomKillerDisabled: mode === "hold",
     victim,
@@ -251,20 +289,42 @@ export function observe(
 }
 
 /** Keeps the last reading when memory.stat cannot be read. */
-export function readStat({ memory, files }: CgroupState, now: number): void {
+export function readStat(state: CgroupState, now: number): void {
+  const { memory, files, settings: { limit, levelBytes, canSwap }, policy: { killSettings } } =
+    state;
   const text = files.statFile.text();
   if (text === undefined) return;
   memory.stat = text;
-  memory.pageCache = parsePageCache(text);
-  updateUnreclaimable(memory, withoutPageCache(memory.usage, memory.pageCache.reclaimable), now);
+  memory.reclaimStat = parseReclaimStat(text, pageSize());
+  memory.kernelMemory = files.kernelMemoryFile?.number() ?? 0;
+  if (canSwap && killSettings.countSwap && now - memory.swapLeftAt > MAX_SWAP_AGE_MS) {
+    memory.swapLeft = readSwapLeft(state.limitOwner);
+    memory.swapLeftAt = now;
+  }
+  const unreclaimable = withoutPageCache(memory.usage, memory.reclaimStat.reclaimable) -
+    swappableBytes(memory) - kernelMemory(memory, limit - levelBytes.imminent);
+  updateUnreclaimable(memory, Math.max(0, unreclaimable), now);
 }
+
+/** What swap has room for. */
+const swappableBytes = ({ reclaimStat, swapLeft }: MemoryReading): number =>
+  Math.min(reclaimStat.swappable ?? 0, swapLeft);
+
+/** Less kernel memory is no reason to wait: each process has some, for its stack and page tables. */
+const MIN_MARGINS_OF_KERNEL_MEMORY = 2;
+
+/** v1: kernel memory, which may be reclaimable slab; 0 where it is little. @param margin bytes between the level and the limit. */
+const kernelMemory = ({ kernelMemory }: MemoryReading, margin: number): number =>
+  kernelMemory < MIN_MARGINS_OF_KERNEL_MEMORY * margin ? 0 : kernelMemory;
 
 /** Reads the metric that the levels are of, in bytes. */
 export function readMetric(state: CgroupState, now: number): number {
   const { memory, policy, settings: { levelBytes }, files } = state;
   if (policy.metric === "usage" || memory.usage < levelBytes.warn) return memory.usage;
   const text = files.statFile.text();
-  const { inactiveFile } = text === undefined ? memory.pageCache : parsePageCache(text);
+  const { inactiveFile } = text === undefined
+    ? memory.reclaimStat
+    : parseReclaimStat(text, pageSize());
   const metricValue = metricOf(policy.metric, memory.usage, inactiveFile);
   const over = now - memory.metricAt;
   if (over < MIN_MS_FOR_RATE) return metricValue;

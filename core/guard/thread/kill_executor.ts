@@ -10,15 +10,18 @@ import {
   signalProcess,
   SIGTERM,
 } from "../../control/kill.ts";
+import { parseLimit } from "../../parse/cgroupfs.ts";
 import { SuspensionLog } from "../../control/journal.ts";
 import { startReclaim, startReclaimAt } from "../../control/reclaim.ts";
 import { type KillAction, killActionOf } from "../../policy/actions.ts";
 import {
+  continueKillCycle,
   type KillCycle,
   nextStep,
   type Observation,
   retryLater,
   type SkipReason,
+  skipReason,
   type Step,
 } from "../../policy/kill_cycle.ts";
 import type { Level } from "../../policy/levels.ts";
@@ -45,6 +48,8 @@ import {
 const MAX_SELECTION_AGE_MS = 1000;
 /** Maximum age of a selection that is as good as a new one (milliseconds). */
 const FRESH_SELECTION_MS = 100;
+/** Before a kill an older selection is renewed if there is time: another process may be exiting already (milliseconds). */
+const MAX_MS_WITHOUT_EXITS_SEEN = 20;
 /** If the limit is reached sooner than this, an older selection is used (milliseconds). */
 const MIN_MS_TO_RESELECT = 20;
 /** Maximum time to read the present memory of one victim (milliseconds, an estimate: a read takes about 85 µs, see victim_selection.ts). */
@@ -105,8 +110,13 @@ export class KillExecutor {
   releaseStaleSelection(state: CgroupState, now: number): void {
     const { selection } = state.pinned;
     if (selection && now - selection.at > MAX_SELECTION_AGE_MS) this.dropSelection(state);
-    if (state.pinned.selection === undefined) state.files.statFile.rest();
+    if (state.pinned.selection === undefined) {
+      state.files.statFile.rest();
+      state.files.limitFile.rest();
+      state.files.kernelMemoryFile?.rest();
+    }
     state.actions.failure = undefined;
+    state.actions.refused.clear();
   }
 
   /** Takes the next step. @returns when to poll again. */
@@ -120,7 +130,7 @@ export class KillExecutor {
       now,
     );
     if (step.do === "kill") return this.#tryKill(state, now, observation, killCycle, seenAt);
-    const pollAt = this.#doStep(state, now, killCycle, step);
+    const pollAt = this.#doStep(state, now, killCycle, step, observation);
     this.options.samples?.observation(state.id, now, observation, step.do);
     return pollAt;
   }
@@ -128,6 +138,7 @@ export class KillExecutor {
   /** Ends the kill cycle and reports the outcome of pending kills, whether or not they made room. */
   finish(state: CgroupState, now: number): void {
     this.#pending.finish(state, now);
+    state.actions.exitingSince = undefined;
     state.decision.killCycle = undefined;
   }
 
@@ -152,11 +163,12 @@ export class KillExecutor {
       this.#renewSelection(state, now);
       // The thread was preempted meanwhile: the allocator may have exited, and the next process would be killed needlessly.
       if (performance.now() - seenAt > MAX_OBSERVATION_AGE_MS) pollAt = now;
-      else {
-        state.decision.killCycle = killCycle;
-        const isStarted = this.#startKill(state, now, observation.victim);
-        decision = isStarted ? "kill" : "no_victim";
-        if (!isStarted) pollAt = state.decision.retryAt;
+      else if (!this.#waitsForExit(state, now) && isStillFull(state)) {
+        const before = state.decision.killCycle;
+        continueKillCycle(state.decision, killCycle, now);
+        decision = this.#startKill(state, now, observation.victim);
+        if (decision === "deferred") state.decision.killCycle = before;
+        if (decision === "no_victim") pollAt = state.decision.retryAt;
       }
     }
     this.options.samples?.observation(state.id, now, observation, decision);
@@ -168,10 +180,11 @@ export class KillExecutor {
     now: number,
     killCycle: KillCycle,
     step: Exclude<Step, { readonly do: "kill" }>,
+    observation: Observation,
   ): number {
     const { decision, pinned } = state;
     const { phase } = decision.killCycle!;
-    decision.killCycle = killCycle;
+    continueKillCycle(decision, killCycle, now);
     switch (step.do) {
       case "escalate":
         this.#escalate(state, now);
@@ -182,7 +195,7 @@ export class KillExecutor {
       case "skip":
         this.#endReclaim(state, now);
         if (pinned.kills.length > 0) this.#pending.finish(state, now);
-        else this.#reportSkip(state, "reclaimable_cache");
+        else this.#reportSkip(state, skipReason(observation), observation.swappable);
         return step.until;
       case "exhausted":
         if (pinned.kills.length > 0) this.#pending.finish(state, now);
@@ -202,7 +215,7 @@ export class KillExecutor {
 
   /** @param minUsageToStop bytes; below it all processes are read, however fast usage grows. */
   #select(state: CgroupState, minUsageToStop: number): void {
-    const { settings, scope, limitOwner, files: { usageFile }, pinned } = state;
+    const { settings, scope, limitOwner, files: { usageFile }, pinned, actions } = state;
     const usageBefore = usageFile.number() ?? 0;
     const maxUsageWhileSelecting = usageBefore +
       (settings.limit - usageBefore) * MAX_HEADROOM_SHARE_WHILE_SELECTING;
@@ -218,7 +231,10 @@ export class KillExecutor {
       limitOwner,
       oomTotalBytes: settings.oomTotalBytes,
       outOfTime,
-      signalled: new Set(pinned.kills.map(({ victim }) => victim.pid)),
+      signalled: new Set([
+        ...pinned.kills.map(({ victim }) => victim.pid),
+        ...actions.refused.keys(),
+      ]),
     });
     if (selection === undefined || (selection.isPartial && pinned.selection)) {
       return selection?.close();
@@ -233,9 +249,29 @@ export class KillExecutor {
 
   #renewSelection(state: CgroupState, now: number): void {
     const { selection } = state.pinned;
-    const isOld = selection !== undefined && now - selection.at > FRESH_SELECTION_MS;
+    const isOld = selection !== undefined && now - selection.at > MAX_MS_WITHOUT_EXITS_SEEN;
     const left = msUntilLimit(state.memory, state.settings.limit);
     if (selection === undefined || (isOld && left > MIN_MS_TO_RESELECT)) this.#selectNow(state);
+  }
+
+  /**
+   * Whether the kernel, another guard or the process itself has already done what is needed. As long as the kernel's time is not up, and
+   * no longer than for a victim of this guard.
+   */
+  #waitsForExit(state: CgroupState, now: number): boolean {
+    const { pinned, actions, memory, settings: { limit }, policy: { killSettings } } = state;
+    if (pinned.selection === undefined) return false;
+    if (pinned.selection.exiting === undefined) return false;
+    const since = actions.exitingSince ??= now;
+    if (now - since >= killSettings.exitTimeoutMs) return false;
+    // A process that exits by itself may have little to free.
+    const { exiting } = pinned.selection;
+    if (exiting.rss === null && msUntilLimitAtPeakRate(memory, limit) < MIN_MS_TO_RESELECT) {
+      return false;
+    }
+    // So that the next step reads all processes again.
+    pinned.selection.at = -Infinity;
+    return true;
   }
 
   /** Sorts the victims by present memory; if there is no time to read it, the order stays. */
@@ -256,20 +292,32 @@ export class KillExecutor {
     return false;
   }
 
-  /** @returns false if no process could be signalled and none is exiting; then the kill cycle is over, and starts again later. */
-  #startKill(state: CgroupState, now: number, victim: Observation["victim"]): boolean {
+  /**
+   * @returns `no_victim` if no process could be signalled and none is exiting; then the kill cycle is over, and starts again later.
+   * `deferred` if one exits without this guard's doing: then nothing has changed.
+   */
+  #startKill(
+    state: CgroupState,
+    now: number,
+    victim: Observation["victim"],
+  ): "kill" | "no_victim" | "deferred" {
     this.#endReclaim(state, now);
     const { decision, actions, policy, pinned } = state;
     const killAction = killActionOf(policy.actions[decision.killLevel])!;
     let failure = this.#killFirstPresent(state, now, killAction);
-    if (failure === "gone") {
+    // All that were selected are gone or may not be signalled, but there may be others.
+    if (failure !== undefined) {
       this.#selectNow(state);
+      if (this.#waitsForExit(state, now)) return "deferred";
       failure = this.#killFirstPresent(state, now, killAction);
     }
-    if (failure === undefined) return true;
+    if (failure === undefined) return "kill";
     // No other candidate while the first victim is still exiting is not a failure, even if it has exited since the observation.
-    if (failure === "gone" && victim === "alive") return true;
-    const reason = failure === "gone" ? noVictimReason(pinned.selection) : failure.reason;
+    if (failure === "gone" && victim === "alive") return "kill";
+    const refused = [...actions.refused.values()];
+    const reason = refused.length > 0 ? refused.join("; ") : noVictimReason(pinned.selection);
+    // Next time all of them are tried again.
+    actions.refused.clear();
     const candidates = pinned.selection?.candidates ?? [];
     // Report earlier kills first.
     this.#pending.finish(state, now);
@@ -278,17 +326,18 @@ export class KillExecutor {
     }
     actions.failure = reason;
     retryLater(decision, now);
-    return false;
+    return "no_victim";
   }
 
-  /** Signals the first victim that is still in its cgroup. */
+  /** Signals the first victim that is still in its cgroup and may be signalled. Reports those that may not, once each. */
   #killFirstPresent(
     state: CgroupState,
     now: number,
     killAction: KillAction,
-  ): KillFailure | undefined {
+  ): "gone" | undefined {
     const { memory, settings, policy, pinned } = state;
     const signal = policy.killSettings.graceMs > 0 ? SIGTERM : SIGKILL;
+    const refused: Victim[] = [];
     this.#rank(state);
     for (const victim of pinned.selection?.victims ?? []) {
       if (pinned.kills.some((open) => open.victim.pid === victim.pid)) continue;
@@ -297,7 +346,11 @@ export class KillExecutor {
       if (!present.has(victim.pid)) continue;
       const failure = executeKill(state, victim, present, killAction, signal);
       if (failure === "gone") continue;
-      if (failure) return failure;
+      if (failure) {
+        refused.push(victim);
+        state.actions.refused.set(victim.pid, refusalText(victim, failure.reason));
+        continue;
+      }
       const signalLatencyMs = performance.now() - now;
       const isUrgent = signal === SIGKILL &&
         msUntilLimitAtPeakRate(memory, settings.limit) < SUSPEND_WITHIN_MS;
@@ -306,6 +359,7 @@ export class KillExecutor {
         this.#pending.suspendOthers(state, victim, present, now);
       }
       this.#pending.open(state, now, victim, killAction, signal, signalLatencyMs);
+      for (const each of refused) this.#pending.markRefused(state, now, killAction, each);
       return undefined;
     }
     return "gone";
@@ -351,8 +405,8 @@ export class KillExecutor {
     this.options.report({ type: "event", ...reportHead(state), body });
   }
 
-  #reportSkip(state: CgroupState, reason: SkipReason): void {
-    const { actions, memory: { usage, pageCache }, decision: { killLevel: level }, settings } =
+  #reportSkip(state: CgroupState, reason: SkipReason, swappable = 0): void {
+    const { actions, memory: { usage, reclaimStat }, decision: { killLevel: level }, settings } =
       state;
     if (performance.now() - actions.skipReportedAt < MIN_MS_BETWEEN_REPORTS) return;
     actions.skipReportedAt = performance.now();
@@ -361,12 +415,28 @@ export class KillExecutor {
       level,
       reason,
       usage,
-      reclaimable: pageCache.reclaimable ?? null,
+      reclaimable: reclaimStat.reclaimable ?? null,
+      swappable,
       limit: settings.limit,
       level_bytes: settings.levelBytes[level],
     } as const;
     this.options.report({ type: "event", ...reportHead(state), body });
   }
+}
+
+const refusalText = ({ pid, scored: { comm } }: Victim, reason: string): string =>
+  `pid ${pid} (${comm}): ${reason}`;
+
+/** Reads what the decision depends on once more: memory may have been freed since, and the limit raised. */
+function isStillFull({ files, settings, policy, decision, limitOwner }: CgroupState): boolean {
+  const usage = files.usageFile.number();
+  const isUsage = policy.metric === "usage";
+  if (isUsage && usage !== undefined && usage < settings.levelBytes[decision.killLevel]) {
+    return false;
+  }
+  const limit = policy.softLimit ? undefined : parseLimit(files.limitFile.text());
+  return limit === undefined ||
+    Math.min(limit, limitOwner.hierarchy.machineBytes ?? Infinity) <= settings.limit;
 }
 
 /** Signals the victim, or everything in its kill scope. @param present the pids in the victim's cgroup. */

@@ -50,8 +50,8 @@ const MAX_BUSY_POLL_MS = 2;
  * an unthrottled allocator takes 130 KiB in it, at the 2.5 GiB/s of docs/performance.md.
  */
 const BUSY_POLL_MS_ON_SHARED_CPU = 0.05;
-/** On a shared CPU the thread sleeps for this long instead of a shorter wait, which epoll_wait(2) would make 1 ms (milliseconds). */
-const SHARED_CPU_SLEEP_MS = BUSY_POLL_MS_ON_SHARED_CPU;
+/** The thread sleeps out a wait of at most this, which epoll_wait(2) would make 1 ms (milliseconds). */
+const MAX_SLEEP_MS = 0.1;
 /**
  * If the limit is reached sooner than this at the peak rate, this thread follows the allocator to its CPU (milliseconds). An
  * estimate: a host that has lent out the CPU delays a wake-up by 3 ms (docs/performance.md).
@@ -262,10 +262,8 @@ export class MonitorLoop {
     const left = next - now;
     if (left >= MIN_MS_TO_POLL_TO_LEAVE_CPU) this.#cpuFollower?.leave();
     else this.#cpuFollower?.releaseIfIdle(now);
-    if (!this.#cpuFollower?.sharesCpu || left > SHARED_CPU_SLEEP_MS) {
-      return Math.max(0, Math.ceil(left));
-    }
-    if (left > 0) sleepMicroseconds(1000 * SHARED_CPU_SLEEP_MS);
+    if (left > MAX_SLEEP_MS) return Math.ceil(left);
+    if (left > 0) sleepMicroseconds(Math.ceil(1000 * left));
     return 0;
   }
 

@@ -124,6 +124,19 @@ export class PendingKills {
     state.pinned.kills = state.pinned.kills.filter((each) => each !== open);
   }
 
+  /** Reports that it could not be signalled; another process was. It is not selected again while others are. */
+  markRefused(
+    state: CgroupState,
+    now: number,
+    killAction: KillAction,
+    victim: Victim,
+  ): void {
+    const signal = state.policy.killSettings.graceMs > 0 ? SIGTERM : SIGKILL;
+    const kill = describeKill(state, killAction, signal, performance.now() - now, victim);
+    const open = { kill, stat: state.memory.stat, since: now, exitLatencyMs: undefined };
+    this.#reportKill(state, open, "failed", state.actions.refused.get(victim.pid));
+  }
+
   /** Reports that no process could be killed. */
   fail(
     state: CgroupState,

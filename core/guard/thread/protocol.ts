@@ -44,6 +44,8 @@ export interface GuardSettings {
   readonly mode: Mode;
   /** Bytes, see `oomTotalBytesOf`. */
   readonly oomTotalBytes: number;
+  /** The machine has swap. */
+  readonly canSwap: boolean;
   /** v1 notifications that are armed; the tokens are those of the epoll set. */
   readonly eventfds: readonly {
     readonly token: number;

@@ -4,7 +4,7 @@
  */
 
 import type { Observation } from "../../policy/kill_cycle.ts";
-import type { PageCache } from "../../parse/cgroupfs.ts";
+import type { ReclaimStat } from "../../parse/cgroupfs.ts";
 import { type Level, LEVELS } from "../../policy/levels.ts";
 import type { UnreclaimableTrend, UsageTrend } from "../../policy/usage_trend.ts";
 import { DECISIONS, type RecordedDecision } from "../../record/format.ts";
@@ -25,6 +25,12 @@ export interface UsageSample {
   readonly usage: number;
   readonly metricValue: number;
   readonly reclaimable: number | undefined;
+  /** This and the next four: absent outside of a kill cycle. */
+  readonly swappable: number | undefined;
+  readonly kernelMemory: number | undefined;
+  readonly writeback: number | undefined;
+  readonly reclaimed: number | undefined;
+  readonly peakRate: number | undefined;
   readonly rate: number | undefined;
   readonly unreclaimableRate: number | undefined;
   /** Absent outside of a kill cycle, as is the decision. */
@@ -35,13 +41,13 @@ export interface UsageSample {
 
 /** A busy poll takes about 20,000 samples a second, and they are drained ten times a second. */
 const SLOTS = 16_384;
-const FIELDS = 10;
+const FIELDS = 15;
 const WRITTEN = 0;
 const DRAINED = 1;
 const LOST = 2;
 const VICTIMS = ["none", "alive", "dead"] as const;
 
-/** 1.3 MB. */
+/** 2 MB. */
 export function createSampleRing(): SampleRing {
   const bytes = SLOTS * FIELDS * Float64Array.BYTES_PER_ELEMENT;
   return {
@@ -54,7 +60,7 @@ export function createSampleRing(): SampleRing {
 interface SampledState {
   readonly id: number;
   readonly memory: Pick<UsageTrend & UnreclaimableTrend, "usage" | "rate" | "statAt"> & {
-    readonly pageCache: PageCache;
+    readonly reclaimStat: ReclaimStat;
   };
 }
 
@@ -86,7 +92,7 @@ export class SampleWriter {
   ): void {
     this.triggered(triggered);
     // An earlier reading of memory.stat may be out of date.
-    const reclaimable = memory.statAt === now ? memory.pageCache.reclaimable : undefined;
+    const reclaimable = memory.statAt === now ? memory.reclaimStat.reclaimable : undefined;
     this.#write(id, now, memory.usage, metricValue, reclaimable, memory.rate, undefined, -1, -1);
   }
 
@@ -95,7 +101,10 @@ export class SampleWriter {
     const { usage, metricValue, reclaimable, rate, unreclaimableRate } = seen;
     const victim = VICTIMS.indexOf(seen.victim);
     const at = DECISIONS.indexOf(decision);
-    this.#write(id, now, usage, metricValue, reclaimable, rate, unreclaimableRate, victim, at);
+    const { swappable, kernelMemory, writeback, reclaimed, peakRate } = seen;
+    const reclaim = [swappable, kernelMemory, writeback, reclaimed, peakRate] as const;
+    const head = [id, now, usage, metricValue, reclaimable, rate, unreclaimableRate] as const;
+    this.#write(...head, victim, at, ...reclaim);
   }
 
   #write(
@@ -108,6 +117,11 @@ export class SampleWriter {
     unreclaimableRate = NaN,
     victim: number,
     decision: number,
+    swappable = NaN,
+    kernelMemory = NaN,
+    writeback = NaN,
+    reclaimed = NaN,
+    peakRate = NaN,
   ): void {
     const triggered = this.#triggeredBits;
     this.#triggeredBits = 0;
@@ -127,6 +141,11 @@ export class SampleWriter {
     numbers[at + 7] = victim;
     numbers[at + 8] = decision;
     numbers[at + 9] = triggered;
+    numbers[at + 10] = swappable;
+    numbers[at + 11] = kernelMemory;
+    numbers[at + 12] = writeback;
+    numbers[at + 13] = reclaimed;
+    numbers[at + 14] = peakRate;
     this.#written = (this.#written + 1) | 0;
     // Publishes the fields above to the reader.
     Atomics.store(this.#counts, WRITTEN, this.#written);
@@ -150,6 +169,11 @@ export function drainSamples(
       usage: field(2),
       metricValue: field(3),
       reclaimable: optional(field(4)),
+      swappable: optional(field(10)),
+      kernelMemory: optional(field(11)),
+      writeback: optional(field(12)),
+      reclaimed: optional(field(13)),
+      peakRate: optional(field(14)),
       rate: optional(field(5)),
       unreclaimableRate: optional(field(6)),
       victim: VICTIMS[field(7)],

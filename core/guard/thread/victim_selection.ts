@@ -17,7 +17,7 @@ import { type Fd, inodeOfFd, openDirectory } from "../../kernel/fd.ts";
 import { SystemCallError } from "../../kernel/libc.ts";
 import { pageSize } from "../../kernel/page_size.ts";
 import { openPidfd } from "../../kernel/process.ts";
-import { ACTIONS, type KillAction } from "../../policy/actions.ts";
+import { ACTIONS, type KillAction, killActionOf } from "../../policy/actions.ts";
 import {
   type Attribute,
   type CandidatePool,
@@ -58,6 +58,11 @@ export interface VictimSelection {
   at: number;
   /** There was no time to read all processes. */
   readonly isPartial: boolean;
+  /**
+   * A process at the same limit that was killed or exits, and still holds memory: usage read before it is gone is no reason to kill another
+   * one. The kernel waits for its own victims too (mm/oom_kill.c, oom_evaluate_task).
+   */
+  readonly exiting: CandidateJson | undefined;
   /** The kernel's victim, if it is outside of the guarded cgroup; then there are no victims. */
   readonly outside: CandidateJson | undefined;
   /** Releases all victims, or those that match. */
@@ -96,7 +101,9 @@ export function selectVictims(
     const ranking = rankCandidates(pool, policy.preferences);
     const [first] = ranking.candidates;
     const outside = first && !isInside(first) ? scored(first.process, first) : undefined;
-    const inside = outside ? [] : ranking.candidates.filter(isInside);
+    const isLastResort = first === undefined && killsContainers(policy);
+    const candidates = isLastResort ? rankImmune(pool, policy) : ranking.candidates;
+    const inside = outside ? [] : candidates.filter(isInside);
     const victims = inside.slice(0, MAX_VICTIMS).flatMap((candidate) =>
       pinVictim(candidate, pool, scope, selectionContext, inside.length > 1) ?? []
     );
@@ -118,10 +125,34 @@ export function selectVictims(
     candidates: reportedCandidates(ranking, victims),
     at: performance.now(),
     isPartial: pool.isPartial,
+    exiting: exitingIn(pool),
     outside,
     close: (which = () => true) => selection.victims.filter(which).forEach(releaseVictim),
   };
   return selection;
+}
+
+function exitingIn({ processes, protectedPids }: ReadPool): CandidateJson | undefined {
+  const process = processes.find(({ isExiting, pid }) => isExiting && !protectedPids.has(pid));
+  return process &&
+    scored(process, { badness: 0, preference: "excluded", preferenceReason: "it is exiting" });
+}
+
+const killsContainers = ({ actions }: GuardPolicy): boolean =>
+  Object.values(actions).some((list) => killActionOf(list) === "container");
+
+/** The processes with oom_score_adj -1000, which the kernel never kills: a container that has no others is killed all the same. */
+function rankImmune(pool: ReadPool, { preferences }: GuardPolicy): readonly RankedCandidate[] {
+  const immune = new Map(
+    pool.processes.filter(({ oomScoreAdj }) => oomScoreAdj === -1000).map((
+      each,
+    ) => [each.pid, each]),
+  );
+  const processes = [...immune.values()].map((process) => ({ ...process, oomScoreAdj: 0 }));
+  return rankCandidates({ ...pool, processes }, preferences).candidates.map((candidate) => ({
+    ...candidate,
+    process: immune.get(candidate.process.pid)!,
+  }));
 }
 
 export function releaseVictim({ pidfd, cgroupFd, statm }: Victim): void {

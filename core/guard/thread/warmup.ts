@@ -24,7 +24,7 @@ export const WARM_UP_POLICY: GuardPolicy = {
   mode: "notify",
   levels: { warn: 0, critical: 0, margin: {} },
   triggerPolicy: { hysteresis: 0, cooldown: 0, repeat: false },
-  killSettings: { reclaimFirst: true, graceMs: 0, exitTimeoutMs: 0 },
+  killSettings: { countSwap: true, reclaimFirst: true, graceMs: 0, exitTimeoutMs: 0 },
   metric: "usage",
   actions: { warn: [], critical: [], imminent: [{ kind: "process" }] },
   preferences: { prefer: [], avoid: [], ignore: [] },
@@ -52,6 +52,7 @@ export function warmUp(loop: MonitorLoop, epoll: JoinedEpoll): boolean {
     limit: 2 ** 53,
     levelBytes: OUT_OF_REACH,
     oomTotalBytes: 2 ** 53,
+    canSwap: false,
     mode: "notify",
     eventfds: [{ token: TOKEN, isReclaimNotification: false }],
   });

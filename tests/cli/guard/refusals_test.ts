@@ -65,7 +65,10 @@ Deno.test("margins that are too large or out of order exit with 2 and one line",
       ["/a", "--min-margin", "64"],
       /cannot guard \/a: the margin \(64\.0 MiB\) is not below the limit \(64\.0 MiB\); lower --min-margin$/m,
     ],
-    [["/tiny"], /cannot guard \/tiny: the margin \(1\.0 MiB\) is not below the limit \(1\.0 MiB\)/],
+    [
+      ["/tiny", "--min-margin", "1M"],
+      /cannot guard \/tiny: the margin \(1\.0 MiB\) is not below the limit \(1\.0 MiB\)/,
+    ],
     [
       ["/a", "--min-margin", "40M", "--max-margin", "30"],
       /40\.0 MiB and --max-margin 30\.0 MiB: the minimum is/,

@@ -258,6 +258,7 @@ Deno.test("action_skipped states the reason", () => {
     level: "imminent",
     usage: 63 * MIB,
     reclaimable: 40 * MIB,
+    swappable: 0,
     limit: 64 * MIB,
     level_bytes: 62.7 * MIB,
   } as const;

@@ -14,7 +14,12 @@ import {
 import { metricOf } from "../../../core/policy/usage_trend.ts";
 import { killSettings, MIB, observation } from "../../helpers/observations.ts";
 
-const withoutGrace: KillSettings = { reclaimFirst: true, graceMs: 0, exitTimeoutMs: 500 };
+const withoutGrace: KillSettings = {
+  countSwap: true,
+  reclaimFirst: true,
+  graceMs: 0,
+  exitTimeoutMs: 500,
+};
 const withGrace: KillSettings = { ...withoutGrace, graceMs: 100 };
 
 /** Just over the level, nothing reclaimable, no growth, no process signalled yet. */
@@ -24,7 +29,12 @@ const full: Observation = {
   usage: 98 * MIB,
   limit: 100 * MIB,
   reclaimable: 0,
+  swappable: 0,
+  kernelMemory: 0,
+  reclaimed: 0,
+  writeback: 0,
   rate: 0,
+  peakRate: 0,
   unreclaimableRate: undefined,
   oomKillerDisabled: false,
   victim: "none",
@@ -36,12 +46,17 @@ const rising: Partial<Observation> = { rate: 3 * MIB };
 /** Half of the margin in 10 ms. */
 const racing: Partial<Observation> = { rate: 100 * MIB };
 
+type Course = readonly (readonly [number, Observation])[];
+
 /** The step at each of these times, without its `until`. */
-function steps(
-  killSettings: KillSettings,
-  ...course: readonly (readonly [number, Observation])[]
-): string[] {
-  let killCycle = startKillCycle(0);
+const firstSteps = (killSettings: KillSettings, ...course: Course) =>
+  stepsFrom(startKillCycle(0), killSettings, course);
+
+/** The same shortly after a reclaim that found nothing. */
+const steps = (killSettings: KillSettings, ...course: Course) =>
+  stepsFrom(startKillCycle(0, 0), killSettings, course);
+
+function stepsFrom(killCycle: KillCycle, killSettings: KillSettings, course: Course): string[] {
   return course.map(([now, observation]) => {
     const result = nextStep(killCycle, observation, killSettings, now);
     killCycle = result.killCycle;
@@ -60,8 +75,87 @@ const dead = (observation: Observation, more: Partial<Observation> = {}): Observ
   ...more,
 });
 
-Deno.test("a cgroup full of unreclaimable memory leads to a kill immediately", () => {
-  assert.deepEqual(steps(withoutGrace, [0, full]), ["kill"]);
+Deno.test("nothing is killed before one reclaim was tried, and then what the reclaim gave decides", () => {
+  const kill = ["reclaim", "wait", "kill"];
+  assert.deepEqual(firstSteps(withoutGrace, [0, full], [19, full], [20, full]), kill);
+  // The estimate says that 50 MiB are page cache; the kernel reclaims none of it, as below memory.min.
+  assert.deepEqual(firstSteps(withoutGrace, [0, cached], [99, cached], [100, cached]), kill);
+  const page = 4096;
+  const above = { ...cached, usage: cached.usage + 2 * page, metricValue: cached.usage + 2 * page };
+  const gave = (reclaimed: number) => ({ ...above, reclaimed });
+  assert.deepEqual(firstSteps(withoutGrace, [0, above], [100, gave(page)]), ["reclaim", "kill"]);
+  assert.deepEqual(
+    firstSteps(withoutGrace, [0, above], [100, gave(2 * page)], [1000, gave(3 * page)]),
+    [
+      "reclaim",
+      "wait",
+      "skip",
+    ],
+  );
+});
+
+Deno.test("a reclaim that worked does not save a cgroup full of unreclaimable memory", () => {
+  const above = { ...full, usage: 99 * MIB, metricValue: 99 * MIB };
+  const worked = { ...above, reclaimed: MIB };
+  assert.deepEqual(firstSteps(withoutGrace, [0, above], [5, worked]), ["reclaim", "kill"]);
+});
+
+Deno.test("dirty page cache is waited for, as by the kernel", () => {
+  const dirty = { ...cached, writeback: 10 * MIB };
+  assert.deepEqual(firstSteps(withoutGrace, [0, dirty], [100, dirty], [1000, dirty]), [
+    "reclaim",
+    "wait",
+    "skip",
+  ]);
+});
+
+Deno.test("a reclaim is repeated only for more than the last one has left", () => {
+  const isTried = (unreclaimed: number, seen: Observation) =>
+    stepsFrom(startKillCycle(0, unreclaimed), withoutGrace, [[0, seen]])[0] === "reclaim";
+  assert.ok(!isTried(50 * MIB, cached));
+  assert.ok(isTried(49 * MIB, cached));
+  assert.ok(!isTried(0, full));
+  assert.ok(isTried(0, { ...full, kernelMemory: MIB }));
+});
+
+Deno.test("kernel memory on v1 is reclaimed before a kill, and however fast it grows nothing is killed first", () => {
+  const slab = { ...full, kernelMemory: 60 * MIB };
+  assert.deepEqual(firstSteps(withoutGrace, [0, { ...slab, ...racing }]), ["reclaim"]);
+  const anonymous = { ...slab, unreclaimableRate: 200 * MIB };
+  assert.deepEqual(firstSteps(withoutGrace, [0, anonymous]), ["kill"]);
+  // What is left is not slab.
+  assert.deepEqual(firstSteps(withoutGrace, [0, slab], [100, slab]), ["reclaim", "kill"]);
+});
+
+Deno.test("nothing is killed while swap has room, and nothing is reclaimed: the kernel swaps by itself", () => {
+  const swapping = { ...full, swappable: 50 * MIB };
+  assert.deepEqual(firstSteps(withoutGrace, [0, swapping], [5000, swapping]), ["skip", "skip"]);
+  const used = { ...full, swappable: 0 };
+  assert.deepEqual(firstSteps(withoutGrace, [0, swapping], [10, used], [120, used]), [
+    "skip",
+    "reclaim",
+    "kill",
+  ]);
+  const racingWithLittleSwap = {
+    ...full,
+    ...racing,
+    swappable: MIB,
+    unreclaimableRate: racing.rate,
+  };
+  assert.deepEqual(firstSteps(withoutGrace, [0, racingWithLittleSwap]), ["skip"]);
+});
+
+Deno.test("a skipped cgroup that rises to its limit while the kernel reclaims nothing is tried", () => {
+  const brim = { ...cached, usage: 99.9 * MIB, metricValue: 99.9 * MIB, rate: MIB };
+  const dirty = { ...cached, writeback: 10 * MIB };
+  const start: Course = [[0, dirty], [1000, dirty]];
+  const withReclaim = (reclaimed: number) => ({ ...brim, reclaimed });
+  const skipped = ["reclaim", "skip"];
+  assert.deepEqual(firstSteps(withoutGrace, ...start, [1200, brim]), [...skipped, "reclaim"]);
+  assert.deepEqual(firstSteps(withoutGrace, ...start, [1200, withReclaim(1)]), [
+    ...skipped,
+    "skip",
+  ]);
 });
 
 Deno.test("nothing is killed for unknown page cache, because it may be all of usage", () => {
@@ -97,10 +191,13 @@ Deno.test("page cache is reclaimed first, and the cycle ends if that makes room"
 });
 
 Deno.test("page cache that is not reclaimed in a second is left to the kernel, as long as it stays so", () => {
-  const course = steps(withoutGrace, [0, cached], [999, cached], [1000, cached], [9000, cached]);
+  // Other files are read as fast as the kernel reclaims.
+  const stream = { ...cached, reclaimed: 50 * MIB };
+  const start: Course = [[0, cached], [999, stream], [1000, stream]];
+  const course = steps(withoutGrace, ...start, [9000, stream]);
   assert.deepEqual(course, ["reclaim", "wait", "skip", "skip"]);
-  assert.deepEqual(steps(withoutGrace, [0, cached], [1000, cached], [9000, full]).at(-1), "kill");
-  assert.deepEqual(steps(withoutGrace, [0, cached], [1000, cached], [9000, below]).at(-1), "end");
+  assert.deepEqual(steps(withoutGrace, ...start, [9000, full]).at(-1), "kill");
+  assert.deepEqual(steps(withoutGrace, ...start, [9000, below]).at(-1), "end");
 });
 
 Deno.test("page cache is left to the kernel also if reclaim is switched off", () => {
@@ -187,7 +284,7 @@ Deno.test("a limit that is reached soon is not too near while there is page cach
 
 Deno.test("a skipped cgroup is polled every 10 ms, as it may stay so for weeks", () => {
   const { killCycle } = nextStep(
-    { phase: "reclaiming", since: 0, usage: 0 },
+    { ...startKillCycle(0), phase: "reclaiming" },
     cached,
     withoutGrace,
     1000,
@@ -199,7 +296,7 @@ Deno.test("a skipped cgroup is polled every 10 ms, as it may stay so for weeks",
 });
 
 Deno.test("a kill follows when page cache turns into something else during the reclaim", () => {
-  assert.deepEqual(steps(withoutGrace, [0, cached], [2, full]), ["reclaim", "kill"]);
+  assert.deepEqual(steps(withoutGrace, [0, cached], [100, full]), ["reclaim", "kill"]);
 });
 
 Deno.test("a terminating process is killed when the grace period is over, and not before", () => {
@@ -295,7 +392,7 @@ Deno.test("whatever is observed, the next poll is due within 10 ms", () => {
 });
 
 Deno.test("below the level a victim that exits slowly is polled less and less often", () => {
-  const killCycle: KillCycle = { phase: "sigkill_sent", since: 0, usage: 98 * MIB };
+  const killCycle: KillCycle = { ...startKillCycle(0), phase: "sigkill_sent", usage: 98 * MIB };
   const pause = (now: number, rate = 0) => {
     const { step } = nextStep(killCycle, alive(below, { rate }), withoutGrace, now);
     return step.do === "wait" ? step.until - now : step.do;
@@ -321,6 +418,9 @@ Deno.test("whatever came before, usage that rises above the level with no victim
     usage: seen.limit,
     metricValue: seen.limit,
     reclaimable: 0,
+    swappable: 0,
+    kernelMemory: 0,
+    writeback: 0,
     rate: seen.limit,
   }));
   const victim = fc.constantFrom<Observation["victim"]>("none", "dead");
@@ -334,7 +434,8 @@ Deno.test("whatever came before, usage that rises above the level with no victim
         victim,
       };
       let { killCycle, now } = follow(killSettings, [...course, [fallen, 1]]);
-      const late = now + killSettings.exitTimeoutMs + 2;
+      const msToMeasureReclaim = 100 + 2;
+      const late = now + killSettings.exitTimeoutMs + msToMeasureReclaim + 2;
       for (let step: Step["do"] = "wait"; step !== "kill";) {
         assert.ok(now <= late, `still ${killCycle.phase} after ${now} ms`);
         const result = nextStep(killCycle, { ...risen, victim }, killSettings, now);
@@ -348,7 +449,7 @@ Deno.test("whatever came before, usage that rises above the level with no victim
 
 Deno.test("a victim that lives on without making room is killed after the grace period, and followed by another", () => {
   fc.assert(fc.property(killSettings, (killSettings) => {
-    let killCycle = startKillCycle(0);
+    let killCycle = startKillCycle(0, 0);
     const done: string[] = [];
     const end = killSettings.graceMs + killSettings.exitTimeoutMs + 10;
     for (let now = 0; now <= end;) {

@@ -31,33 +31,39 @@ Deno.test("at a limit of 200 MiB the imminent level is oom-guard's threshold, 20
   });
 });
 
-Deno.test("the margin is 2 % of the limit, but at least 1 MiB and at most 30 MiB", () => {
+Deno.test("the margin is 2 % of the limit, but at least 1 MiB or an eighth of the limit, and at most 30 MiB", () => {
   assert.equal(marginBytes(1000 * MIB), 20 * MIB);
   assert.equal(marginBytes(20 * MIB), MIB);
+  assert.equal(marginBytes(8 * MIB), MIB);
+  assert.equal(marginBytes(4 * MIB), MIB / 2);
   assert.equal(marginBytes(50 * MIB), MIB);
   assert.equal(marginBytes(1500 * MIB), 30 * MIB);
   assert.equal(marginBytes(1024 ** 4), 30 * MIB);
 });
 
-Deno.test("in mode throttle the margin is 5 %, at least 3 MiB and at most 512 MiB", () => {
+Deno.test("in mode throttle the margin is 5 %, at least 3 MiB or an eighth, and at most 512 MiB", () => {
   assert.equal(marginBytes(1000 * MIB, throttle), 50 * MIB);
-  assert.equal(marginBytes(20 * MIB, throttle), 3 * MIB);
+  assert.equal(marginBytes(24 * MIB, throttle), 3 * MIB);
+  assert.equal(marginBytes(4 * MIB, throttle), MIB / 2);
   assert.equal(marginBytes(1024 ** 4, throttle), 512 * MIB);
   const given = { levels: { ...notify, margin: {} } };
   assert.deepEqual(levelBytesIn(given, 1000 * MIB, "throttle"), levelBytesOf(1000 * MIB, throttle));
   assert.deepEqual(levelBytesIn(given, 1000 * MIB, "hold"), levelBytesOf(1000 * MIB, notify));
 });
 
+/** A requested minimum is no share of the limit. */
+const requested = { ...notify, margin: marginOf(NOTIFY_MARGIN, { min: MIB }) };
+
 Deno.test("no limit, or a limit of which the margin leaves nothing, has no levels", () => {
-  assert.equal(levelBytesOf(MIB, notify), undefined);
+  assert.equal(levelBytesOf(MIB, requested), undefined);
   assert.equal(levelBytesOf(0, notify), undefined);
   assert.equal(levelBytesOf(Infinity, notify), undefined);
   assert.equal(levelBytesOf(NaN, notify), undefined);
-  assert.equal(levelBytesOf(MIB + 1, notify)?.imminent, 1);
+  assert.equal(levelBytesOf(MIB + 1, requested)?.imminent, 1);
 });
 
 Deno.test("no level lies above the imminent one, also when the margin of a small limit is wide", () => {
-  assert.deepEqual(levelBytesOf(2 * MIB, notify), { warn: MIB, critical: MIB, imminent: MIB });
+  assert.deepEqual(levelBytesOf(2 * MIB, requested), { warn: MIB, critical: MIB, imminent: MIB });
   assert.equal(levelBytesOf(1000 * MIB, { ...notify, critical: 100 })?.critical, 980 * MIB);
 });
 

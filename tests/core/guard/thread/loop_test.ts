@@ -79,7 +79,7 @@ Deno.test(
     await using processes = startWaitingProcesses();
     using guarded = guardTree(1, { usage: 8, inactiveFile: 0, pids: processes.pids }, {
       dryRun: false,
-      killSettings: { reclaimFirst: false, graceMs: 0, exitTimeoutMs: 500 },
+      killSettings: { countSwap: true, reclaimFirst: false, graceMs: 0, exitTimeoutMs: 500 },
     });
     const loop = guarded.startLoop(clock.epoll, () => {});
     try {
@@ -106,7 +106,7 @@ const REFUSED_RECLAIM = [
 function startReclaiming(clock: ReturnType<typeof fakeClock>) {
   const guarded = guardTree(2, { usage: 8, inactiveFile: 7, pids: [] }, {
     dryRun: false,
-    killSettings: { reclaimFirst: true, graceMs: 0, exitTimeoutMs: 500 },
+    killSettings: { countSwap: true, reclaimFirst: true, graceMs: 0, exitTimeoutMs: 500 },
   });
   const actions: unknown[] = [];
   const loop = guarded.startLoop(clock.epoll, (report) => {

@@ -1,0 +1,25 @@
+/** How much of a cgroup's memory may still be swapped. */
+
+import { parseSize } from "../parse/cgroupfs.ts";
+import { type Cgroup, chargedAncestorsOf, tryReadControl, tryReader } from "./cgroup.ts";
+import { readMeminfo } from "./machine.ts";
+import { tryReadText } from "./files.ts";
+
+/**
+ * Bytes that the kernel may still swap before an OOM at the cgroup's limit: the least of what is left of the machine's swap and of the
+ * swap limits of the cgroup and its ancestors (mm/memcontrol.c, mem_cgroup_get_nr_swap_pages). 0 when any of it is unknown, and where
+ * swappiness forbids to swap at a limit (mm/vmscan.c, get_scan_count).
+ */
+export function readSwapLeft(cgroup: Cgroup): number {
+  const { swapFree } = readMeminfo();
+  if (swapFree === undefined || swapFree === 0 || swappinessOf(cgroup) === 0) return 0;
+  const chain = [cgroup, ...chargedAncestorsOf(cgroup)];
+  const { roomForSwap } = cgroup.hierarchy.version;
+  return Math.max(0, Math.min(swapFree, ...chain.map((each) => roomForSwap(tryReader(each)))));
+}
+
+/** v1 has one for each cgroup, v2 only that of the machine. */
+function swappinessOf(cgroup: Cgroup): number | undefined {
+  const own = tryReadControl(cgroup, "memory.swappiness");
+  return parseSize(own ?? tryReadText("/proc/sys/vm/swappiness"));
+}

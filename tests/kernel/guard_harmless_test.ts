@@ -1,0 +1,204 @@
+/** A guard kills nothing that the kernel would not have had to kill. */
+
+import assert from "node:assert/strict";
+import {
+  changedFileOf,
+  changingModeOf,
+  feedWhileItLives,
+  isAlive,
+  isArmed,
+  isChanged,
+  isKillAction,
+  kernelKills,
+  killActionsOf,
+  startGuarded,
+  until,
+  usageOf,
+} from "../helpers/guarded.ts";
+import { startHungryProcess } from "../helpers/hungry_process.ts";
+import { kernelTest, MIB, ofType } from "../helpers/kernel_cases.ts";
+import { makeRealCgroup, type RealCgroup } from "../helpers/real_cgroup.ts";
+
+const isEmulated = /^model name\s*:.*QEMU/m.test(Deno.readTextFileSync("/proc/cpuinfo"));
+const onlyEmulated = isEmulated ? undefined : "it changes swap of the whole machine";
+
+/** Runs shell code in the cgroup. @returns its exit status. */
+async function runIn(cgroup: RealCgroup, code: string): Promise<number> {
+  const args = ["-c", `echo 0 > "${cgroup.dir}/cgroup.procs"\n${code}`];
+  return (await new Deno.Command("sh", { args, stdout: "null", stderr: "null" }).output()).code;
+}
+
+/** Looks for files that are not there: each leaves a dentry of some 450 bytes, which the kernel reclaims. */
+const LOOK_FOR_FILES = `
+pad=$(printf '%0200d' $$); n=0
+while [ $n -lt 60000 ]; do [ -e "/tmp/$pad$n" ]; n=$((n+1)); done`;
+
+kernelTest("nothing is killed for kernel memory that the kernel reclaims by itself", async () => {
+  await using cgroup = makeRealCgroup("dentries");
+  cgroup.limit(16 * MIB);
+  await using guarded = await startGuarded(["--policy", "process", cgroup.path]);
+  assert.equal(await runIn(cgroup, LOOK_FOR_FILES), 0);
+  const events = await guarded.stop();
+  assert.deepEqual(killActionsOf(events), []);
+  assert.ok(ofType(events, "level_reached").some(({ level }) => level === "imminent"));
+});
+
+kernelTest("a healthy process under a tiny limit lives", async () => {
+  for (const limit of [4 * MIB, 8 * MIB]) {
+    await using cgroup = makeRealCgroup("tiny");
+    cgroup.limit(limit);
+    await using guarded = await startGuarded(["--policy", "process", cgroup.path]);
+    await using process = await startHungryProcess(cgroup);
+    await process.feed(limit / 2);
+    await until("the cgroup is read at that usage", () => usageOf(cgroup) >= limit / 2);
+    const events = await guarded.stop();
+    assert.deepEqual(killActionsOf(events), []);
+    assert.ok(isAlive(process.pid));
+  }
+});
+
+kernelTest("a process that may not be signalled does not protect the others", async () => {
+  await using cgroup = makeRealCgroup("refused");
+  cgroup.limit(32 * MIB);
+  await using roots = await startHungryProcess(cgroup);
+  await roots.feed(16 * MIB);
+  // Without CAP_KILL only its own processes may be signalled: this one belongs to another user.
+  const args = ["--reuid=65534", "--clear-groups", "tail", "-c", "999999999"];
+  const other = new Deno.Command("sh", {
+    args: ["-c", `echo 0 > "${cgroup.dir}/cgroup.procs"; exec setpriv ${args.join(" ")}`],
+    stdin: "piped",
+    stdout: "null",
+    stderr: "null",
+  }).spawn();
+  const stdin = other.stdin.getWriter();
+  const chunk = new Uint8Array(MIB);
+  const feed = (async () => {
+    for (let n = 0; n < 8; n++) await stdin.write(chunk);
+  })();
+  await feed;
+  const program = [
+    "setpriv",
+    "--bounding-set=-kill",
+    "--inh-caps=-kill",
+    Deno.env.get("OOMKIT_BIN")!,
+  ];
+  await using guarded = await startGuarded(
+    ["--policy", "process", "--avoid", "-c 1000000000", cgroup.path],
+    { program },
+  );
+  const fed = feedWhileItLives(roots, 64 * MIB);
+  const refused = await guarded.next((event) => isKillAction(event) && event.outcome === "failed");
+  assert.equal(refused.victim.pid, other.pid);
+  assert.match(refused.reason, /EPERM.*same user, or CAP_KILL/);
+  const killed = await guarded.next((event) => isKillAction(event) && event.outcome === "killed");
+  assert.equal(killed.victim.pid, roots.pid);
+  await fed;
+  other.kill("SIGKILL");
+  await other.status;
+  await stdin.abort().catch(() => {});
+  await guarded.stop();
+}, { why: Deno.env.get("OOMKIT_BIN") ? undefined : "it needs the executable" });
+
+kernelTest(
+  "a container of processes that the kernel never kills is ended all the same",
+  async () => {
+    await using cgroup = makeRealCgroup("immune");
+    cgroup.limit(32 * MIB);
+    await using process = await startHungryProcess(cgroup, { oomScoreAdj: -1000 });
+    // Where that takes a privilege that the tests do not have, it is an ordinary process.
+    const adj = Number(Deno.readTextFileSync(`/proc/${process.pid}/oom_score_adj`));
+    await using guarded = await startGuarded(["--policy", "container", cgroup.path]);
+    const fed = feedWhileItLives(process, 64 * MIB);
+    const action = await guarded.next(isKillAction);
+    assert.deepEqual([action.outcome, action.victim.pid], ["killed", process.pid]);
+    assert.equal(action.victim.oom_score_adj, adj);
+    await fed;
+    assert.equal(kernelKills(cgroup), 0);
+    await guarded.stop();
+  },
+);
+
+kernelTest("where no process may be killed, the kernel decides at once", async () => {
+  await using cgroup = makeRealCgroup("nobody");
+  cgroup.limit(32 * MIB);
+  const mode = changingModeOf(cgroup);
+  await using guarded = await startGuarded(
+    ["--policy", "process", "--mode", mode, "--ignore", ".", cgroup.path],
+  );
+  await guarded.next(isArmed(cgroup));
+  assert.ok(isChanged(cgroup));
+  await using process = await startHungryProcess(cgroup);
+  const fed = feedWhileItLives(process, 64 * MIB);
+  await guarded.next(({ type, file }) => type === "restored" && file === changedFileOf(cgroup));
+  assert.ok(!isChanged(cgroup));
+  await fed;
+  await process.status;
+  const events = await guarded.stop();
+  assert.deepEqual(
+    ofType(events, "degraded").filter(({ requested }) => requested === mode).length,
+    1,
+  );
+  assert.equal(kernelKills(cgroup), 1);
+});
+
+const SWAP = "/disk/oomkit-swap";
+
+async function succeed(program: string, ...args: string[]): Promise<void> {
+  const { success, stderr } = await new Deno.Command(program, { args }).output();
+  assert.ok(success, `${program}: ${new TextDecoder().decode(stderr)}`);
+}
+
+kernelTest("while there is swap nothing is killed, unless it is to be ignored", async () => {
+  await succeed("dd", "if=/dev/zero", `of=${SWAP}`, "bs=1M", "count=128");
+  await succeed("mkswap", SWAP);
+  await succeed("swapon", SWAP);
+  try {
+    for (const swap of ["count", "ignore"]) {
+      await using cgroup = makeRealCgroup("swap");
+      cgroup.limit(32 * MIB);
+      await using guarded = await startGuarded(
+        ["--policy", "process", "--swap", swap, cgroup.path],
+      );
+      await using process = await startHungryProcess(cgroup);
+      await feedWhileItLives(process, 64 * MIB);
+      if (swap === "ignore") {
+        const { victim } = await guarded.next(isKillAction);
+        assert.equal(victim.pid, process.pid);
+      } else {
+        assert.ok(isAlive(process.pid));
+        const { reason } = await guarded.next(({ type }) => type === "action_skipped");
+        assert.equal(reason, "swap");
+      }
+      assert.equal(killActionsOf(await guarded.stop()).length, swap === "ignore" ? 1 : 0);
+      assert.equal(kernelKills(cgroup), 0);
+    }
+  } finally {
+    await succeed("swapoff", SWAP);
+    Deno.removeSync(SWAP);
+  }
+}, { only: 2, why: onlyEmulated });
+
+kernelTest("page cache that a reclaim does not free is not counted on", async () => {
+  await using parent = makeRealCgroup("protected");
+  parent.limit(64 * MIB);
+  parent.write("cgroup.subtree_control", "+memory");
+  const [protectedChild, growing] = ["a", "b"].map((name) => parent.child(name));
+  protectedChild!.write("memory.min", 44 * MIB);
+  const file = "/disk/oomkit-cache";
+  await succeed("dd", "if=/dev/zero", `of=${file}`, "bs=1M", "count=40");
+  await succeed("sync");
+  Deno.writeTextFileSync("/proc/sys/vm/drop_caches", "3");
+  try {
+    assert.equal(await runIn(protectedChild!, `cat ${file}`), 0);
+    await using guarded = await startGuarded(["--policy", "process", parent.path]);
+    await using process = await startHungryProcess(growing!);
+    let lives = true;
+    while (lives) await process.feed(64 * 1024).catch(() => lives = false);
+    const { victim } = await guarded.next(isKillAction);
+    assert.equal(victim.pid, process.pid);
+    await guarded.stop();
+    assert.equal(kernelKills(parent), 0);
+  } finally {
+    Deno.removeSync(file);
+  }
+}, { only: 2, why: isEmulated ? undefined : "it drops the page cache of the whole machine" });
