@@ -119,7 +119,7 @@ kernelTest(
 );
 
 kernelTest("where no process may be killed, the kernel decides at once", async () => {
-  await using cgroup = makeRealCgroup("nobody");
+  await using cgroup = makeRealCgroup("protected-all");
   cgroup.limit(32 * MIB);
   const mode = changingModeOf(cgroup);
   await using guarded = await startGuarded(
