@@ -17,11 +17,12 @@ import {
   type PolicySet,
   requestedMode,
 } from "../../core/guard/policy.ts";
-import { candidatesIn, limitOf, type Scope } from "../../core/guard/targets.ts";
+import { candidatesIn, limitOf } from "../../core/guard/targets.ts";
 import { ACTIONS } from "../../core/policy/actions.ts";
 import { marginBytesIn } from "../../core/policy/levels.ts";
 import { fits, type Labels, ruleFor } from "../../core/policy/rules.ts";
 import { matchedLine } from "../../core/policy/victims.ts";
+import type { Scope } from "../../core/watch/scopes.ts";
 import { type ConfigFile, mistakeAt } from "../config/config.ts";
 import { type Rule, rulesOf } from "../config/rules.ts";
 import { configFileOf, targetsOf } from "../options/subcommand.ts";

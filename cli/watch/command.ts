@@ -116,7 +116,7 @@ async function watchTargets(targets: readonly string[], flags: WatchFlags): Prom
     : targets.flatMap((target) => resolveTarget(hierarchy, target));
   const unique = [...new Map(cgroups.map((cgroup) => [cgroup.path, cgroup])).values()];
   const options = watchOptions(flags, unique);
-  if (!options.recursive) checkPercentages(options, unique);
+  if (flags.recursive !== true) checkPercentages(options, unique);
   checkAwaited(flags, hierarchy.version);
 
   const session = await WatchSession.open(flags, hierarchy.version.number);
@@ -149,7 +149,7 @@ async function watchTargets(targets: readonly string[], flags: WatchFlags): Prom
     const watching = startWithProgress(session, options, emit);
     watching.done.catch((error) => session.failure = error);
     printStderr(
-      `watching ${namesOf(unique, options)} (cgroup v${hierarchy.version.number}): ` +
+      `watching ${namesOf(unique, flags)} (cgroup v${hierarchy.version.number}): ` +
         watching.sources.join("; "),
     );
     if (flags.for !== undefined) timer = setTimeout(end, flags.for);
@@ -185,7 +185,7 @@ function startWithProgress(
   return watching;
 }
 
-function namesOf(cgroups: readonly Cgroup[], { recursive }: WatchOptions): string {
+function namesOf(cgroups: readonly Cgroup[], { recursive }: WatchFlags): string {
   const names = cgroups.length === 1 ? printable(cgroups[0]!.path) : `${cgroups.length} cgroups`;
   return recursive ? `${names} and all descendants` : names;
 }

@@ -14,8 +14,7 @@ import type { WatchFlags } from "./options.ts";
 
 export function watchOptions(flags: WatchFlags, targets: readonly Cgroup[]): WatchOptions {
   return {
-    targets,
-    recursive: flags.recursive === true,
+    scopes: targets.map((cgroup) => ({ cgroup, recursive: flags.recursive === true })),
     thresholds: flags.threshold ?? [],
     pressureLevels: flags.pressure ?? [],
     psi: flags.psi ?? [],

@@ -21,13 +21,14 @@ import { wallClock } from "../kernel/clock.ts";
 import { actionText, mapActions } from "../policy/actions.ts";
 import type { Labels } from "../policy/rules.ts";
 import type { RecordSink } from "../record/format.ts";
+import { type Scope, scopeOf } from "../watch/scopes.ts";
 import { startWatch, type Watching } from "../watch/watch.ts";
 import { BackgroundActions } from "./background_actions.ts";
 import { GarbageCollector } from "./garbage_collection.ts";
 import { kills, maySuspend, type PolicySet } from "./policy.ts";
 import { GuardRecording } from "./record.ts";
 import { type Fallback, type GuardedCgroup, GuardRegistry } from "./registry.ts";
-import { candidatesIn, pathIn, sameScopes, type Scope, scopeOf } from "./targets.ts";
+import { candidatesIn, pathIn, sameScopes } from "./targets.ts";
 import { type CgroupReport, type MonitorThread, startMonitorThread } from "./thread/handle.ts";
 import type { GuardSettings } from "./thread/protocol.ts";
 import { predictVictims } from "./thread/victim_selection.ts";
@@ -387,11 +388,12 @@ export class Guard {
   }
 
   #onKernelEvent(event: OomkitEvent): void {
-    const scope = scopeOf(this.#scopes, event.cgroup);
-    const isGeneral = event.type === "summary" ? this.#isStopping : event.type === "degraded";
-    if (isGeneral || (scope && event.type !== "summary")) this.#recording.emit(event);
-    if (!scope || this.#isStopping) return;
+    if (event.type !== "summary" || this.#isStopping) this.#recording.emit(event);
+    if (this.#isStopping) return;
     if (!["cgroup_created", "cgroup_removed", "limit_changed"].includes(event.type)) return;
+    const scope = scopeOf(this.#scopes, event.cgroup);
+    // The cgroup that is charged for a target is watched, but not guarded.
+    if (scope === undefined) return;
     // Also after a removal: a new cgroup may have the same path already.
     const cgroup = openCgroup(scope.cgroup.hierarchy, event.cgroup);
     const isTarget = scope.pattern === undefined && event.cgroup === scope.cgroup.path;
@@ -532,7 +534,7 @@ class HoldWatchdog {
  */
 class KernelEvents {
   #watching: Watching | undefined;
-  #targets: readonly Cgroup[] = [];
+  #existing: readonly Scope[] = [];
   readonly #ending = new Set<Promise<unknown>>();
   sources: readonly string[] = [];
 
@@ -544,17 +546,16 @@ class KernelEvents {
 
   /** A target was removed, or created again. */
   isStale(): boolean {
-    return existingTargets(this.scopes()).length !== this.#targets.length ||
-      !this.#targets.every(isThere);
+    return existingScopes(this.scopes()).length !== this.#existing.length ||
+      !this.#existing.every(({ cgroup }) => isThere(cgroup));
   }
 
   renew(): void {
     this.#end();
-    this.#targets = existingTargets(this.scopes());
-    if (this.#targets.length === 0) return;
+    this.#existing = existingScopes(this.scopes());
+    if (this.#existing.length === 0) return;
     this.#watching = startWatch({
-      targets: this.#targets,
-      recursive: this.scopes().some(({ recursive }) => recursive),
+      scopes: this.#existing,
       thresholds: [],
       pressureLevels: [],
       psi: [],
@@ -578,10 +579,11 @@ class KernelEvents {
   }
 }
 
-/** The scopes' cgroups without duplicates, as they exist now. */
-function existingTargets(scopes: readonly Scope[]): Cgroup[] {
-  const found = scopes.flatMap(({ cgroup: { hierarchy, path } }) =>
-    openCgroup(hierarchy, path) ?? []
-  );
-  return [...new Map(found.map((cgroup) => [cgroup.path, cgroup])).values()];
+/** The scopes with cgroups that exist now. */
+function existingScopes(scopes: readonly Scope[]): Scope[] {
+  return scopes.flatMap((scope) => {
+    const { hierarchy, path } = scope.cgroup;
+    const cgroup = openCgroup(hierarchy, path);
+    return cgroup === undefined ? [] : [{ ...scope, cgroup }];
+  });
 }

@@ -3,16 +3,8 @@
 import { readEffectiveLimit } from "../cgroup/ancestry.ts";
 import { type Cgroup, openCgroup, readSummary, walk } from "../cgroup/cgroup.ts";
 import { readSwapTotal } from "../cgroup/machine.ts";
-import { isInSubtree } from "../cgroup_path.ts";
 import { oomTotalBytesOf } from "../policy/victims.ts";
-
-export interface Scope {
-  readonly cgroup: Cgroup;
-  /** Includes everything below, also what is created there later. */
-  readonly recursive: boolean;
-  /** Of a glob: only matching paths. */
-  readonly pattern?: RegExp;
-}
+import type { Scope } from "../watch/scopes.ts";
 
 export interface Candidate {
   readonly cgroup: Cgroup;
@@ -29,13 +21,6 @@ export function* candidatesIn(scopes: readonly Scope[]): Generator<Candidate> {
       yield { cgroup, isTarget: pattern === undefined && cgroup.path === path };
     }
   }
-}
-
-export function scopeOf(scopes: readonly Scope[], path: string): Scope | undefined {
-  return scopes.find(({ cgroup, recursive, pattern }) =>
-    (recursive ? isInSubtree(path, cgroup.path) : path === cgroup.path) &&
-    (pattern?.test(path) ?? true)
-  );
 }
 
 export function sameScopes(some: readonly Scope[], others: readonly Scope[]): boolean {

@@ -63,8 +63,7 @@ export function watchOptions(plan: Plan, { cgroup, sandbox }: SimulationTarget):
   const levels = ["low", "medium", "critical"] as const;
   const hasLevels = cgroup.hierarchy.kernel && cgroup.hierarchy.version.notifiesPressureLevels;
   return {
-    targets: [cgroup],
-    recursive: false,
+    scopes: [{ cgroup, recursive: false }],
     thresholds: plan.thresholds,
     pressureLevels: hasLevels && sandbox
       ? levels.map((level) => ({ level, mode: "local" as const }))

@@ -25,6 +25,7 @@ import {
 import { SystemCallError, unlessFailed } from "../kernel/libc.ts";
 import { KernelLog, type LoggedKill } from "./kernel_log.ts";
 import type { EmitBody, WatchOptions } from "./options.ts";
+import { isFollowed } from "./scopes.ts";
 import {
   arm,
   type Armed,
@@ -197,7 +198,7 @@ export class Notifications {
       ? parentOf(watched.cgroup)
       : undefined;
     if (parent) this.#arm(watched, parent, { kind: "inotify", file: "memory.events" }, true);
-    if (this.options.recursive) {
+    if (isFollowed(this.options.scopes, watched.cgroup.path)) {
       const disarm = this.hierarchyWatcher.watchChildren(watched.cgroup);
       if (disarm) armed.push({ trigger: { kind: "inotify", file: "." }, disarm });
     }
@@ -451,10 +452,11 @@ class HierarchyWatcher {
 
   /** Follows the siblings of the targets and, with watchFs, what is below the targets; only watchFs calls `onChange`. */
   start(onChange: OnChange): void {
-    const { targets, recursive } = this.options;
-    const parents = targets.flatMap((target) => parentOf(target) ?? []);
+    const { scopes } = this.options;
+    const parents = scopes.flatMap(({ cgroup }) => parentOf(cgroup) ?? []);
     if (this.inotify) return parents.forEach((parent) => this.watchChildren(parent));
-    if (recursive) this.#watchFs(targets, true, onChange);
+    const followed = scopes.filter(({ recursive }) => recursive).map(({ cgroup }) => cgroup);
+    if (followed.length > 0) this.#watchFs(followed, true, onChange);
     if (parents.length > 0) this.#watchFs(parents, false, onChange);
   }
 

@@ -1,14 +1,13 @@
 /** What a watch follows, and what it reports about it. */
 
-import type { Cgroup } from "../cgroup/cgroup.ts";
 import type { Interests } from "../cgroup/version.ts";
 import type { Body, Source } from "../events/event.ts";
 import type { RecordSink } from "../record/format.ts";
+import type { Scope } from "./scopes.ts";
 
 export interface WatchOptions {
-  readonly targets: readonly Cgroup[];
-  /** Also every cgroup below the targets, including those created later. */
-  readonly recursive: boolean;
+  /** In the same hierarchy; at least one. */
+  readonly scopes: readonly Scope[];
   /** In bytes, or in percent of each cgroup's effective limit. */
   readonly thresholds: readonly ({ readonly bytes: number } | { readonly percent: number })[];
   readonly pressureLevels: Interests["pressureLevels"];

@@ -18,6 +18,7 @@ import type { EmitBody, WatchOptions } from "./options.ts";
 import { WatchRecorder } from "./record.ts";
 import { type RemovedChildrenKills, RemovedKillCounts } from "./removed_kills.ts";
 import { type Batch, Notifications } from "./notifications.ts";
+import { belongsTo, isFollowed, scopeOf } from "./scopes.ts";
 import {
   chargedAncestorOf,
   createMissedCgroup,
@@ -81,6 +82,8 @@ class Watch implements Watching {
    */
   readonly #removed = new Set<WatchedCgroup>();
   readonly #recentlyRemovedPaths: string[] = [];
+  /** Of cgroups outside the scopes that are charged for one of them. */
+  readonly #standInPaths = new Set<string>();
   /** For the summary: of the cgroups for which `cgroup_removed` was emitted. */
   readonly #removedDeltas: CounterDeltas[] = [];
   readonly #removedKills = new RemovedKillCounts();
@@ -98,20 +101,23 @@ class Watch implements Watching {
   #lastWakeAt = this.#startedAt;
   #following = Promise.resolve();
   #isClosed = false;
-  readonly #emit: EmitBody = (cgroup, source, body) =>
-    this.emitEvent(makeEvent(wallClock(), cgroup, source, body));
+  readonly #emit: EmitBody = (cgroup, source, body) => {
+    const isReported = body.type === "degraded" || this.#standInPaths.has(cgroup) ||
+      belongsTo(this.options.scopes, cgroup, body.type);
+    if (isReported) this.emitEvent(makeEvent(wallClock(), cgroup, source, body));
+  };
 
   constructor(
     private readonly options: WatchOptions,
     private readonly emitEvent: (event: OomkitEvent) => void,
   ) {
     this.done = this.#done.promise;
-    this.#hierarchy = options.targets[0]!.hierarchy;
+    this.#hierarchy = options.scopes[0]!.cgroup.hierarchy;
     const notifications = new Notifications(options, this.#hierarchy, this.#emit);
     this.#notifications = notifications;
     this.#kills = new KillMatcher({
       watchedCgroups: () => [...this.#removed, ...this.#watched.values()],
-      covers: (path) => this.#covers(path),
+      covers: (path) => isFollowed(options.scopes, path),
       reportedAhead: (path, kills) => this.#removedKills.reportedAhead(path, kills),
       get hasLog() {
         return notifications.hasLog;
@@ -136,9 +142,9 @@ class Watch implements Watching {
       else this.#update(dir);
       this.#reportAndSchedule();
     }));
-    const { targets, recursive, onTarget } = this.options;
+    const { scopes, onTarget } = this.options;
     let count = 0;
-    for (const target of targets) {
+    for (const { cgroup: target, recursive } of scopes) {
       for (const cgroup of recursive ? walk(target) : [target]) {
         onTarget?.(++count);
         if (!this.#watched.has(cgroup.path)) this.#add(cgroup, false);
@@ -171,12 +177,14 @@ class Watch implements Watching {
     for (const watched of [...this.#removed]) this.#finishRemoval(watched);
     const watched = [...this.#watched.values()];
     this.#changes.flush(watched);
-    const cgroups = watched.flatMap((each) => counterDeltas(each) ?? []);
+    const cgroups = watched.filter((each) => this.#isInSummary(each))
+      .flatMap((each) => counterDeltas(each) ?? []);
     watched.forEach(disarm);
     await this.#notifications.close();
     this.#done.resolve();
-    const { targets } = this.options;
-    const path = targets.length === 1 ? targets[0]!.path : this.#hierarchy.root;
+    const targets = new Set(this.options.scopes.map(({ cgroup: { path } }) => path));
+    const [target] = targets;
+    const path = targets.size === 1 && target !== undefined ? target : this.#hierarchy.root;
     const summary = makeEvent(wallClock(), path, "none", {
       type: "summary",
       seconds: Math.round(performance.now() - this.#startedAt) / 1000,
@@ -229,24 +237,26 @@ class Watch implements Watching {
   #add(cgroup: Cgroup, isNew: boolean): void {
     // Lines that are in the log by now get a time before `kills.reportFrom`: the first read of the counters includes their kills.
     this.#readLog();
-    const { recursive, targets } = this.options;
-    const isTarget = targets.some(({ path }) => path === cgroup.path);
-    const isStandIn = !isTarget && !this.#covers(cgroup.path);
+    const { scopes } = this.options;
+    const isTarget = scopes.some(({ cgroup: { path } }) => path === cgroup.path);
+    const isFollowedItself = isFollowed(scopes, cgroup.path);
+    const isStandIn = !isTarget && !isFollowedItself;
+    if (isStandIn) this.#standInPaths.add(cgroup.path);
     const charged = chargedAncestorOf(cgroup);
     if (charged && !this.#watched.has(charged.path)) this.#add(charged, false);
     const watched = createWatchedCgroup(cgroup, {
       isTarget,
       isStandIn,
-      representsSubtree: !recursive || isStandIn,
+      representsSubtree: !isFollowedItself,
       isNew,
       removedKills: this.#removedKills.accountOf(parentOf(cgroup)),
       chargedTo: charged === null ? null : charged?.path,
     });
     if (watched === undefined) return;
     if (charged !== undefined) this.#notifications.reportUncharged(cgroup, charged ?? undefined);
-    if (recursive && !isStandIn) this.#removedKills.accountOf(cgroup, isNew);
+    if (isFollowedItself) this.#removedKills.accountOf(cgroup, isNew);
     this.#watched.set(cgroup.path, watched);
-    this.#watchedCount += 1;
+    if (isStandIn || scopeOf(scopes, cgroup.path)) this.#watchedCount += 1;
     this.#kills.startWatching(watched);
     if (isNew) {
       this.#emit(cgroup.path, this.#notifications.hierarchyWatcher.source, {
@@ -286,10 +296,8 @@ class Watch implements Watching {
     }
   }
 
-  /** Whether `path` is in the subtree of a target that is watched recursively. */
-  #covers(path: string): boolean {
-    const { recursive, targets } = this.options;
-    return recursive && targets.some((target) => isInSubtree(path, target.path));
+  #isInSummary({ cgroup, isStandIn }: WatchedCgroup): boolean {
+    return isStandIn || belongsTo(this.options.scopes, cgroup.path, "summary");
   }
 
   /** @param dir of a cgroup that was created or removed. */
@@ -299,7 +307,7 @@ class Watch implements Watching {
     const watched = this.#watched.get(path);
     if (watched && !isThere(watched.cgroup)) this.#markRemoved(watched);
     const cgroup = openCgroup(this.#hierarchy, path);
-    const covered = this.#covers(path);
+    const covered = isFollowed(this.options.scopes, path);
     if (cgroup && covered) this.#addAll(cgroup);
     if (cgroup || watched) return;
     if (covered) {
@@ -313,17 +321,16 @@ class Watch implements Watching {
 
   /** Any cgroup may have been created or removed. */
   #updateAll(): void {
-    const { targets, recursive } = this.options;
+    const { scopes } = this.options;
     for (const watched of [...this.#watched.values()]) {
       if (!isThere(watched.cgroup)) this.#markRemoved(watched);
     }
-    const parents = targets.flatMap((target) => parentOf(target) ?? []);
+    const parents = scopes.flatMap(({ cgroup }) => parentOf(cgroup) ?? []);
     for (const parent of new Map(parents.map((each) => [each.path, each])).values()) {
       this.#ignoreSiblings(parent);
     }
-    if (!recursive) return;
-    for (const { path } of targets) {
-      const target = openCgroup(this.#hierarchy, path);
+    for (const { cgroup: { path }, recursive } of scopes) {
+      const target = recursive ? openCgroup(this.#hierarchy, path) : undefined;
       if (target) this.#addAll(target);
     }
   }
@@ -343,7 +350,7 @@ class Watch implements Watching {
 
   /** Kills in siblings of the targets must not be taken for kills in a target. */
   #ignoreSiblings(parent: Cgroup): void {
-    if (this.#covers(parent.path)) return;
+    if (isFollowed(this.options.scopes, parent.path)) return;
     this.#markRemovedBelow(parent);
     this.#removedKills.ignoreRemoval(parent);
   }
@@ -386,7 +393,7 @@ class Watch implements Watching {
     const cgroup: Cgroup = { hierarchy: this.#hierarchy, path, dir, inode: 0 };
     const missed = createMissedCgroup(cgroup, this.#removedKills.accountOf(parentOf(cgroup)));
     this.#emit(path, this.#notifications.hierarchyWatcher.source, { type: "cgroup_created" });
-    this.#watchedCount += 1;
+    if (scopeOf(this.options.scopes, path)) this.#watchedCount += 1;
     this.#kills.startWatching(missed);
     this.#markRemoved(missed);
   }
@@ -416,7 +423,7 @@ class Watch implements Watching {
     if (this.#recentlyRemovedPaths.push(path) > MAX_REMEMBERED_PATHS) {
       this.#recentlyRemovedPaths.shift();
     }
-    const deltas = counterDeltas(watched);
+    const deltas = this.#isInSummary(watched) ? counterDeltas(watched) : undefined;
     if (deltas) this.#removedDeltas.push(deltas);
     // A target was inserted before what is below it, so this rarely goes through thousands of cgroups.
     const isTarget = ({ isTarget }: WatchedCgroup) => isTarget;

@@ -67,7 +67,7 @@ function watchOnce(version: 1 | 2) {
     let counted = 0n;
     const thresholds = [{ bytes: 48 * MIB }];
     const detector = new ChangeDetector({
-      options: { targets: [], recursive: false, thresholds, pressureLevels: [], psi: [] },
+      options: { scopes: [], thresholds, pressureLevels: [], psi: [] },
       kills: { counted: (_, count) => void (counted += count) },
       emit: (_cgroup, _source, body) => void events.push(body),
       watchedCount: () => 1,

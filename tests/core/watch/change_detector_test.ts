@@ -70,7 +70,7 @@ for (const version of [1, 2] as const) {
     using tree = makeTree(version, { "/a": { [events]: counters(0, 0), [usageFile]: 7 } });
     const found: [string, number | null][] = [];
     const changes = new ChangeDetector({
-      options: { targets: [], recursive: false, thresholds: [], pressureLevels: [], psi: [] },
+      options: { scopes: [], thresholds: [], pressureLevels: [], psi: [] },
       kills: { counted() {} },
       emit: (_cgroup, _source, body) =>
         "usage" in body && found.push([body.type, body.usage as number | null]),
@@ -122,7 +122,7 @@ Deno.test("a cgroup that is no target is in the summary only when something happ
 Deno.test("the source of an inferred kill is the parent's counter on v2, and the OOM's notification on v1", () => {
   const sources: string[] = [];
   const changes = new ChangeDetector({
-    options: { targets: [], recursive: true, thresholds: [], pressureLevels: [], psi: [] },
+    options: { scopes: [], thresholds: [], pressureLevels: [], psi: [] },
     kills: { counted() {} },
     emit: (_cgroup, source) => sources.push(source),
     watchedCount: () => 0,

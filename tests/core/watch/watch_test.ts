@@ -75,9 +75,9 @@ Deno.test("the removal of the last target ends the watch", async () => {
 
 Deno.test("a watch ends immediately when its target is removed before it is armed", async () => {
   using tree = makeTree(2, { "/a": {} });
-  const targets = [openCgroup(discover(tree.dir), "/a")!];
+  const scopes = [{ cgroup: openCgroup(discover(tree.dir), "/a")!, recursive: false }];
   tree.remove("/a");
-  const options = { targets, recursive: false, thresholds: [], pressureLevels: [], psi: [] };
+  const options = { scopes, thresholds: [], pressureLevels: [], psi: [] };
   const types: string[] = [];
   const watching = startWatch(options, ({ type }) => types.push(type));
   await watching.done;

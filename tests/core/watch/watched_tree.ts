@@ -34,18 +34,18 @@ export interface WatchedTree extends AsyncDisposable {
 export function watchTree(
   tree: Tree,
   targets: readonly string[],
-  options: Partial<WatchOptions> = {},
+  { recursive = false, ...options }: Partial<WatchOptions> & { readonly recursive?: boolean } = {},
   kernel = false,
 ): WatchedTree {
   const hierarchy = { ...discover(tree.dir), kernel };
-  const cgroups = targets.map((path) => openCgroup(hierarchy, path)!);
+  const scopes = targets.map((path) => ({ cgroup: openCgroup(hierarchy, path)!, recursive }));
   const events: OomkitEvent[] = [];
   let waiting: {
     fits: (event: OomkitEvent) => boolean;
     found: (event: OomkitEvent) => void;
   }[] = [];
   const watching = startWatch(
-    { targets: cgroups, recursive: false, thresholds: [], pressureLevels: [], psi: [], ...options },
+    { scopes, thresholds: [], pressureLevels: [], psi: [], ...options },
     (event) => {
       events.push(event);
       waiting = waiting.filter(({ fits, found }) => !fits(event) || found(event));
