@@ -3,6 +3,7 @@
 import type {
   ActionBody,
   ActionSkippedBody,
+  CounterDeltas,
   EventOf,
   EventType,
   GuardArmedBody,
@@ -169,7 +170,8 @@ function killFacts(event: EventOf<"oom_kill">): string {
   return [`${what}${why}`, ...parts].join(", ") + doubt;
 }
 
-function summaryFacts({ seconds, watched_cgroups: watched, cgroups }: EventOf<"summary">): string {
+function summaryFacts(event: EventOf<"summary">): string {
+  const { seconds, watched_cgroups: watched, cgroups, guard_kills: guardKills } = event;
   const total = (key: "max" | "high" | "oom" | "oom_kill" | "oom_group_kill") => {
     const counted = cgroups.map((deltas) => deltas[key]).filter((count) => count !== null);
     return counted.length === 0 ? [] : [`${key} ${counted.reduce((sum, n) => sum + n, 0n)}`];
@@ -180,9 +182,27 @@ function summaryFacts({ seconds, watched_cgroups: watched, cgroups }: EventOf<"s
     only ? cgroupName(only.cgroup) : formatCount(watched, "cgroup"),
     `watched for ${formatDuration(seconds * 1000)}`,
     ...(["oom_kill", "oom_group_kill", "oom", "max", "high"] as const).flatMap(total),
-    formatCount(victims, "victim"),
+    guardKills === null
+      ? formatCount(victims, "victim")
+      : `guard killed ${guardKills}${guardVictimsText(cgroups)}; kernel killed ${victims}`,
     ...(only && only.peak !== null ? [`peak ${bytes(only.peak)}`] : []),
   ].join(", ");
+}
+
+/** Cgroups for which the summary names the victims. */
+const MAX_NAMED_CGROUPS = 3;
+
+/** ` (python3, java in …/worker; node in …/api; and 2 more cgroups)`. */
+function guardVictimsText(cgroups: readonly CounterDeltas[]): string {
+  const killedIn = cgroups.filter(({ guard_kills }) => (guard_kills ?? 0) > 0)
+    .toSorted((a, b) => b.guard_kills! - a.guard_kills!);
+  if (killedIn.length === 0) return "";
+  const parts = killedIn.slice(0, MAX_NAMED_CGROUPS).map(({ cgroup, guard_victims: names }) =>
+    `${names.length === 0 ? "" : `${printable(names.join(", "))} `}in ${cgroupName(cgroup)}`
+  );
+  const others = killedIn.length - parts.length;
+  const more = others > 0 ? [`and ${formatCount(others, "more cgroup")}`] : [];
+  return ` (${[...parts, ...more].join("; ")})`;
 }
 
 function levelFacts({ level, metric_value, metric, limit, rate }: LevelReachedBody): string {

@@ -62,12 +62,25 @@ export interface CounterDeltas {
   readonly oom_group_kill: bigint | null;
   /** `oom_kill` events emitted. Less than the counter where the kernel counts a process of a group kill more than once. */
   readonly victims: number;
+  /** Kills by the guard, each one `action`: one process, or all of a cgroup. `null` for a watch. */
+  readonly guard_kills: number | null;
+  /** Names of processes that the guard has killed, each once, at most five. */
+  readonly guard_victims: readonly string[];
   /** How often the kernel log named one of these victims again. */
   readonly repeated: number;
   /** Highest usage since the cgroup was created, in bytes. */
   readonly peak: number | null;
   readonly limit: number | null;
   readonly removed: boolean;
+}
+
+/** One entry of the summary: a mechanism that was not available. */
+export interface DegradedCount {
+  readonly requested: string;
+  readonly fallback: string;
+  readonly reason: string;
+  /** How many cgroups it affected; 1 where it affects all alike. */
+  readonly cgroups: number;
 }
 
 /** A process as the guard ranked it. */
@@ -269,8 +282,12 @@ export type Body =
     readonly seconds: number;
     /** How many cgroups were watched: the targets, and with `--recursive` all descendants, also those removed meanwhile. */
     readonly watched_cgroups: number;
+    /** Kills by the guard; `null` for a watch. */
+    readonly guard_kills: number | null;
     /** The targets, and those in which something was counted. */
     readonly cgroups: readonly CounterDeltas[];
+    /** The causes that were emitted as `degraded`, and how many cgroups each has affected. */
+    readonly degraded: readonly DegradedCount[];
   };
 
 export type OomkitEvent = Head & Body;
@@ -295,7 +312,7 @@ const EMITTERS: Readonly<Record<EventType, "watch" | "guard" | "both">> = {
   cgroup_created: "watch",
   cgroup_removed: "watch",
   degraded: "both",
-  summary: "watch",
+  summary: "both",
 };
 export const EVENT_TYPES = Object.keys(EMITTERS) as readonly EventType[];
 export const WATCH_EVENT_TYPES = EVENT_TYPES.filter((type) => EMITTERS[type] !== "guard");

@@ -21,14 +21,16 @@ import { wallClock } from "../kernel/clock.ts";
 import { actionText, mapActions } from "../policy/actions.ts";
 import type { Labels } from "../policy/rules.ts";
 import type { RecordSink } from "../record/format.ts";
+import { type Fallback, FallbackReport } from "../watch/fallbacks.ts";
 import { type Scope, scopeOf } from "../watch/scopes.ts";
 import { startWatch, type Watching } from "../watch/watch.ts";
 import { BackgroundActions } from "./background_actions.ts";
 import { GarbageCollector } from "./garbage_collection.ts";
 import { kills, maySuspend, type PolicySet } from "./policy.ts";
 import { GuardRecording } from "./record.ts";
-import { type Fallback, type GuardedCgroup, GuardRegistry } from "./registry.ts";
+import { type GuardedCgroup, GuardRegistry } from "./registry.ts";
 import { candidatesIn, pathIn, sameScopes } from "./targets.ts";
+import { GuardSummary } from "./summary.ts";
 import { type CgroupReport, type MonitorThread, startMonitorThread } from "./thread/handle.ts";
 import type { GuardSettings } from "./thread/protocol.ts";
 import { predictVictims } from "./thread/victim_selection.ts";
@@ -85,15 +87,18 @@ export class Guard {
   readonly #registry: GuardRegistry;
   readonly #backgroundActions: BackgroundActions;
   readonly #kernelEvents: KernelEvents;
+  readonly #summary = new GuardSummary();
   readonly #heartbeat: Heartbeat;
   #garbageCollector: GarbageCollector | undefined;
-  readonly #reportedFallbacks = new Set<string>();
   /** By id: cgroups in which no process could be killed, so that memory.high is not set as long as they are full. */
   readonly #unthrottled = new Set<number>();
+  readonly #fallbacks: FallbackReport;
   #ownOomScoreAdj: OwnOomScoreAdj | undefined;
   #scheduling = "";
   #timers: ReturnType<typeof setInterval>[] = [];
   #isStopping = false;
+  /** When it was stopped. */
+  #guardedCount = 0;
 
   constructor(private readonly options: GuardOptions, emit: Emit) {
     this.#policies = options.policies;
@@ -102,6 +107,7 @@ export class Guard {
     this.#failed.promise.catch(() => {});
     const fail = this.#failed.reject;
     this.#recording = new GuardRecording(options.recordSink, options.policies, emit);
+    this.#fallbacks = new FallbackReport((...event) => this.#emitEvent(...event));
     // Before the first change.
     this.#journal = new Journal(options.stateDirectory, () => this.#startRestoreWatchdog());
     this.#thread = startMonitorThread(
@@ -131,6 +137,7 @@ export class Guard {
     );
     this.#kernelEvents = new KernelEvents(
       () => this.#scopes,
+      this.#fallbacks,
       (event) => this.#onKernelEvent(event),
       fail,
     );
@@ -218,6 +225,7 @@ export class Guard {
   /** Restores everything, and ends with the summary. To be called once. */
   async stop(): Promise<void> {
     this.#isStopping = true;
+    this.#guardedCount = this.#registry.all().length;
     this.#timers.forEach(clearInterval);
     let isAllRestored = true;
     await runAll([
@@ -234,8 +242,16 @@ export class Guard {
       () => this.#backgroundActions.finish(),
       () => this.#ownOomScoreAdj?.restore(),
       () => this.#kernelEvents.stop(),
+      () => this.#emitSummary(),
       () => this.#thread.close(),
     ]);
+  }
+
+  #emitSummary(): void {
+    const paths = new Set(this.#scopes.map(({ cgroup }) => cgroup.path));
+    const [path] = paths.size === 1 ? paths : [this.#scopes[0]?.cgroup.hierarchy.root];
+    const body = this.#summary.body(this.#guardedCount, this.#fallbacks.counts());
+    this.#emitEvent(path ?? "/", "none", body);
   }
 
   #startRestoreWatchdog(): void {
@@ -362,7 +378,14 @@ export class Guard {
         return emit(report.body);
       case "fallback": {
         const { requested, fallback, reason, affects } = report;
-        this.#reportFallback(affects === "all" ? "/" : path, { requested, fallback, reason });
+        // The message of a failed system call has the path of its file.
+        const cause = `${requested} ${reason.replaceAll(guarded.limitOwner.dir, "")}`;
+        this.#reportFallback(affects === "all" ? "/" : path, {
+          requested,
+          fallback,
+          reason,
+          cause,
+        });
         return affects === "lost_cgroup" ? this.#registry.remove(path) : undefined;
       }
       case "gone":
@@ -384,11 +407,15 @@ export class Guard {
   #reenableOomKiller(guarded: GuardedCgroup, reason: string): void {
     this.#reportRestored(this.#journal.restore(guarded.limitOwner.dir, "memory.oom_control"));
     const fallback = "the kernel's OOM killer";
-    this.#reportFallback(guarded.cgroup.path, { requested: "hold", fallback, reason });
+    const { path } = guarded.cgroup;
+    // A change of this cgroup, not a mechanism that all lack.
+    const cause = `hold ${path} ${reason}`;
+    this.#reportFallback(path, { requested: "hold", fallback, reason, cause });
   }
 
   #onKernelEvent(event: OomkitEvent): void {
-    if (event.type !== "summary" || this.#isStopping) this.#recording.emit(event);
+    if (event.type === "summary") return this.#summary.addWatch(event);
+    this.#recording.emit(event);
     if (this.#isStopping) return;
     if (!["cgroup_created", "cgroup_removed", "limit_changed"].includes(event.type)) return;
     const scope = scopeOf(this.#scopes, event.cgroup);
@@ -402,21 +429,18 @@ export class Guard {
   }
 
   #emitEvent(cgroup: string, source: Source, body: Body, at = wallClock(), stat?: string): void {
+    if (body.type === "action") this.#summary.addAction(cgroup, body);
     this.#recording.emit(makeEvent(at, cgroup, source, body), stat);
   }
 
-  /** Once for each cgroup, request and reason. */
-  #reportFallback(cgroup: string, { requested, fallback, reason }: Fallback): void {
-    const key = `${cgroup} ${requested} ${reason}`;
-    if (this.#reportedFallbacks.has(key)) return;
-    this.#emitEvent(cgroup, "none", { type: "degraded", requested, fallback, reason });
-    this.#reportedFallbacks.add(key);
+  #reportFallback(cgroup: string, fallback: Fallback): void {
+    this.#fallbacks.report(cgroup, fallback);
   }
 
   /** That victims can only be selected among the others. */
   reportHiddenProcesses(cgroup: string, reason: string): void {
     const [requested, fallback] = ["victims of all processes", "victims of the visible processes"];
-    this.#reportFallback(cgroup, { requested, fallback, reason });
+    this.#reportFallback(cgroup, { requested, fallback, reason, cause: requested });
   }
 
   #reportRestored(restored: readonly Restored[]): void {
@@ -454,7 +478,10 @@ function permissionWarnings(
     });
   }
   const reason = signalDenied(cgroup, protectedPids);
-  if (reason) warnings.push({ requested: "kill processes", fallback: "none", reason });
+  if (reason) {
+    const requested = "kill processes";
+    warnings.push({ requested, fallback: "none", reason, cause: requested });
+  }
   return warnings;
 }
 
@@ -540,6 +567,7 @@ class KernelEvents {
 
   constructor(
     readonly scopes: () => readonly Scope[],
+    readonly fallbacks: FallbackReport,
     readonly onEvent: (event: OomkitEvent) => void,
     readonly onError: (error: unknown) => void,
   ) {}
@@ -556,6 +584,7 @@ class KernelEvents {
     if (this.#existing.length === 0) return;
     this.#watching = startWatch({
       scopes: this.#existing,
+      fallbacks: this.fallbacks,
       thresholds: [],
       pressureLevels: [],
       psi: [],

@@ -15,7 +15,8 @@ import {
   type Mode,
   notificationThreshold,
 } from "../policy/levels.ts";
-import { armAsync, reasonOf, shortageOf } from "../watch/triggers.ts";
+import { type Fallback, fallbackAfter } from "../watch/fallbacks.ts";
+import { armAsync } from "../watch/triggers.ts";
 import {
   type GuardPolicy,
   keyOf,
@@ -38,13 +39,6 @@ export interface GuardedCgroup {
   readonly requested: Mode;
   readonly settings: GuardSettings;
   armed: readonly ArmedEventfd[];
-}
-
-/** What was requested, what replaces it, and why. */
-export interface Fallback {
-  readonly requested: string;
-  readonly fallback: string;
-  readonly reason: string;
 }
 
 export interface GuardRegistryOptions {
@@ -226,10 +220,10 @@ export class GuardRegistry {
   }
 
   #applyMode(limitOwner: Cgroup, requested: Mode, imminent: number): Mode {
-    const reason = applyMode(this.options.journal, limitOwner, requested, imminent);
-    if (reason === undefined) return requested;
+    const refusal = applyMode(this.options.journal, limitOwner, requested, imminent);
+    if (refusal === undefined) return requested;
     if (isThere(limitOwner)) {
-      this.options.onFallback(limitOwner, { requested, fallback: "notify", reason });
+      this.options.onFallback(limitOwner, { requested, fallback: "notify", ...refusal });
     }
     return "notify";
   }
@@ -274,34 +268,44 @@ const MAX_PAGE_BYTES = 65536;
 
 const fileOf = (mode: Mode) => mode === "throttle" ? "memory.high" : "memory.oom_control";
 
+/** @param cause the reason without what is particular to the cgroup. */
+const refusalOf = (reason: string, cause = reason): Pick<Fallback, "reason" | "cause"> => ({
+  reason,
+  cause: `mode: ${cause}`,
+});
+
 /** Makes the change that `mode` needs. Returns why it cannot be made. */
 function applyMode(
   journal: Journal,
   limitOwner: Cgroup,
   mode: Mode,
   imminent: number,
-): string | undefined {
+): Pick<Fallback, "reason" | "cause"> | undefined {
   if (mode === "notify") return undefined;
   const { dir, inode, hierarchy: { own } } = limitOwner;
   if (mode === "hold" && own !== undefined && isInSubtree(own, limitOwner.path)) {
-    return "oomkit runs in the cgroup and would be held too";
+    return refusalOf("oomkit runs in the cgroup and would be held too");
   }
   const file = fileOf(mode);
   const other = journal.holder(dir, file);
-  if (other !== undefined) return `the guard with pid ${other} has changed ${file}`;
+  if (other !== undefined) return refusalOf(`the guard with pid ${other} has changed ${file}`);
   if (mode === "throttle" && !journal.isOurs(dir, file)) {
     const high = readSummary(limitOwner)?.limits.high ?? Infinity;
-    if (high <= imminent) return `its memory.high of ${high} throttles it earlier`;
+    if (high <= imminent) {
+      const reason = `its memory.high of ${high} throttles it earlier`;
+      return refusalOf(reason, "its memory.high throttles it earlier");
+    }
   }
   try {
     const value = mode === "hold"
       ? "1"
       : String(Math.floor(imminent / MAX_PAGE_BYTES) * MAX_PAGE_BYTES);
     const refused = journal.change(dir, inode, file, value);
-    return refused === undefined ? undefined : `${dir}/${file}: ${refused}`;
+    if (refused === undefined) return undefined;
+    return refusalOf(`${dir}/${file}: ${refused}`, `${file}: ${refused}`);
   } catch (error) {
     // A change that cannot be recorded was not made.
-    if (error instanceof OomkitError) return error.message;
+    if (error instanceof OomkitError) return refusalOf(error.message);
     throw error;
   }
 }
@@ -329,7 +333,6 @@ const MAX_ARMING = 16;
 class ThresholdArming {
   #nextToken = 1;
   #underway = 0;
-  #hasReportedShortage = false;
   readonly #waiting: (() => void)[] = [];
 
   constructor(
@@ -378,12 +381,8 @@ class ThresholdArming {
       return [{ token, disarm, isReclaimNotification }];
     } catch (error) {
       if (!(error instanceof SystemCallError)) throw error;
-      // A shortage of descriptors is reported for the first cgroup only; thousands may follow.
-      const isReported = this.#hasReportedShortage;
-      this.#hasReportedShortage ||= shortageOf(error) !== undefined;
-      if (!isReclaimNotification && !isReported && isThere(cgroup)) {
-        const reason = reasonOf(error);
-        this.onFallback(cgroup, { requested: "threshold notification", fallback: "poll", reason });
+      if (!isReclaimNotification && isThere(cgroup)) {
+        this.onFallback(cgroup, fallbackAfter("threshold notification", "poll", error));
       }
       return [];
     }

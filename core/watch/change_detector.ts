@@ -361,6 +361,8 @@ export function counterDeltas(watched: WatchedCgroup): CounterDeltas | undefined
     oom_kill: oomKills === null && otherKills === 0n ? null : (oomKills ?? 0n) + otherKills,
     oom_group_kill: risen("oomGroupKill"),
     victims: kills.victims,
+    guard_kills: null,
+    guard_victims: [],
     repeated: kills.repeated,
     peak: peak ?? memory.peak ?? null,
     limit: finite(limit ?? memory.limit),

@@ -22,18 +22,24 @@ import {
   readInotify,
   removeWatch,
 } from "../kernel/inotify.ts";
-import { SystemCallError, unlessFailed } from "../kernel/libc.ts";
+import { asSystemCallError, SystemCallError, unlessFailed } from "../kernel/libc.ts";
 import { KernelLog, type LoggedKill } from "./kernel_log.ts";
-import type { EmitBody, WatchOptions } from "./options.ts";
+import {
+  type Fallback,
+  fallbackAfter,
+  type FallbackReport,
+  type ReportedFallback,
+} from "./fallbacks.ts";
+import type { WatchOptions } from "./options.ts";
 import { isFollowed } from "./scopes.ts";
 import {
   arm,
   type Armed,
   describePoll,
   describeTrigger,
+  isInotifyShortage,
   isOomTrigger,
   isThresholdTrigger,
-  reasonOf,
 } from "./triggers.ts";
 import { openUsageFile, type WatchedCgroup } from "./watched_cgroup.ts";
 
@@ -92,9 +98,9 @@ export class Notifications {
   constructor(
     private readonly options: WatchOptions,
     private readonly hierarchy: Hierarchy,
-    emit: EmitBody,
+    fallbacks: FallbackReport,
   ) {
-    this.#report = new SourceReport(emit);
+    this.#report = new SourceReport(fallbacks, hierarchy.root, options.poll);
     const poll = describePoll(options.poll);
     if (options.poll === undefined) {
       this.#epoll = this.#tryOpen("notifications", poll, openEpoll);
@@ -120,7 +126,7 @@ export class Notifications {
       return this.#opened.use(open());
     } catch (error) {
       const { root } = this.hierarchy;
-      this.#report.reportFallback(root, requested, fallback, reasonOf(error));
+      this.#report.reportError(root, requested, fallback, error);
       return undefined;
     }
   }
@@ -129,7 +135,8 @@ export class Notifications {
     const { hidden, root } = this.hierarchy;
     if (hidden && root === "/") {
       const reason = "it names cgroups by their path on the host, which a cgroup namespace hides";
-      this.#report.reportFallback(root, ...LOG_FALLBACK, reason);
+      const [requested, fallback] = LOG_FALLBACK;
+      this.#report.reportFallback(root, { requested, fallback, reason });
       return undefined;
     }
     const log = this.#tryOpen(...LOG_FALLBACK, () => {
@@ -159,7 +166,7 @@ export class Notifications {
       this.#log = undefined;
       this.#epoll?.remove(log!.fd);
       this.#report.remove(LOG_SOURCE);
-      this.#report.reportFallback(this.hierarchy.root, ...LOG_FALLBACK, reasonOf(error));
+      this.#report.reportError(this.hierarchy.root, ...LOG_FALLBACK, error);
     }
     return kills;
   }
@@ -175,7 +182,8 @@ export class Notifications {
       ? `memory is not in cgroup.subtree_control of ${charged.path}`
       : "no visible ancestor has the memory controller";
     const fallback = charged ? `those of ${charged.path}, which is charged for it` : "none";
-    this.#report.reportFallback(path, "memory events", fallback, reason);
+    const cause = `no memory controller, ${charged ? "an ancestor has it" : "no ancestor has it"}`;
+    this.#report.reportFallback(path, { requested: "memory events", fallback, reason, cause });
   }
 
   arm(watched: WatchedCgroup): void {
@@ -183,7 +191,8 @@ export class Notifications {
     const { armed } = watched.notifications;
     const interests = this.#interestsIn(watched);
     for (const reason of version.refusals(interests)) {
-      this.#report.reportFallback(watched.cgroup.path, "pressure", "none", reason);
+      const fallback = { requested: "pressure", fallback: "none", reason };
+      this.#report.reportFallback(watched.cgroup.path, fallback);
     }
     let hasThresholds = version.notifiesThresholds;
     for (const trigger of this.#epoll ? version.triggers(interests) : []) {
@@ -264,8 +273,9 @@ export class Notifications {
       ? describePoll(this.options.poll)
       : "none";
     const hasNoPsi = trigger.kind === "psi" && ["ENOENT", "EOPNOTSUPP"].includes(error.code);
-    const reason = hasNoPsi ? whyNoPressure(dir) : reasonOf(error);
-    this.#report.reportFallback(path, describeTrigger(trigger), fallback, reason);
+    const requested = describeTrigger(trigger);
+    if (!hasNoPsi) return this.#report.reportError(path, requested, fallback, error);
+    this.#report.reportFallback(path, { requested, fallback, reason: whyNoPressure(dir) });
   }
 
   #disarm(watched: WatchedCgroup, armed: Armed, token: number): void {
@@ -364,7 +374,7 @@ export class Notifications {
     this.#epoll?.remove(inotify);
     this.hierarchyWatcher.giveUpInotify();
     const fallback = describePoll(this.options.poll);
-    this.#report.reportFallback(this.hierarchy.root, "inotify", fallback, reasonOf(error));
+    this.#report.reportError(this.hierarchy.root, "inotify", fallback, error);
     for (const watched of new Set(this.#sharers.values().flatMap((sharers) => sharers))) {
       for (const { trigger, watch } of watched.notifications.armed) {
         if (watch !== undefined) this.#poll(watched, trigger, wakes);
@@ -377,7 +387,7 @@ export class Notifications {
     this.#inotify = undefined;
     this.hierarchyWatcher.giveUpInotify();
     const fallback = describePoll(this.options.poll);
-    this.#report.reportFallback(this.hierarchy.root, "notifications", fallback, reasonOf(error));
+    this.#report.reportError(this.hierarchy.root, "notifications", fallback, error);
     const all = new Set(this.#sharers.values().flatMap((sharers) => sharers));
     for (const { watched } of this.#slots.values()) all.add(watched);
     for (const watched of all) {
@@ -431,6 +441,7 @@ function stallOf({ cgroup }: WatchedCgroup, trigger: Trigger): Stall | undefined
 type OnChange = (dir: string | undefined) => void;
 
 const NAME = "cgroup creation/removal";
+const READ_ALL = "read all cgroups every 30 s";
 
 /** Creation and removal of cgroups. */
 class HierarchyWatcher {
@@ -518,7 +529,9 @@ class HierarchyWatcher {
 
   #reportFallback({ path }: Cgroup, error: unknown): void {
     this.reportsAllChanges = false;
-    this.report.reportFallback(path, NAME, "read all cgroups every 30 s", reasonOf(error));
+    // An inotify instance of its own is the first thing that watchFs needs.
+    const known = asSystemCallError(error, "inotify_init1", path);
+    this.report.reportError(path, NAME, READ_ALL, known);
   }
 }
 
@@ -535,9 +548,18 @@ async function forward(watcher: Deno.FsWatcher, onChange: OnChange): Promise<voi
 /** Which sources are in use, and what stands in for those that are not available: for the start-up line and as events. */
 class SourceReport {
   readonly #sources = new Set<string>();
-  readonly #fallbacks = new Map<string, string>();
+  /** Of this watch; a guard has others. */
+  readonly #reported = new Set<ReportedFallback>();
 
-  constructor(private readonly emit: EmitBody) {}
+  /**
+   * @param root of the hierarchy.
+   * @param poll milliseconds; see {@link describePoll}.
+   */
+  constructor(
+    private readonly fallbacks: FallbackReport,
+    private readonly root: string,
+    private readonly poll?: number,
+  ) {}
 
   /** @param source such as `events: inotify on memory.events`. */
   add(source: string): void {
@@ -549,13 +571,19 @@ class SourceReport {
     this.#sources.delete(source);
   }
 
-  /** Reports the same lack for the same reason only once, whatever the number of cgroups. */
-  reportFallback(cgroup: string, requested: string, fallback: string, reason: string): void {
-    const key = `${requested} ${reason}`;
-    if (this.#fallbacks.has(key)) return;
-    const effect = fallback === "none" ? "no fallback" : fallback;
-    this.#fallbacks.set(key, `${requested} unavailable: ${effect} (${reason})`);
-    this.emit(cgroup, "none", { type: "degraded", requested, fallback, reason });
+  reportFallback(cgroup: string, fallback: Fallback): void {
+    this.#reported.add(this.fallbacks.report(cgroup, fallback));
+  }
+
+  /** A shortage of inotify affects more than the mechanism that noticed it first. */
+  reportError(cgroup: string, requested: string, fallback: string, error: unknown): void {
+    if (!(error instanceof SystemCallError) || !isInotifyShortage(error)) {
+      return this.reportFallback(cgroup, fallbackAfter(requested, fallback, error));
+    }
+    const replacement = `${describePoll(this.poll)}, ${READ_ALL}`;
+    // Without an instance no cgroup has a watch.
+    const affected = error.call === "inotify_init1" ? this.root : cgroup;
+    this.reportFallback(affected, fallbackAfter("inotify", replacement, error));
   }
 
   /** One line for each source, with all its files: `events: inotify on memory.events, memory.max`; then the fallbacks. */
@@ -565,6 +593,12 @@ class SourceReport {
       const files = lines.flatMap((line) => line.split(" on ", 2)[1] ?? []);
       return files.length === 0 ? source : `${source} on ${files.join(", ")}`;
     });
-    return [...sources, ...this.#fallbacks.values()];
+    const fallbacks = [...this.#reported].map((each) => {
+      const { requested, fallback, reason, cgroups } = each.count();
+      const effect = fallback === "none" ? "no fallback" : fallback;
+      const extent = cgroups > 1 ? `, ${cgroups} cgroups` : "";
+      return `${requested} unavailable: ${effect} (${reason}${extent})`;
+    });
+    return [...sources, ...fallbacks];
   }
 }

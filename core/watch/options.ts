@@ -3,6 +3,7 @@
 import type { Interests } from "../cgroup/version.ts";
 import type { Body, Source } from "../events/event.ts";
 import type { RecordSink } from "../record/format.ts";
+import type { FallbackReport } from "./fallbacks.ts";
 import type { Scope } from "./scopes.ts";
 
 export interface WatchOptions {
@@ -14,6 +15,8 @@ export interface WatchOptions {
   readonly psi: Interests["psi"];
   /** Milliseconds: read at this interval instead of being notified. */
   readonly poll?: number;
+  /** Of a guard, which ends and starts watches: what it has reported is not reported again. */
+  readonly fallbacks?: FallbackReport;
   /** Gets what is read of the cgroups; the caller records the events. */
   readonly recordSink?: RecordSink;
   /** Called before each cgroup is armed at the start, which takes a while for thousands of cgroups. */

@@ -157,21 +157,32 @@ const REASONS: Readonly<Record<string, string>> = {
   ENOENT: "there is no such file",
   EOPNOTSUPP: "the kernel does not support it",
   ENOTSUP: "not a kernel's cgroup tree",
-  ENOSPC: "out of inotify watches (fs.inotify.max_user_watches)",
   EINVAL: "the kernel refused the argument",
 };
 
 export const tooFewDescriptors = (): string =>
   `the limit of ${descriptorLimit()} open files is reached (RLIMIT_NOFILE)`;
 
-/** The reason when the process or the machine ran out of descriptors, whatever the file; `undefined` for other errors. */
+/** The reason when descriptors or watches ran out, whatever the file; `undefined` for other errors. */
 export function shortageOf({ code, call }: SystemCallError): string | undefined {
+  if (code === "ENOSPC" && call === "epoll_ctl") {
+    return "out of epoll watches (fs.epoll.max_user_watches)";
+  }
+  if (code === "ENOSPC" && isInotifyCall(call)) {
+    return "out of inotify watches (fs.inotify.max_user_watches)";
+  }
   if (code === "ENFILE") return "the machine is out of open files (fs.file-max)";
   if (code !== "EMFILE") return undefined;
   return call === "inotify_init1"
     ? "out of inotify instances (fs.inotify.max_user_instances)"
     : tooFewDescriptors();
 }
+
+/** Whether inotify instances or watches ran out, which affects all cgroups alike. */
+export const isInotifyShortage = ({ code, call }: SystemCallError): boolean =>
+  isInotifyCall(call) && (code === "ENOSPC" || code === "EMFILE");
+
+const isInotifyCall = (call: string): boolean => call.startsWith("inotify_");
 
 /** Why a system call or a watch failed, in words. */
 export function reasonOf(error: unknown): string {

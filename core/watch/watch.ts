@@ -14,6 +14,7 @@ import { recordingClock } from "../record/clock.ts";
 import { delay } from "../timing.ts";
 import { ChangeDetector, counterDeltas } from "./change_detector.ts";
 import { KillMatcher, LOG_GRACE_MS, type MatchedKill } from "./kill_matcher.ts";
+import { FallbackReport } from "./fallbacks.ts";
 import type { EmitBody, WatchOptions } from "./options.ts";
 import { WatchRecorder } from "./record.ts";
 import { type RemovedChildrenKills, RemovedKillCounts } from "./removed_kills.ts";
@@ -87,6 +88,7 @@ class Watch implements Watching {
   /** For the summary: of the cgroups for which `cgroup_removed` was emitted. */
   readonly #removedDeltas: CounterDeltas[] = [];
   readonly #removedKills = new RemovedKillCounts();
+  readonly #fallbacks: FallbackReport;
   readonly #notifications: Notifications;
   readonly #kills: KillMatcher;
   readonly #changes: ChangeDetector;
@@ -113,7 +115,8 @@ class Watch implements Watching {
   ) {
     this.done = this.#done.promise;
     this.#hierarchy = options.scopes[0]!.cgroup.hierarchy;
-    const notifications = new Notifications(options, this.#hierarchy, this.#emit);
+    this.#fallbacks = options.fallbacks ?? new FallbackReport(this.#emit);
+    const notifications = new Notifications(options, this.#hierarchy, this.#fallbacks);
     this.#notifications = notifications;
     this.#kills = new KillMatcher({
       watchedCgroups: () => [...this.#removed, ...this.#watched.values()],
@@ -189,7 +192,9 @@ class Watch implements Watching {
       type: "summary",
       seconds: Math.round(performance.now() - this.#startedAt) / 1000,
       watched_cgroups: this.#watchedCount,
+      guard_kills: null,
       cgroups: [...cgroups, ...this.#removedDeltas],
+      degraded: this.#fallbacks.counts(),
     });
     this.emitEvent(summary);
     return summary as Summary;

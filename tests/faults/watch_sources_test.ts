@@ -85,6 +85,7 @@ const STEPS: readonly Step[] = [
 ];
 
 const EAGAIN = 11;
+const ENOSPC = 28;
 
 /** Every errno, except the ordinary end of a read. */
 const wounds = (path: string, moment: Moment): Wound[] =>
@@ -129,8 +130,11 @@ for (const { version, path, moments, requested } of STEPS) {
         assert.equal(first, "a kill", wound.fault.name);
         assert.ok(injection.hits.has(wound), `${wound.fault.name} was not tried`);
         const names = watched.ofType("degraded").map(({ requested }) => requested);
+        // When inotify watches run out, all that needs one has the same cause.
+        const isShortage = moment === "watch" && wound.fault.errno === ENOSPC;
         if (requested !== undefined) {
-          assert.ok(names.includes(requested), `${wound.fault.name}: ${names}`);
+          const expected = isShortage ? "inotify" : requested;
+          assert.ok(names.includes(expected), `${wound.fault.name}: ${names}`);
         }
       }
     });
@@ -215,4 +219,27 @@ Deno.test("a kernel log that always fails is not named as a source", async () =>
   const [line, ...others] = watched.sources.filter((source) => source.startsWith("kernel log"));
   assert.equal(line, "kernel log unavailable: kills counted, victims unnamed (EPIPE (/dev/kmsg))");
   assert.deepEqual(others, []);
+});
+
+Deno.test("when inotify watches run out for many cgroups, one event says so and the summary counts them", async () => {
+  const names = Array.from({ length: 40 }, (_, n) => `/a/c${n}`);
+  using tree = makeTree(2, Object.fromEntries(["/a", ...names].map((path) => [path, FILES[2]])));
+  const fault = { name: "ENOSPC", moment: "watch", errno: ENOSPC } as const;
+  const faults = names.flatMap((path) =>
+    ["", "/memory.events", "/memory.max"].map((file) => ({
+      path: `${tree.dir}${path}${file}`,
+      fault,
+      from: 1,
+    }))
+  );
+  using _ = inject(faults);
+  await using watched = watchTree(tree, ["/a"], { recursive: true });
+  tree.add("/a/late");
+  await watched.next("cgroup_created");
+  const { degraded } = await watched.stop();
+  assert.deepEqual(watched.ofType("degraded").map(({ requested }) => requested), ["inotify"]);
+  assert.deepEqual(degraded.map(({ requested, cgroups }) => [requested, cgroups]), [[
+    "inotify",
+    40,
+  ]]);
 });

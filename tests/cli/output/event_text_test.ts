@@ -101,6 +101,8 @@ Deno.test("a summary counts all watched cgroups, not only those with events", ()
     oom_kill: 1n,
     oom_group_kill: null,
     victims: 1,
+    guard_kills: null,
+    guard_victims: [],
     repeated: 0,
     peak: 1024,
     limit: null,
@@ -111,7 +113,9 @@ Deno.test("a summary counts all watched cgroups, not only those with events", ()
       type: "summary",
       seconds: 4,
       watched_cgroups,
+      guard_kills: null,
       cgroups,
+      degraded: [],
     }));
   const counts = "watched for 4.0 s, oom_kill 1, oom 1, max 2, 1 victim";
   assert.equal(facts(1, [entry]), `/a, ${counts}, peak 1.0 KiB`);
@@ -121,6 +125,49 @@ Deno.test("a summary counts all watched cgroups, not only those with events", ()
     /^8 cgroups, watched for 4\.0 s, oom_kill 2, .*2 victims$/,
   );
   assert.equal(facts(0, []), "0 cgroups, watched for 4.0 s, 0 victims");
+});
+
+Deno.test("the summary of a guard says what the guard and the kernel have killed, and where", () => {
+  const deltas = (cgroup: string, guard_kills: number, guard_victims: string[], victims = 0) => ({
+    cgroup,
+    container_id: null,
+    pod_uid: null,
+    max: null,
+    high: null,
+    oom: null,
+    oom_kill: null,
+    oom_group_kill: null,
+    victims,
+    guard_kills,
+    guard_victims,
+    repeated: 0,
+    peak: null,
+    limit: null,
+    removed: false,
+  });
+  const facts = (...cgroups: ReturnType<typeof deltas>[]) =>
+    eventFacts(makeEvent(at, "/", "none", {
+      type: "summary",
+      seconds: 4,
+      watched_cgroups: 8,
+      guard_kills: cgroups.reduce((sum, { guard_kills }) => sum + guard_kills, 0),
+      cgroups,
+      degraded: [],
+    })).replace("8 cgroups, watched for 4.0 s, ", "");
+  assert.equal(facts(), "guard killed 0; kernel killed 0");
+  assert.equal(facts(deltas("/a", 0, [], 3)), "guard killed 0; kernel killed 3");
+  assert.equal(
+    facts(deltas("/a", 2, ["python3"])),
+    "guard killed 2 (python3 in /a); kernel killed 0",
+  );
+  assert.equal(
+    facts(deltas("/a", 1, []), deltas("/b", 2, ["java", "x y"], 1)),
+    "guard killed 3 (java, x y in /b; in /a); kernel killed 1",
+  );
+  assert.match(
+    facts(...["/a", "/b", "/c", "/d", "/e"].map((path) => deltas(path, 1, ["sh"]))),
+    /^guard killed 5 \(sh in \/a; sh in \/b; sh in \/c; and 2 more cgroups\)/,
+  );
 });
 
 Deno.test("a container id is shortened to twelve digits as in its runtime", () => {

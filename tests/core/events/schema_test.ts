@@ -20,6 +20,8 @@ const deltas = {
   oom_kill: null,
   oom_group_kill: null,
   victims: 1,
+  guard_kills: 1,
+  guard_victims: ["java"],
   repeated: 0,
   peak: 4096,
   limit: null,
@@ -74,7 +76,14 @@ const action = {
 } as const;
 const skipped = { type: "action_skipped", level: "imminent", limit: 3, level_bytes: 1 } as const;
 const restored = { type: "restored", file: "memory.high", set: "4096", before: "max" } as const;
-const summary = { type: "summary", seconds: 0.5, watched_cgroups: 8, cgroups: [deltas] } as const;
+const summary = {
+  type: "summary",
+  seconds: 0.5,
+  watched_cgroups: 8,
+  guard_kills: null,
+  cgroups: [deltas, { ...deltas, guard_kills: null, guard_victims: [] }],
+  degraded: [{ requested: "a", fallback: "b", reason: "c", cgroups: 40 }],
+} as const;
 
 const bodies: readonly Body[] = [
   { type: "threshold", threshold: 1, direction: "above", usage: null, limit: null },

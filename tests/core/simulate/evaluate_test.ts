@@ -14,6 +14,8 @@ const deltas: CounterDeltas = {
   oom_kill: 1n,
   oom_group_kill: 0n,
   victims: 1,
+  guard_kills: null,
+  guard_victims: [],
   repeated: 0,
   peak: 1000,
   limit: 1000,

@@ -1,0 +1,71 @@
+/** Mechanisms that are not available, and what is used instead: reported once for each cause, however many cgroups it affects. */
+
+import type { Body, DegradedCount } from "../events/event.ts";
+import { errnoOf, SystemCallError } from "../kernel/libc.ts";
+import { reasonOf, shortageOf } from "./triggers.ts";
+
+/** What was requested, what replaces it, and why. */
+export interface Fallback {
+  readonly requested: string;
+  readonly fallback: string;
+  readonly reason: string;
+  /** The same for all cgroups that are affected alike; the mechanism and the reason, unless the reason names the cgroup. */
+  readonly cause?: string;
+}
+
+/** Bounds the memory for the paths of removed cgroups. */
+const MAX_COUNTED_CGROUPS = 10_000;
+
+/** One cause, and the cgroups it affects. */
+class ReportedFallback {
+  readonly #cgroups = new Set<string>();
+
+  constructor(private readonly fallback: Fallback) {}
+
+  addCgroup(path: string): void {
+    if (this.#cgroups.size < MAX_COUNTED_CGROUPS) this.#cgroups.add(path);
+  }
+
+  count(): DegradedCount {
+    const { requested, fallback, reason } = this.fallback;
+    return { requested, fallback, reason, cgroups: this.#cgroups.size };
+  }
+}
+
+export type { ReportedFallback };
+
+export class FallbackReport {
+  readonly #byCause = new Map<string, ReportedFallback>();
+
+  constructor(private readonly emit: (cgroup: string, source: "none", body: Body) => void) {}
+
+  /** Emits an event for the first cgroup that a cause affects, and counts the others. */
+  report(cgroup: string, fallback: Fallback): ReportedFallback {
+    const { requested, reason, cause = `${requested} ${reason}` } = fallback;
+    const known = this.#byCause.get(cause);
+    const reported = known ?? new ReportedFallback(fallback);
+    reported.addCgroup(cgroup);
+    if (known === undefined) {
+      this.#byCause.set(cause, reported);
+      const body = { requested, fallback: fallback.fallback, reason };
+      this.emit(cgroup, "none", { type: "degraded", ...body });
+    }
+    return reported;
+  }
+
+  counts(): DegradedCount[] {
+    return [...this.#byCause.values()].map((reported) => reported.count());
+  }
+}
+
+/** What replaces a mechanism after an error. A shortage has one cause, whatever needs the resource. */
+export function fallbackAfter(requested: string, fallback: string, error: unknown): Fallback {
+  const shortage = error instanceof SystemCallError ? shortageOf(error) : undefined;
+  const reason = reasonOf(error);
+  return {
+    requested,
+    fallback,
+    reason,
+    cause: shortage ?? `${requested} ${errnoOf(error) ?? reason}`,
+  };
+}
