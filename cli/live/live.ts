@@ -187,7 +187,9 @@ export class Live {
     if (this.#closing || size.columns < 1 || size.rows < 1) return;
     let view = this.#view;
     if (!view.isPaused) {
-      view = { ...view, log: this.#log.slice(-MAX_LOG_ENTRIES), clock: clockTime(new Date()) };
+      const { totals } = this.#poller;
+      const log = this.#log.slice(-MAX_LOG_ENTRIES);
+      view = { ...view, log, totals, clock: clockTime(new Date()) };
       if (this.#newRows) view = withRows(view, this.#newRows);
       this.#newRows = undefined;
       this.#drawn.clear();

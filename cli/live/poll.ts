@@ -3,13 +3,14 @@
 import { type Cgroup, tryReader } from "../../core/cgroup/cgroup.ts";
 import { inspect } from "../../core/cgroup/inspection.ts";
 import { machineOf } from "../../core/cgroup/machine.ts";
+import { parentPath } from "../../core/cgroup_path.ts";
 import { LiveUsage, timeLeft } from "../../core/collect/live_usage.ts";
 import { OomkitError } from "../../core/errors.ts";
 import type { OomkitEvent } from "../../core/events/event.ts";
 import { workingSet } from "../../core/policy/limits.ts";
 import { printable } from "../output/output.ts";
 import type { UsageMark } from "../terminal/bars.ts";
-import { counted, type Counts, NO_COUNTS, type Row, type RowDetails } from "./rows.ts";
+import { counted, type Counts, NO_COUNTS, type Row, type RowDetails, sumOf } from "./rows.ts";
 import type { Details } from "./view.ts";
 
 export interface Subject {
@@ -39,6 +40,7 @@ function readDetails(cgroup: Cgroup): RowDetails {
 export class Poller {
   readonly #usage;
   readonly #counts = new Map<string, Counts>();
+  #totals = NO_COUNTS;
   readonly #details = new Map<string, RowDetails & { readonly readAt: number }>();
   readonly #removedAt = new Map<string, number>();
   #known = new Map<string, Subject>();
@@ -54,9 +56,15 @@ export class Poller {
   }
 
   count(event: OomkitEvent): void {
+    this.#totals = counted(this.#totals, event);
     const before = this.#counts.get(event.cgroup) ?? NO_COUNTS;
     const after = counted(before, event);
     if (after !== before) this.#counts.set(event.cgroup, after);
+  }
+
+  /** Of all cgroups, also of those without a row. */
+  get totals(): Counts {
+    return this.#totals;
   }
 
   /** Reads a few values of every cgroup. Resolves to the milliseconds until the next round. */
@@ -65,6 +73,7 @@ export class Poller {
     for (const subject of this.subjects()) next.set(subject.cgroup.path, subject);
     await this.#usage.round([...next.values()].map(({ limitOwner }) => limitOwner));
     const begun = this.now();
+    this.#countInRows(next);
     const fresh = new Map<string, Row>();
     for (const [path, subject] of next) fresh.set(path, this.#rowOf(path, subject));
     for (const [path, row] of this.#rows) {
@@ -82,6 +91,18 @@ export class Poller {
     this.#known = next;
     const took = this.#usage.tookMs + this.now() - begun;
     return Math.max(MIN_MS_BETWEEN_READS, took / MAX_TIME_SHARE);
+  }
+
+  /** What happens in a cgroup that has never had a row is counted in the innermost row around it. */
+  #countInRows(subjects: ReadonlyMap<string, Subject>): void {
+    for (const [path, counts] of this.#counts) {
+      if (subjects.has(path) || this.#rows.has(path)) continue;
+      let around = path;
+      while (around !== "/" && !subjects.has(around)) around = parentPath(around);
+      if (!subjects.has(around)) continue;
+      this.#counts.set(around, sumOf(this.#counts.get(around) ?? NO_COUNTS, counts));
+      this.#counts.delete(path);
+    }
   }
 
   #rowOf(path: string, { limitOwner, marks, limit, mode }: Subject): Row {

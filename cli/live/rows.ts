@@ -41,6 +41,14 @@ export interface Row extends Omit<CgroupUsage, "limit">, RowDetails {
   readonly isRemoved: boolean;
 }
 
+/** Of two cgroups, or of one at two times. */
+export const sumOf = (one: Counts, other: Counts): Counts => ({
+  hits: one.hits + other.hits,
+  ooms: one.ooms + other.ooms,
+  kills: one.kills + other.kills,
+  actions: one.actions + other.actions,
+});
+
 export function counted(counts: Counts, event: OomkitEvent): Counts {
   switch (event.type) {
     case "max":

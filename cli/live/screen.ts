@@ -140,6 +140,7 @@ function headLine(view: View, { columns, can, palette }: Canvas): string {
   const parts = [
     `oomkit ${view.command}`,
     `${rows.length === total ? "" : `${rows.length} of `}${formatCount(total, "cgroup")}`,
+    ...killsText(view),
     ...view.isPaused ? ["PAUSED"] : [],
     ...view.filter === "" || view.previousFilter !== undefined
       ? []
@@ -149,6 +150,12 @@ function headLine(view: View, { columns, can, palette }: Canvas): string {
   const room = Math.max(0, columns - widthOf(view.clock) - 1);
   const left = filled(parts.join(can.unicode ? " · " : " | "), room, "left", markOf(can));
   return palette("bold", `${left} ${view.clock}`);
+}
+
+/** A removed cgroup takes its counts with it, so the title has the sum of all. */
+function killsText({ command, totals: { kills, actions } }: View): string[] {
+  if (kills + actions === 0) return [];
+  return [...command === "guard" ? [`guard killed ${actions}`] : [], `kernel killed ${kills}`];
 }
 
 const KEYS = {

@@ -5,7 +5,15 @@ import type { Machine } from "../../core/cgroup/machine.ts";
 import type { OomkitEvent } from "../../core/events/event.ts";
 import type { Size } from "../terminal/capabilities.ts";
 import type { Key, NamedKey } from "../terminal/keys.ts";
-import { matching, nextSort, ordered, type Row, type Sort } from "./rows.ts";
+import {
+  type Counts,
+  matching,
+  nextSort,
+  NO_COUNTS,
+  ordered,
+  type Row,
+  type Sort,
+} from "./rows.ts";
 
 /** An event, or a message for stdout or stderr. */
 export type LogEntry = { readonly event: OomkitEvent } | { readonly message: string };
@@ -22,6 +30,8 @@ export interface View {
   readonly command: string;
   /** Sorted, before the filter. */
   readonly rows: readonly Row[];
+  /** Since the view was opened, in all cgroups. */
+  readonly totals: Counts;
   /** Some rows shown so far have pressure, as on v2. */
   readonly hasPressure: boolean;
   readonly log: readonly LogEntry[];
@@ -47,6 +57,7 @@ export function firstView(command: string): View {
   return {
     command,
     rows: [],
+    totals: NO_COUNTS,
     hasPressure: false,
     log: [],
     top: 0,

@@ -100,3 +100,33 @@ Deno.test("details are those of inspect, read at most once a second, and kept af
   await poller.round();
   assert.deepEqual(poller.details(second), { ...second, error: "/a was removed" });
 });
+
+Deno.test("a kill in a cgroup without a row is counted in the innermost row around it, and in the totals", async () => {
+  using tree = makeTree(2, { "/a": FILES, "/a/b": FILES, "/other": FILES });
+  const subjects = ["/a", "/a/b"].map((path) => subjectOf(tree, path));
+  const poller = new Poller(() => subjects, () => 0);
+  const kills = () => poller.rows().map(({ counts }) => counts.kills);
+  await poller.round();
+  poller.count(kill("/a/b/c/d", 1));
+  poller.count(kill("/a/c", 2));
+  poller.count(kill("/a", 3));
+  poller.count(kill("/other", 4));
+  await poller.round();
+  assert.deepEqual(kills(), [2, 1]);
+  await poller.round();
+  assert.deepEqual(kills(), [2, 1]);
+  assert.equal(poller.totals.kills, 4);
+});
+
+Deno.test("the kills of a removed cgroup are not counted as those of its parent", async () => {
+  using tree = makeTree(2, { "/a": FILES, "/a/b": FILES });
+  let subjects = ["/a", "/a/b"].map((path) => subjectOf(tree, path));
+  let now = 0;
+  const poller = new Poller(() => subjects, () => now);
+  await poller.round();
+  poller.count(kill("/a/b", 1));
+  subjects = [subjectOf(tree, "/a")];
+  for (now of [1000, 20_000, 40_000]) await poller.round();
+  assert.deepEqual(poller.rows().map(({ path, counts }) => [path, counts.kills]), [["/a", 0]]);
+  assert.equal(poller.totals.kills, 1);
+});

@@ -133,3 +133,13 @@ Deno.test("a cut line ends in a mark", () => {
   assert.match(last(plain)!, /^(word )+w?o?r?d?…$/);
   assert.match(last({ ...plain, unicode: false })!, /^(word )+w?o?r?d?~$/);
 });
+
+Deno.test("the title says how many processes the guard and the kernel have killed, once there are any", () => {
+  const titleOf = (command: string, kills: number, actions: number) =>
+    draw(view(rows, { command, totals: { hits: 1, ooms: 1, kills, actions } }), 160)[0]!;
+  assert.match(titleOf("guard", 0, 2), /5 cgroups · guard killed 2 · kernel killed 0 · by time/);
+  assert.match(titleOf("watch", 1, 0), /5 cgroups · kernel killed 1 · by time/);
+  for (const command of ["watch", "guard"]) {
+    assert.match(titleOf(command, 0, 0), /cgroups · by time/);
+  }
+});
