@@ -51,13 +51,16 @@ export const figure = (text: string | number, classes = "") =>
 export const titled = (name: string, shown: string) =>
   `<bdi title="${escaped(name)}">${escaped(shown)}</bdi>`;
 
-function groupTable({ groups }: Picture): string {
-  const titles = ["Cgroup", "#Peak", "#Limit", "#Peak %", "#Kills", "Limit owner"];
-  return table(titles, groups.map(groupRow), "groups");
+function groupTable({ groups, command }: Picture): string {
+  const hasGuard = command === "guard" || groups.some(({ guardKills }) => guardKills > 0);
+  const kills = ["#Kernel kills", ...(hasGuard ? ["#Guard kills"] : [])];
+  const titles = ["Cgroup", "#Peak", "#Limit", "#Peak %", ...kills, "Limit owner"];
+  return table(titles, groups.map((group, index) => groupRow(group, index, hasGuard)), "groups");
 }
 
-function groupRow(group: Group, index: number): string {
-  const { path, container, pod, peak, limit, owner, peakShare, kills, removedAt } = group;
+function groupRow(group: Group, index: number, hasGuard: boolean): string {
+  const { path, container, pod, peak, limit, owner, peakShare, removedAt } = group;
+  const { kills, guardKills } = group;
   const ids = [
     ...(container === null ? [] : [`container ${cut(container, 20)}`]),
     ...(pod === null ? [] : [`pod ${pod}`]),
@@ -73,7 +76,8 @@ function groupRow(group: Group, index: number): string {
       escaped(cut(withShortIds(path), MAX_PATH_LETTERS))
     }</bdi></label>${more}</td>` +
     figure(bytesText(peak)) + figure(limit === null ? "none" : bytesText(limit)) +
-    figure(share, tight) + figure(kills || "–") + `<td>${ownerText(owner, path)}</td></tr>`;
+    figure(share, tight) + figure(kills || "–") + (hasGuard ? figure(guardKills || "–") : "") +
+    `<td>${ownerText(owner, path)}</td></tr>`;
 }
 
 function ownerText(owner: string | null, path: string): string {

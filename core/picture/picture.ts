@@ -40,8 +40,9 @@ export interface Group {
   /** The limit and the headroom at that time. */
   readonly peakShareLimit: number | null;
   readonly peakShareHeadroom: number | null;
-  /** Kernel kills. */
+  /** Kills by the kernel, and by a guard, in it and in cgroups below it that are not among the groups. */
   readonly kills: number;
+  readonly guardKills: number;
   readonly removedAt: number | null;
 }
 

@@ -6,6 +6,7 @@ import type {
   RecordedSnapshot,
   RecordingLine,
 } from "../record/format.ts";
+import { parentPath } from "../cgroup_path.ts";
 import { shareOfLimit } from "../figures.js";
 import { isKill } from "./page/glyphs.js";
 import type { ChartEvent, Group, KilledProcess, Kind, Picture, Step } from "./picture.ts";
@@ -42,6 +43,28 @@ export const MAX_GROUPS = 10_000;
 const MAX_EVENTS = 5000;
 const MAX_KILLED_PROCESSES = 1000;
 
+interface Kills {
+  readonly kernel: number;
+  readonly guard: number;
+}
+
+const NO_KILLS: Kills = { kernel: 0, guard: 0 };
+const ONE_KERNEL_KILL: Kills = { kernel: 1, guard: 0 };
+const ONE_GUARD_KILL: Kills = { kernel: 0, guard: 1 };
+
+const sumOf = (one: Kills, other: Kills): Kills => ({
+  kernel: one.kernel + other.kernel,
+  guard: one.guard + other.guard,
+});
+
+/** The cgroup itself if it is among `paths`, else the nearest one around it. */
+function nearestIn(paths: ReadonlySet<string>, path: string): string | undefined {
+  for (let around = path;; around = parentPath(around)) {
+    if (paths.has(around)) return around;
+    if (around === "/" || !around.startsWith("/")) return undefined;
+  }
+}
+
 type GroupData = ReturnType<typeof newGroup>;
 
 /** Before the index of the cgroup is known. */
@@ -56,7 +79,7 @@ export class PictureBuilder {
   #totalPoints = 0;
   readonly #events: Unplaced<ChartEvent>[] = [];
   readonly #killedProcesses: Unplaced<KilledProcess>[] = [];
-  readonly #killsByPath = new Map<string, number>();
+  readonly #killsByPath = new Map<string, Kills>();
   readonly #outcome: Outcome = { dryRunActions: 0 };
   readonly #omitted = { groups: 0, events: 0, killedProcesses: 0, samples: 0, points: false };
 
@@ -82,7 +105,15 @@ export class PictureBuilder {
     const head = this.#head;
     if (head === undefined) return undefined;
     const { printable } = this.#words;
-    const groups = [...this.#groups.values()].map((data) => this.#groupOf(data)).sort(byImportance);
+    const paths = new Set([...this.#groups.values()].map(({ cgroup: { path } }) => path));
+    const killsIn = new Map<string, Kills>();
+    for (const [path, kills] of this.#killsByPath) {
+      const around = nearestIn(paths, path);
+      if (around !== undefined) killsIn.set(around, sumOf(killsIn.get(around) ?? NO_KILLS, kills));
+    }
+    const groups = [...this.#groups.values()]
+      .map((data) => this.#groupOf(data, killsIn.get(data.cgroup.path) ?? NO_KILLS))
+      .sort(byImportance);
     const indices = new Map(groups.map(({ id }, index) => [id, index]));
     // The last of several cgroups with the same path.
     const indexByPath = new Map(
@@ -90,7 +121,7 @@ export class PictureBuilder {
     );
     const placed = <T extends { readonly of: string }>({ of, ...rest }: T) => ({
       ...rest,
-      group: indexByPath.get(of) ?? null,
+      group: indexByPath.get(nearestIn(paths, of) ?? "") ?? null,
     });
     const picture = {
       command: head.command,
@@ -182,8 +213,14 @@ export class PictureBuilder {
       return;
     }
     if (type === "action" && event.outcome === "dry_run") this.#outcome.dryRunActions += 1;
-    if (type === "oom_kill") this.#killsByPath.set(of, (this.#killsByPath.get(of) ?? 0) + 1);
     const killed = killedProcessOf(body, this.#words.printable);
+    if (killed !== undefined) {
+      const before = this.#killsByPath.get(of) ?? NO_KILLS;
+      this.#killsByPath.set(
+        of,
+        sumOf(before, killed.by === "kernel" ? ONE_KERNEL_KILL : ONE_GUARD_KILL),
+      );
+    }
     if (killed !== undefined && this.#killedProcesses.length >= MAX_KILLED_PROCESSES) {
       this.#omitted.killedProcesses++;
     } else if (killed !== undefined) this.#killedProcesses.push({ ...killed, of, at });
@@ -199,7 +236,7 @@ export class PictureBuilder {
     this.#events.push({ of, at, type, kind, text });
   }
 
-  #groupOf({ cgroup, ...data }: GroupData): Group {
+  #groupOf({ cgroup, ...data }: GroupData, { kernel, guard }: Kills): Group {
     const { printable } = this.#words;
     const printableOrNull = (name: string | null) => name === null ? null : printable(name);
     return {
@@ -210,7 +247,8 @@ export class PictureBuilder {
       limit: cgroup.limit,
       owner: printableOrNull(cgroup.limit_owner),
       marks: cgroup.reference_lines.map(({ name, bytes }) => ({ name: printable(name), bytes })),
-      kills: this.#killsByPath.get(cgroup.path) ?? 0,
+      kills: kernel,
+      guardKills: guard,
     };
   }
 
@@ -253,7 +291,8 @@ const byTime = (a: { at: number }, b: { at: number }) => a.at - b.at;
 
 /** Most kills first, then the highest share of the limit, then the highest peak. */
 function byImportance(a: Group, b: Group): number {
-  return b.kills - a.kills || (b.peakShare ?? -1) - (a.peakShare ?? -1) ||
+  return b.kills + b.guardKills - a.kills - a.guardKills ||
+    (b.peakShare ?? -1) - (a.peakShare ?? -1) ||
     (b.peak ?? -1) - (a.peak ?? -1) || (a.path < b.path ? -1 : 1);
 }
 

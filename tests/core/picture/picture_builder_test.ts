@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { pictureWords } from "../../../cli/output/picture.ts";
+import { runPage } from "../../../core/picture/page.ts";
 import { MAX_GROUPS, PictureBuilder } from "../../../core/picture/picture_builder.ts";
 import type { Picture } from "../../../core/picture/picture.ts";
 import type { RecordingLine } from "../../../core/record/format.ts";
@@ -215,4 +216,67 @@ Deno.test("external names are shown with invisible characters as escapes", () =>
   assert.equal(groups[0]!.path, "/a\\x0a\\x1b[31m\\u202egnp");
   assert.equal(killedProcesses[0]!.comm, "x\\u2066y");
   assert.equal(killedProcesses[0]!.group, 0);
+});
+
+const guardKill = (
+  at: number,
+  cgroup: string,
+  part: { readonly outcome?: "killed" | "survived" } = {},
+) =>
+  eventLine(at, cgroup, {
+    type: "action",
+    action: "container",
+    level: "imminent",
+    mode: "notify",
+    dry_run: false,
+    signal: "SIGKILL",
+    victim: null,
+    killed_cgroup: cgroup,
+    candidates: [],
+    usage_before: 95 * MIB,
+    usage_after: 3 * MIB,
+    limit: 100 * MIB,
+    level_bytes: 95 * MIB,
+    outcome: "killed",
+    reason: null,
+    freed: 92 * MIB,
+    signal_ms: 1,
+    exit_ms: 3,
+    freed_ms: 4,
+    ...part,
+  });
+
+Deno.test("each cgroup has the kills by the kernel and by the guard, also those in a cgroup below it", () => {
+  const b = cgroupLine(2, { path: "/a/b", limit: 100 * MIB });
+  const { groups, events } = pictureOf(
+    head,
+    a,
+    b,
+    guardKill(START + 1, "/a"),
+    guardKill(START + 2, "/a"),
+    guardKill(START + 3, "/a", { outcome: "survived" }),
+    eventLine(START + 4, "/a/c/d", killBody("java")),
+    eventLine(START + 5, "/a/b/c", killBody("node")),
+    eventLine(START + 6, "/elsewhere", killBody("sh")),
+    endLine(START + 9),
+  );
+  assert.deepEqual(groups.map(({ path, kills, guardKills }) => [path, kills, guardKills]), [
+    ["/a", 1, 2],
+    ["/a/b", 1, 0],
+  ]);
+  assert.deepEqual(events.map(({ group }) => group), [0, 0, 0, 0, 1, null]);
+});
+
+Deno.test("the table of a guard has a column of its kills, that of a watch has none", async () => {
+  const titlesOf = async (command: "watch" | "guard") => {
+    const page = await runPage(pictureOf({ ...head, command }, a, endLine(START + 9)));
+    const [, titles] = /id="groups"><thead><tr>(.*?)<\/tr>/s.exec(page)!;
+    return titles!.match(/(?<=>)[^<>]+(?=<\/th>)/g);
+  };
+  assert.deepEqual((await titlesOf("guard"))?.slice(4), [
+    "Kernel kills",
+    "Guard kills",
+    "Limit owner",
+  ]);
+  assert.deepEqual((await titlesOf("watch"))?.slice(4), ["Kernel kills", "Limit owner"]);
 });
