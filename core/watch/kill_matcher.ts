@@ -355,16 +355,18 @@ function ownerOf(
   at: number,
   all: readonly WatchedCgroup[],
 ): WatchedCgroup | undefined {
+  const isInTime = ({ removedAt, removedKills }: WatchedCgroup) =>
+    removedAt === undefined || at <= removedAt || (removedKills?.unreported() ?? 0n) > 0n;
   const exact = all.filter(({ cgroup }) => cgroup.path === path);
   if (exact.length > 0) {
     const living = exact.filter(({ removedAt }) => removedAt === undefined);
     const mayHaveBeenKilled = (each: WatchedCgroup) =>
-      each.removedAt !== undefined && isSuspicious(each) &&
-      (at <= each.removedAt || (each.removedKills?.unreported() ?? 0n) > 0n);
+      each.removedAt !== undefined && isSuspicious(each) && isInTime(each);
     return living.find(({ kills }) => kills.pending > 0n) ?? exact.find(mayHaveBeenKilled) ??
-      living[0] ?? exact[0];
+      living[0] ?? exact.find(isInTime);
   }
   return all
     .filter(({ cgroup, representsSubtree }) => representsSubtree && isInSubtree(path, cgroup.path))
+    .filter(isInTime)
     .toSorted((a, b) => b.cgroup.path.length - a.cgroup.path.length)[0];
 }

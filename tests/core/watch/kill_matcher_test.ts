@@ -414,3 +414,15 @@ Deno.test("a kill of a process in an unknown cgroup is reported at the ancestor 
     assert.deepEqual(lines(), [hasLog ? "/a 7" : "/a ?"]);
   }
 });
+
+Deno.test("a kill that is logged after the removal of a target belongs to the next cgroup of the same name", () => {
+  for (const path of ["/a", "/a/child"]) {
+    const gone = makeWatched("/a", { removedAt: 20, representsSubtree: true });
+    const { kills, lines } = start([gone]);
+    kills.logged(makeKill(7, { cgroup: path }), 19);
+    kills.settle(19);
+    kills.logged(makeKill(8, { cgroup: path }), 21);
+    kills.settle(END);
+    assert.deepEqual(lines(), [`${path} 7`]);
+  }
+});
