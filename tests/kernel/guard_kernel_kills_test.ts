@@ -1,7 +1,15 @@
-/** Kills by the kernel that `oomkit guard` reports: the same as `watch` reports of the same targets. */
+/** Kills by the kernel that `oomkit guard` reports, as `watch` does of the same targets, and its summary of both sides. */
 
 import assert from "node:assert/strict";
-import { startGuarded } from "../helpers/guarded.ts";
+import {
+  feedWhileItLives,
+  isArmed,
+  isKillAction,
+  killActionsOf,
+  startGuarded,
+  WIDE,
+} from "../helpers/guarded.ts";
+import { startHungryProcess } from "../helpers/hungry_process.ts";
 import { allocateUntilKilled, kernelTest, killOf, MIB, ofType } from "../helpers/kernel_cases.ts";
 import { untilLogged } from "../helpers/kernel_log_rate.ts";
 import { makeRealCgroup } from "../helpers/real_cgroup.ts";
@@ -54,5 +62,65 @@ kernelTest(
       0,
     );
     assert.equal(victims, 2, JSON.stringify(summary));
+  },
+);
+
+kernelTest(
+  "the summary of a guard counts what it has killed, beside what the kernel has killed",
+  async () => {
+    await using cgroup = makeRealCgroup("both");
+    cgroup.limit(64 * MIB);
+    const flags = ["--policy", "process", "--ignore", "/dev/zero", "--kill-timeout", "60s"];
+    await using guarded = await startGuarded([...flags, ...WIDE, cgroup.path]);
+    for (let n = 1; n <= 2; n++) {
+      await using process = await startHungryProcess(cgroup);
+      await feedWhileItLives(process, 60 * MIB);
+      await guarded.next((event) => isKillAction(event) && event.victim?.pid === process.pid);
+    }
+    const { pid } = await allocateUntilKilled(cgroup);
+    await guarded.next(killOf(pid));
+    const events = await guarded.stop();
+    const killed = killActionsOf(events).filter(({ outcome }) => outcome === "killed");
+    const summary = events.at(-1)!;
+    const [deltas] = summary.cgroups;
+    assert.deepEqual([summary.guard_kills, deltas.guard_kills], [killed.length, killed.length]);
+    assert.ok(killed.length >= 2);
+    assert.deepEqual(deltas.guard_victims, [...new Set(killed.map(({ victim }) => victim.comm))]);
+    assert.deepEqual([deltas.cgroup, deltas.victims], [cgroup.path, 1]);
+  },
+);
+
+kernelTest(
+  "what was counted before a target was created again is in the summary, and nothing is degraded twice",
+  async () => {
+    await using parent = makeRealCgroup("again");
+    const start = () => {
+      const child = parent.child("service");
+      child.limit(16 * MIB);
+      return child;
+    };
+    let service = start();
+    await using guarded = await startGuarded([service.path]);
+    await untilLogged(2);
+    for (let n = 1; n <= 2; n++) {
+      const { pid } = await allocateUntilKilled(service);
+      await guarded.next(killOf(pid));
+      await service[Symbol.asyncDispose]();
+      if (n === 2) break;
+      const before = ofType(guarded.events, "guard_armed").length;
+      service = start();
+      await guarded.next((event) =>
+        isArmed(service)(event) && ofType(guarded.events, "guard_armed").length > before
+      );
+    }
+    const events = await guarded.stop();
+    const summary = events.at(-1)!;
+    assert.equal(summary.type, "summary");
+    const [deltas, ...more] = summary.cgroups;
+    assert.deepEqual([deltas.victims, deltas.guard_kills, more], [2, 0, []]);
+    const causes = ofType(events, "degraded").map(({ requested, reason }) =>
+      `${requested} ${reason}`
+    );
+    assert.deepEqual(causes, [...new Set(causes)]);
   },
 );
