@@ -142,7 +142,13 @@ export class KillMatcher {
       return true;
     }
     if (kill.cgroup === undefined) {
-      const watched = this.#byPid(kill.victim.pid, now) ??
+      const known = this.#byPid(kill.victim.pid, now);
+      const below = known?.kills.pidsBelow.get(kill.victim.pid);
+      if (known && below && !known.kills.pids.has(kill.victim.pid)) {
+        this.#report(known, { kill: { ...kill, cgroup: below.cgroup }, at }, now);
+        return true;
+      }
+      const watched = known ??
         (now - at >= MS_BEFORE_MATCH_BY_TIME ? this.#byTime(read, now) : undefined) ??
         (now - at >= MS_BEFORE_MATCH_BY_ELIMINATION ? this.#byElimination(read) : undefined);
       if (watched) this.#report(watched, read, now);
@@ -177,15 +183,16 @@ export class KillMatcher {
     return uncharged.find(({ kills }) => kills.pids.has(victim.pid));
   }
 
-  /** The watched cgroup that is known to have contained the victim. */
+  /** The watched cgroup that is known to have contained the victim, itself or in a cgroup below it. */
   #byPid(pid: number, now: number): WatchedCgroup | undefined {
     const all = [...this.context.watchedCgroups()];
     const hasVictim = ({ kills }: WatchedCgroup) => kills.pids.has(pid);
-    const known = all.find(hasVictim);
+    const hasVictimBelow = ({ kills }: WatchedCgroup) => kills.pidsBelow.has(pid);
+    const known = all.find(hasVictim) ?? all.find(hasVictimBelow);
     if (known) return known;
     const suspicious = all.filter((each) => each.removedAt === undefined && isSuspicious(each));
     for (const watched of suspicious) rememberPids(watched, now);
-    return suspicious.find(hasVictim);
+    return suspicious.find(hasVictim) ?? suspicious.find(hasVictimBelow);
   }
 
   /** The watched cgroup in which the victim can have been killed at that time. */

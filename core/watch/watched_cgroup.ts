@@ -8,6 +8,7 @@ import {
   readLimit,
   readPeak,
   readUsage,
+  walk,
 } from "../cgroup/cgroup.ts";
 import { tryExists, unlessRefused } from "../cgroup/files.ts";
 import { pidsOf } from "../cgroup/processes.ts";
@@ -126,6 +127,8 @@ class KillState {
    * memory.
    */
   readonly pids = new Map<number, number>();
+  /** v1: the processes of the cgroups below it, which are not watched and which its counter leaves out. */
+  readonly pidsBelow = new Map<number, { readonly cgroup: string; readonly at: number }>();
   /** The last sign of an OOM or a kill. */
   lastOomAt = -Infinity;
   /** When a kill in its subtree was last noticed, or may have happened unseen. */
@@ -244,13 +247,23 @@ export function disarm({ notifications, polls }: WatchedCgroup): void {
 /** A kill is logged within milliseconds of the OOM, and its line is waited for at most a quarter of a second. */
 const PID_MEMORY_MS = 10_000;
 
+/** To read the processes of so many cgroups takes about 10 ms. */
+const MAX_CGROUPS_READ = 1000;
+
 /** Remembers its processes. Older pids are dropped, because the kernel reuses pids. */
 export function rememberPids(
-  { cgroup, kills: { pids } }: Pick<WatchedCgroup, "cgroup"> & {
-    readonly kills: Pick<KillState, "pids">;
-  },
+  { cgroup, representsSubtree, kills: { pids, pidsBelow } }:
+    & Pick<WatchedCgroup, "cgroup" | "representsSubtree">
+    & { readonly kills: Pick<KillState, "pids" | "pidsBelow"> },
   now: number,
 ): void {
   for (const [pid, at] of pids) if (now - at > PID_MEMORY_MS) pids.delete(pid);
   for (const pid of unlessRefused(() => pidsOf(cgroup)) ?? []) pids.set(pid, now);
+  for (const [pid, { at }] of pidsBelow) if (now - at > PID_MEMORY_MS) pidsBelow.delete(pid);
+  if (!representsSubtree || cgroup.hierarchy.version.countsSubtree) return;
+  for (const below of walk(cgroup).take(MAX_CGROUPS_READ)) {
+    if (below.path === cgroup.path) continue;
+    const found = unlessRefused(() => pidsOf(below)) ?? [];
+    for (const pid of found) pidsBelow.set(pid, { cgroup: below.path, at: now });
+  }
 }

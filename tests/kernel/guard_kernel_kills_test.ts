@@ -70,7 +70,8 @@ kernelTest(
   async () => {
     await using cgroup = makeRealCgroup("both");
     cgroup.limit(64 * MIB);
-    const flags = ["--policy", "process", "--ignore", "/dev/zero", "--kill-timeout", "60s"];
+    // Throttled, the process that is never chosen would take long to reach the limit.
+    const flags = ["--mode", "notify", "--policy", "process", "--ignore", "/dev/zero"];
     await using guarded = await startGuarded([...flags, ...WIDE, cgroup.path]);
     for (let n = 1; n <= 2; n++) {
       await using process = await startHungryProcess(cgroup);

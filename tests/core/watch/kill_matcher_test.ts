@@ -426,3 +426,14 @@ Deno.test("a kill that is logged after the removal of a target belongs to the ne
     assert.deepEqual(lines(), [`${path} 7`]);
   }
 });
+
+Deno.test("v1: a line without a cgroup is matched to the child of a target that contained the victim at the OOM", () => {
+  const pidsBelow = new Map([[7, { cgroup: "/a/b", at: 1 }]]);
+  const a = makeWatched("/a", { representsSubtree: true, kills: { suspected: 1, pidsBelow } }, 1);
+  const { kills, lines } = start([a]);
+  kills.logged(makeKill(7), 10);
+  kills.logged(makeKill(8), 10);
+  kills.settle(END);
+  assert.deepEqual(lines(), ["/a/b 7"]);
+  assert.deepEqual([a.kills.pending, a.kills.inUncountedChildren], [0n, 1n]);
+});
