@@ -57,7 +57,11 @@ export const rooms: readonly Room[] = [
     imports: [...pureRooms, "core/cgroup", "core/kernel/clock.ts", "core/events"],
   },
   { at: "core/picture/page_script.ts", imports: ["core/picture", "core/figures.js"] },
-  { at: "core/picture", imports: ["core/record/format.ts", "core/figures.js"], pure: true },
+  {
+    at: "core/picture",
+    imports: ["core/record/format.ts", "core/figures.js", "core/cgroup_path.ts"],
+    pure: true,
+  },
   { at: "core/collect", imports: [...pureRooms, "core/cgroup"] },
   { at: "core/receivers/prometheus/text.ts", imports: [], pure: true },
   { at: "core/receivers/prometheus/listen.ts", imports: nouns, pure: true },
