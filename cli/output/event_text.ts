@@ -83,12 +83,15 @@ const times = (count: bigint) => count === 1n ? "" : ` ${count} times`;
 export function eventFacts(event: OomkitEvent): string {
   switch (event.type) {
     case "threshold": {
-      const { usage, threshold, limit, direction } = event;
+      const { usage, threshold, limit, direction, suppressed } = event;
       const share = limit === null || limit === 0
         ? ""
         : ` (${formatPercent(100 * threshold / limit)} of ${bytes(limit)})`;
       const verb = direction === "above" ? "rose above" : "fell below";
-      return `usage ${bytes(usage)} ${verb} ${bytes(threshold)}${share}`;
+      const others = suppressed > 0
+        ? `, after ${formatCount(suppressed, "unreported crossing")}`
+        : "";
+      return `usage ${bytes(usage)} ${verb} ${bytes(threshold)}${share}${others}`;
     }
     case "pressure":
       return pressureFacts(event);

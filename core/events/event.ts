@@ -222,8 +222,11 @@ type WatchBody =
     readonly type: "threshold";
     readonly threshold: number;
     readonly direction: "above" | "below";
+    /** At the crossing. */
     readonly usage: number | null;
     readonly limit: number | null;
+    /** Crossings of this threshold between the last event and this one, which were not reported. */
+    readonly suppressed: number;
   }
   | {
     readonly type: "pressure";

@@ -23,6 +23,8 @@ import type { Counters } from "../snapshot.ts";
 import { type KillMatcher, type MatchedKill, MAX_NOTIFICATION_DELAY_MS } from "./kill_matcher.ts";
 import type { EmitBody, WatchOptions } from "./options.ts";
 import type { Wake } from "./notifications.ts";
+import { RateLimitedCount } from "./rate_limited_count.ts";
+import { type ReportedCrossing, Threshold } from "./threshold.ts";
 import {
   type BothCounters,
   relevantCounters,
@@ -30,8 +32,6 @@ import {
   type WatchedCgroup,
 } from "./watched_cgroup.ts";
 
-/** `max` and `high` of a thrashing cgroup are reported no more often, with all counts in between. */
-const MIN_MS_BETWEEN_REPORTS = 1000;
 /** An OOM wakes before its kill, which is counted within milliseconds: read again after this. */
 const MS_FROM_OOM_TO_READ = 25;
 /** An OOM without a kill by then was resolved otherwise: memory was freed in time. */
@@ -69,24 +69,27 @@ export class ChangeDetector {
     const after = relevantCounters(watched, counters.known);
 
     const peak = options.thresholds.length > 0 ? unlessRefused(() => readPeak(cgroup)) : undefined;
-    this.#emitCrossings(watched, usage, peak, source);
+    this.#emitCrossings(watched, usage, peak, source, now);
     memory.usage = usage;
 
     const oomKills = rise(after.oomKill, before.oomKill);
     const ooms = after.oom === undefined
-      ? BigInt(notifications.ooms - notifications.reportedOoms)
+      ? BigInt(notifications.ooms - notifications.countedOoms)
       : rise(after.oom, before.oom);
     const isKillUncounted = ooms > 0n && read.subtree.oomKill === undefined &&
       childrenOf(cgroup).length > 0;
     const hasKilled = oomKills > 0n || rise(read.subtree.oomKill, subtreeKills) > 0n;
     if (hasKilled || isKillUncounted) kills.lastKillAt = now;
-    this.#emitMaxAndHigh(watched, source, now, ooms > 0n || oomKills > 0n);
     if (ooms > 0n) {
       kills.lastOomAt = now;
       kills.suspected += Number(ooms);
+      notifications.countedOoms += Number(ooms);
       rememberPids(watched, now);
-      this.emitOom(watched, ooms, source);
     }
+    counters.unreported.high.add(rise(after.high, before.high), now);
+    counters.unreported.max.add(rise(after.max, before.max), now);
+    counters.unreported.oom.add(ooms, now);
+    this.#emitCounts(watched, source, now);
     const count = rise(after.oomGroupKill, before.oomGroupKill);
     if (count > 0n) {
       emit(cgroup.path, source, {
@@ -119,7 +122,13 @@ export class ChangeDetector {
     if (kills.suspected > 0) polls.nextAt = Math.min(polls.nextAt, now + MS_FROM_OOM_TO_READ);
     const interval = options.poll ??
       (isPolled ? fallbackPoll(this.context.watchedCount()) : Infinity);
-    polls.nextAt = Math.min(polls.nextAt, now + interval);
+    // v1 notifies when usage crosses the threshold itself, not when it has fallen further below it.
+    const isInHysteresis = polls.nextUsageAt === Infinity && usage !== undefined &&
+      memory.thresholds.some((threshold) => threshold.isInHysteresis(usage));
+    if (isInHysteresis) {
+      polls.nextAt = Math.min(polls.nextAt, now + fallbackPoll(this.context.watchedCount()));
+    }
+    polls.nextAt = Math.min(polls.nextAt, now + interval, reportDueAt(watched));
     return true;
   }
 
@@ -136,8 +145,9 @@ export class ChangeDetector {
     const rate = memory.usage === undefined ? 0 : 1000 * (usage - memory.usage) / elapsed;
     if (usage !== memory.usage) {
       const peak = unlessRefused(() => readPeak(cgroup));
-      this.#emitCrossings(watched, usage, peak, "poll");
+      this.#emitCrossings(watched, usage, peak, "poll", now);
       memory.usage = usage;
+      polls.nextAt = Math.min(polls.nextAt, reportDueAt(watched));
     }
     polls.usageReadAt = now;
     const above = memory.thresholds.find(({ bytes }) => bytes > usage)?.bytes ?? Infinity;
@@ -149,12 +159,17 @@ export class ChangeDetector {
   setThresholds({ cgroup, memory }: WatchedCgroup): void {
     this.#readAncestorOoms(cgroup);
     const limit = memory.effective.bytes;
-    const bytes = this.context.options.thresholds
-      .map((each) => "bytes" in each ? each.bytes : Math.floor(limit * each.percent / 100))
-      .filter(Number.isFinite);
-    const wasAbove = new Set(memory.thresholds.flatMap((each) => each.isAbove ? each.bytes : []));
-    memory.thresholds = [...new Set(bytes)].sort((a, b) => a - b)
-      .map((bytes) => ({ bytes, isAbove: wasAbove.has(bytes) }));
+    const byBytes = new Map<number, Threshold>();
+    for (const option of this.context.options.thresholds) {
+      const bytes = "bytes" in option ? option.bytes : Math.floor(limit * option.percent / 100);
+      if (!Number.isFinite(bytes) || byBytes.has(bytes)) continue;
+      // A percentage keeps its state when the limit changes: usage is compared with its new bytes.
+      const threshold = memory.thresholdsByOption.get(option) ?? new Threshold(bytes);
+      threshold.bytes = bytes;
+      memory.thresholdsByOption.set(option, threshold);
+      byBytes.set(bytes, threshold);
+    }
+    memory.thresholds = [...byBytes.values()].sort((a, b) => a.bytes - b.bytes);
   }
 
   /** True when the effective limit has changed, and with it thresholds in percent. */
@@ -167,34 +182,36 @@ export class ChangeDetector {
     return hasChanged;
   }
 
-  emitOom(watched: WatchedCgroup, count: bigint, source: Source): void {
-    watched.notifications.reportedOoms += Number(count);
-    const owner = this.#limitOwnerOf(watched);
-    this.context.emit(watched.cgroup.path, source, {
-      type: "oom",
-      count,
-      usage: usageAtEvent(watched, performance.now()),
-      limit_owner: owner ?? null,
-      limit: limitOf(watched, owner),
-    });
+  /** Counts OOMs of a removed cgroup that were notified after its last reading. */
+  addLateOoms(watched: WatchedCgroup, count: number): void {
+    const now = performance.now();
+    watched.kills.suspected += count;
+    watched.notifications.countedOoms += count;
+    watched.counters.unreported.oom.add(BigInt(count), now);
+    this.#emitCounts(watched, "eventfd", now);
   }
 
   emitPressure(watched: WatchedCgroup, { levels, stalls }: Wake): void {
-    const { emit } = this.context;
-    const { cgroup } = watched;
-    const usage = usageAtEvent(watched, performance.now());
+    const { cgroup, notifications: { unreportedPressure }, polls } = watched;
+    const now = performance.now();
     for (const { level, count } of levels) {
-      const body = { level, kind: null, stalled_us: null, count, usage };
-      emit(cgroup.path, "eventfd", { type: "pressure", ...body });
+      const unreported = unreportedPressure.get(level) ?? new RateLimitedCount();
+      unreportedPressure.set(level, unreported);
+      unreported.add(count, now);
     }
+    this.#emitPressureCounts(watched, now);
+    polls.nextAt = Math.min(polls.nextAt, reportDueAt(watched));
     const pressure = stalls.length > 0 ? unlessRefused(() => readPressure(cgroup)) : undefined;
+    const usage = usageAtEvent(watched, now);
+    // The kernel notifies of a PSI trigger once in its window, at least half a second.
     for (const stall of stalls) {
       const total = pressure?.[stall.kind]?.total;
       // The first event after arming is spurious: only a total that has grown is a stall.
       if (total === undefined || total <= stall.total) continue;
       const stalled = { kind: stall.kind, stalled_us: total - stall.total };
       stall.total = total;
-      emit(cgroup.path, "psi", { type: "pressure", level: null, ...stalled, count: 1n, usage });
+      const body = { level: null, ...stalled, count: 1n, usage };
+      this.context.emit(cgroup.path, "psi", { type: "pressure", ...body });
     }
   }
 
@@ -214,36 +231,39 @@ export class ChangeDetector {
     });
   }
 
-  /** Emits the `max` and `high` that were held back. */
-  flush(watchedCgroups: Iterable<WatchedCgroup>): void {
-    for (const watched of watchedCgroups) {
-      this.#emitMaxAndHigh(watched, "poll", performance.now(), true);
-    }
+  /** Emits everything that was held back: of a cgroup that is removed, or of which the watch ends. */
+  flush(watched: WatchedCgroup): void {
+    const now = performance.now();
+    this.#emitDueCrossings(watched, now, true);
+    this.#emitCounts(watched, watched.notifications.source, now, true);
   }
 
-  #emitMaxAndHigh(watched: WatchedCgroup, source: Source, now: number, isUrgent: boolean): void {
-    const { cgroup, counters, kills, polls } = watched;
-    const { max, high } = relevantCounters(watched, counters.last);
-    counters.reportedMax ??= max;
-    counters.reportedHigh ??= high;
-    const rises = { high: rise(high, counters.reportedHigh), max: rise(max, counters.reportedMax) };
-    if (rises.high + rises.max === 0n) return;
-    const dueAt = counters.reportedAt + MIN_MS_BETWEEN_REPORTS;
-    if (!isUrgent && now < dueAt) {
-      polls.nextAt = Math.min(polls.nextAt, dueAt);
-      return;
-    }
-    // Held back since the last report: the limit may have been hit before a kill in between.
-    const hasKilledSince = kills.lastKillAt > -Infinity && kills.lastKillAt >= counters.reportedAt;
-    const usage = hasKilledSince ? null : usageAtEvent(watched, now);
-    counters.reportedAt = now;
-    for (const type of ["high", "max"] as const) {
-      if (rises[type] > 0n) {
-        this.context.emit(cgroup.path, source, { type, count: rises[type], usage });
+  #emitCounts(watched: WatchedCgroup, source: Source, now: number, isLast = false): void {
+    const { cgroup: { path }, counters: { unreported } } = watched;
+    const { emit } = this.context;
+    for (const type of ["high", "max", "oom"] as const) {
+      const usage = usageAtEvent(watched, unreported[type].unreportedSince);
+      const count = unreported[type].take(now, isLast);
+      if (count === 0n) continue;
+      if (type !== "oom") emit(path, source, { type, count, usage });
+      else {
+        const owner = this.#limitOwnerOf(watched);
+        const limit = limitOf(watched, owner);
+        emit(path, source, { type, count, usage, limit_owner: owner ?? null, limit });
       }
     }
-    counters.reportedHigh = high ?? counters.reportedHigh;
-    counters.reportedMax = max ?? counters.reportedMax;
+    this.#emitPressureCounts(watched, now, isLast);
+  }
+
+  #emitPressureCounts(watched: WatchedCgroup, now: number, isLast = false): void {
+    for (const [level, unreported] of watched.notifications.unreportedPressure) {
+      const usage = usageAtEvent(watched, unreported.unreportedSince);
+      const count = unreported.take(now, isLast);
+      const body = { level, kind: null, stalled_us: null, count, usage };
+      if (count > 0n) {
+        this.context.emit(watched.cgroup.path, "eventfd", { type: "pressure", ...body });
+      }
+    }
   }
 
   /**
@@ -251,35 +271,39 @@ export class ChangeDetector {
    * read.
    */
   #emitCrossings(
-    { cgroup, memory }: WatchedCgroup,
+    watched: WatchedCgroup,
     usage: number | undefined,
     peak: number | undefined,
     source: Source,
+    now: number,
   ): void {
+    const { cgroup, memory } = watched;
+    this.#emitDueCrossings(watched, now);
     if (usage === undefined) return;
     const before = memory.peak;
-    const limit = finite(memory.effective.bytes);
-    const emit = (threshold: number, direction: "above" | "below", usage: number) => {
-      const body = { threshold, direction, usage, limit };
-      this.context.emit(cgroup.path, source, { type: "threshold", ...body });
-    };
+    const newPeak = before !== undefined && peak !== undefined && peak > before ? peak : undefined;
+    const reading = { usage, newPeak, limit: finite(memory.effective.bytes), source };
     // Every crossing on the way up is emitted before those on the way down.
-    for (const threshold of memory.thresholds) {
-      const { bytes, isAbove } = threshold;
-      const wasAbove = before !== undefined && peak !== undefined && before < bytes &&
-        peak >= bytes;
-      if (isAbove || (usage < bytes && !wasAbove)) continue;
-      threshold.isAbove = true;
-      emit(bytes, "above", usage >= bytes ? usage : peak!);
-    }
-    for (const threshold of memory.thresholds) {
-      if (!threshold.isAbove || usage >= threshold.bytes) continue;
-      threshold.isAbove = false;
-      emit(threshold.bytes, "below", usage);
+    for (const direction of ["rise", "fall"] as const) {
+      for (const threshold of memory.thresholds) {
+        const crossing = threshold[direction](reading, now);
+        if (crossing) this.#emitCrossing(cgroup, crossing);
+      }
     }
     // What was read counts as known, so that the kernel's peak does not report it again.
     if (before !== undefined) memory.peak = Math.max(before, usage, peak ?? usage);
     else if (peak !== undefined) memory.peak = peak;
+  }
+
+  #emitDueCrossings({ cgroup, memory }: WatchedCgroup, now: number, isLast = false): void {
+    for (const threshold of memory.thresholdsByOption.values()) {
+      const crossing = threshold.takeDue(now, isLast);
+      if (crossing) this.#emitCrossing(cgroup, crossing);
+    }
+  }
+
+  #emitCrossing({ path }: Cgroup, { source, ...crossing }: ReportedCrossing): void {
+    this.context.emit(path, source, { type: "threshold", ...crossing });
   }
 
   #readAncestorOoms(cgroup: Cgroup): void {
@@ -303,12 +327,27 @@ export class ChangeDetector {
   }
 }
 
+/** When the first report that is held back is due; `Infinity` without one. */
+function reportDueAt({ counters, memory, notifications }: WatchedCgroup): number {
+  const held = [
+    ...Object.values(counters.unreported),
+    ...notifications.unreportedPressure.values(),
+    ...memory.thresholdsByOption.values(),
+  ];
+  return Math.min(...held.map(({ dueAt }) => dueAt));
+}
+
 /**
  * The last reading, for an event that led to it; `null` if a kill may have freed memory since the event, and in a removed cgroup, where
  * the last reading is older than the event.
+ *
+ * @param noticedAt when the event was noticed; it may be reported later.
  */
-function usageAtEvent({ memory, kills, removedAt }: WatchedCgroup, now: number): number | null {
-  const isAfterKill = now - kills.lastKillAt < MAX_MS_FROM_KILL_TO_EVENT;
+function usageAtEvent(
+  { memory, kills, removedAt }: WatchedCgroup,
+  noticedAt: number,
+): number | null {
+  const isAfterKill = noticedAt - kills.lastKillAt < MAX_MS_FROM_KILL_TO_EVENT;
   return isAfterKill || removedAt !== undefined ? null : memory.usage ?? null;
 }
 
@@ -357,7 +396,7 @@ export function counterDeltas(watched: WatchedCgroup): CounterDeltas | undefined
     pod_uid: podUid ?? null,
     max: risen("max"),
     high: risen("high"),
-    oom: risen("oom") ?? (isNotified ? BigInt(notifications.reportedOoms) : null),
+    oom: risen("oom") ?? (isNotified ? BigInt(notifications.countedOoms) : null),
     oom_kill: oomKills === null && otherKills === 0n ? null : (oomKills ?? 0n) + otherKills,
     oom_group_kill: risen("oomGroupKill"),
     victims: kills.victims,

@@ -179,7 +179,7 @@ class Watch implements Watching {
     this.#recorder?.stop();
     for (const watched of [...this.#removed]) this.#finishRemoval(watched);
     const watched = [...this.#watched.values()];
-    this.#changes.flush(watched);
+    for (const each of watched) this.#changes.flush(each);
     const cgroups = watched.filter((each) => this.#isInSummary(each))
       .flatMap((each) => counterDeltas(each) ?? []);
     watched.forEach(disarm);
@@ -384,8 +384,8 @@ class Watch implements Watching {
     // The removal itself signals the OOM eventfd once, from a workqueue, so before or after this (mm/memcontrol-v1.c,
     // memcg1_css_offline and memcg_event_remove). Every other signal was an OOM, too late for the counters to be read.
     this.#notifications.takeOomNotifications(watched);
-    const signals = notifications.ooms - notifications.reportedOoms;
-    if (signals > 1) this.#emitLateOoms(watched, signals - 1);
+    const signals = notifications.ooms - notifications.countedOoms;
+    if (signals > 1) this.#changes.addLateOoms(watched, signals - 1);
     const wasNeverRead = counters.readAt === -Infinity || notifications.source === "poll";
     kills.maybeKilled = kills.suspected >= 0 && (signals > 0 || wasNeverRead);
   }
@@ -415,8 +415,9 @@ class Watch implements Watching {
   #finishRemoval(watched: WatchedCgroup): void {
     const { cgroup: { path }, removedKills, notifications } = watched;
     this.#notifications.takeOomNotifications(watched);
-    const ooms = notifications.ooms - notifications.reportedOoms - 1;
-    if (ooms > 0) this.#emitLateOoms(watched, ooms);
+    const ooms = notifications.ooms - notifications.countedOoms - 1;
+    if (ooms > 0) this.#changes.addLateOoms(watched, ooms);
+    this.#changes.flush(watched);
     // v1: with the log, a kill would have had a line by now. Without it, a notified OOM is the only trace of a kill.
     const suspected = !this.#notifications.hasLog && watched.kills.suspected > 0 ? 1n : 0n;
     const unreported = removedKills ? this.#shareOf(watched, removedKills) : suspected;
@@ -435,11 +436,6 @@ class Watch implements Watching {
     if (!this.#watched.values().some(isTarget) && !this.#removed.values().some(isTarget)) {
       this.#done.resolve();
     }
-  }
-
-  #emitLateOoms(watched: WatchedCgroup, count: number): void {
-    watched.kills.suspected += count;
-    this.#changes.emitOom(watched, BigInt(count), "eventfd");
   }
 
   /** How many of the unreported kills of removed siblings are most likely its own. */

@@ -12,11 +12,15 @@ import {
 } from "../cgroup/cgroup.ts";
 import { tryExists, unlessRefused } from "../cgroup/files.ts";
 import { pidsOf } from "../cgroup/processes.ts";
+import type { PressureLevel } from "../cgroup/version.ts";
 import type { Source } from "../events/event.ts";
 import { type ControlFile, openWithinBudget } from "../kernel/control_file.ts";
 import type { EffectiveLimit } from "../policy/limits.ts";
 import type { Counters } from "../snapshot.ts";
+import type { WatchOptions } from "./options.ts";
+import { RateLimitedCount } from "./rate_limited_count.ts";
 import type { RemovedChildrenKills } from "./removed_kills.ts";
+import type { Threshold } from "./threshold.ts";
 import type { Armed } from "./triggers.ts";
 
 export interface WatchedCgroup {
@@ -56,17 +60,16 @@ class CounterState {
   known: BothCounters;
   /** When they were last read: every kill before that is counted. */
   readAt = -Infinity;
-  /** When `max` and `high` were last reported: a thrashing cgroup raises them hundreds of times a second. */
-  reportedAt = -Infinity;
-  reportedMax: bigint | undefined;
-  reportedHigh: bigint | undefined;
+  /** Rises that are not reported yet, in the order in which they are. Kills are not among them: they are never held back. */
+  readonly unreported = {
+    high: new RateLimitedCount(),
+    max: new RateLimitedCount(),
+    oom: new RateLimitedCount(),
+  };
 
   /** @param first when the watch began; all zero for a cgroup that was created later. */
-  constructor(readonly first: BothCounters, representsSubtree: boolean) {
+  constructor(readonly first: BothCounters) {
     this.last = this.known = first;
-    const { max, high } = relevantCounters({ representsSubtree }, first);
-    this.reportedMax = max;
-    this.reportedHigh = high;
   }
 }
 
@@ -77,7 +80,10 @@ class MemoryState {
   effective: EffectiveLimit = { bytes: Infinity, scope: "system" };
   usage: number | undefined;
   peak: number | undefined;
-  thresholds: { readonly bytes: number; isAbove: boolean }[] = [];
+  /** Ascending. */
+  thresholds: readonly Threshold[] = [];
+  /** Also those that are a percentage of no limit now. */
+  readonly thresholdsByOption = new Map<WatchOptions["thresholds"][number], Threshold>();
 }
 
 /** When to read without a notification. Written by `Watch` and `ChangeDetector`. */
@@ -91,15 +97,17 @@ class PollState {
   usageFile?: ControlFile;
 }
 
-/** Written by `Notifications`, `reportedOoms` by `ChangeDetector`. */
+/** Written by `Notifications`; `countedOoms` and `unreportedPressure` by `ChangeDetector`. */
 class NotificationState {
   armed: Armed[] = [];
   /** Which source notifies of OOMs; `poll` where none does. */
   source: Source = "poll";
   /** v1: signals of the OOM eventfd; the removal of the cgroup is one of them. */
   ooms = 0;
-  /** v1: how many of those were reported as `oom`. */
-  reportedOoms = 0;
+  /** v1: how many of those were counted as `oom`. */
+  countedOoms = 0;
+  /** v1: notified pressure that is not reported yet. */
+  readonly unreportedPressure = new Map<PressureLevel, RateLimitedCount>();
 }
 
 /** Written by `KillMatcher`; the suspicion also by `ChangeDetector` (raised by an OOM) and `Watch`. */
@@ -222,7 +230,7 @@ function createState(
     isStandIn,
     ...(chargedTo !== undefined && { chargedTo }),
     ...(removedKills && { removedKills }),
-    counters: new CounterState(first, representsSubtree),
+    counters: new CounterState(first),
     memory: new MemoryState(),
     polls: new PollState(),
     notifications: new NotificationState(),

@@ -89,7 +89,7 @@ function watchOnce(version: 1 | 2) {
           detector.pollUsage(watched, performance.now());
         }
       }
-      detector.flush([watched]);
+      detector.flush(watched);
       return { events, counted, deltas: counterDeltas(watched) };
     } finally {
       disarm(watched);

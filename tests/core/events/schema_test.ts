@@ -86,7 +86,7 @@ const summary = {
 } as const;
 
 const bodies: readonly Body[] = [
-  { type: "threshold", threshold: 1, direction: "above", usage: null, limit: null },
+  { type: "threshold", threshold: 1, direction: "above", usage: null, limit: null, suppressed: 2 },
   { type: "pressure", level: "low", kind: null, stalled_us: null, count: 1n, usage: 0 },
   { type: "pressure", level: null, kind: "full", stalled_us: 5n, count: 2n, usage: null },
   { type: "high", count: 1n, usage: 1 },

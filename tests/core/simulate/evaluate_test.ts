@@ -126,6 +126,7 @@ Deno.test("the time left to user space is counted from the alert to the last pag
       direction: "above",
       usage: bytes,
       limit: 1000,
+      suppressed: 0,
     });
   const events = [threshold(150, 650), threshold(201.5, 900), threshold(300, 650), kill(7)];
   assert.deepEqual(evaluate(evidence({ events })).thresholds, [

@@ -3,7 +3,9 @@ import { openCgroup } from "../../../core/cgroup/cgroup.ts";
 import { discover } from "../../../core/cgroup/hierarchy.ts";
 import { ChangeDetector, counterDeltas, finite } from "../../../core/watch/change_detector.ts";
 import { type BothCounters, createWatchedCgroup } from "../../../core/watch/watched_cgroup.ts";
-import { makeTree } from "../../helpers/trees.ts";
+import type { Body } from "../../../core/events/event.ts";
+import type { WatchOptions } from "../../../core/watch/options.ts";
+import { makeTree, type Tree } from "../../helpers/trees.ts";
 import { type Facts, makeRemovedKills, makeWatched } from "./watched_cgroups.ts";
 
 const counted = (oomKill: bigint, max = 0n): BothCounters => ({
@@ -40,8 +42,8 @@ Deno.test("what the kernel does not count is null, not 0", () => {
 Deno.test("v1 OOMs are those that were notified, and null where nothing notifies", () => {
   const ooms = (notifications: NonNullable<Facts["notifications"]>) =>
     deltas({ notifications }, 1)!.oom;
-  assert.equal(ooms({ source: "eventfd", reportedOoms: 0 }), 0n);
-  assert.equal(ooms({ source: "poll", ooms: 3, reportedOoms: 2 }), 2n);
+  assert.equal(ooms({ source: "eventfd", countedOoms: 0 }), 0n);
+  assert.equal(ooms({ source: "poll", ooms: 3, countedOoms: 2 }), 2n);
   assert.equal(ooms({ source: "poll" }), null);
 });
 
@@ -97,13 +99,14 @@ for (const version of [1, 2] as const) {
     write(5, 1, 1);
     changes.refresh(watched, "poll", at + 1);
     changes.emitPressure(watched, pressure as never);
-    const types = version === 1 ? ["max"] : ["max", "oom", "oom_group_kill"];
-    assert.deepEqual(found.splice(0), [...types, "pressure"].map((type) => [type, null]));
-    // Counted while the victim exited, and held back for a second.
+    // The second `max` and the second pressure are held back for a second.
+    const types = version === 1 ? [] : ["oom", "oom_group_kill"];
+    assert.deepEqual(found.splice(0), types.map((type) => [type, null]));
+    // Counted while the victim exited.
     write(6, 1, 1);
     changes.refresh(watched, "poll", at + 2);
     changes.refresh(watched, "poll", at + 2000);
-    assert.deepEqual(found.splice(0), [["max", null]]);
+    assert.deepEqual(found.splice(0), [["max", null], ["pressure", null]]);
     write(9, 1, 8);
     changes.refresh(watched, "poll", at + 4000);
     assert.deepEqual(found, [["max", 8]]);
@@ -156,4 +159,139 @@ Deno.test("no limit is null, because JSON has no infinity", () => {
   assert.equal(finite(Infinity), null);
   assert.equal(finite(undefined), null);
   assert.equal(finite(0), 0);
+});
+
+/** A detector of one cgroup of a tree, which is read at the times that the test gives. */
+function detectorOf(tree: Tree, thresholds: WatchOptions["thresholds"] = []) {
+  const found: Body[] = [];
+  const changes = new ChangeDetector({
+    options: { targets: [], recursive: false, thresholds, pressureLevels: [], psi: [] },
+    kills: { counted: (_, count) => found.push({ type: "oom_kill", count } as never) },
+    emit: (_cgroup, _source, body) => void found.push(body),
+    watchedCount: () => 1,
+  });
+  const origin = { isTarget: true, representsSubtree: true, isNew: false, removedKills: undefined };
+  const watched = createWatchedCgroup(openCgroup(discover(tree.dir), "/a")!, origin)!;
+  changes.setThresholds(watched);
+  return {
+    changes,
+    watched,
+    found,
+    typed: <Type extends Body["type"]>(type: Type) =>
+      found.filter((body): body is Body & { type: Type } => body.type === type),
+  };
+}
+
+const sum = (bodies: readonly { readonly count: bigint }[]) =>
+  bodies.reduce((total, { count }) => total + count, 0n);
+
+for (const version of [1, 2] as const) {
+  Deno.test(`an OOM loop on v${version} is reported once a second, its kills immediately, and the counts add up`, () => {
+    const counters = (count: number) =>
+      version === 1
+        ? `oom_kill_disable 0\nunder_oom 0\noom_kill ${count}\n`
+        : `low 0\nhigh 0\nmax ${3 * count}\noom ${count}\noom_kill ${count}\noom_group_kill 0\n`;
+    const files = version === 1 ? ["memory.oom_control"] : ["memory.events", "memory.events.local"];
+    using tree = makeTree(version, {
+      "/a": Object.fromEntries(files.map((f) => [f, counters(0)])),
+    });
+    const { changes, watched, typed, found } = detectorOf(tree);
+    const startedAt = performance.now();
+    for (let n = 1; n <= 35; n++) {
+      for (const file of files) tree.write("/a", file, counters(n));
+      if (version === 1) {
+        tree.write("/a", "memory.failcnt", 3 * n);
+        watched.notifications.ooms += 1;
+      }
+      watched.polls.nextAt = Infinity;
+      changes.refresh(watched, "poll", startedAt + n * 100);
+      if (n === 1) assert.deepEqual(found.map(({ type }) => type), ["max", "oom", "oom_kill"]);
+    }
+    assert.equal(typed("oom_kill").length, 35);
+    for (const type of ["oom", "max"] as const) {
+      assert.equal(typed(type).length, 4, `${type} in 3.5 s`);
+    }
+    assert.ok(watched.polls.nextAt <= startedAt + 4100, "the rest is reported without a wake-up");
+    changes.flush(watched);
+    const deltas = counterDeltas(watched)!;
+    assert.deepEqual([sum(typed("oom")), sum(typed("max"))], [35n, 105n]);
+    assert.deepEqual([deltas.oom, deltas.max], [35n, 105n]);
+  });
+}
+
+Deno.test("a flood of one pressure level is reported once a second, and does not delay a higher level", () => {
+  using tree = makeTree(1, { "/a": {} });
+  const { changes, watched, typed } = detectorOf(tree);
+  const notify = (level: "low" | "critical") =>
+    changes.emitPressure(watched, {
+      source: "eventfd",
+      levels: [{ level, count: 2n }],
+      stalls: [],
+    });
+  for (let n = 0; n < 100; n++) notify("low");
+  notify("critical");
+  assert.deepEqual(typed("pressure").map(({ level, count }) => [level, count]), [
+    ["low", 2n],
+    ["critical", 2n],
+  ]);
+  assert.ok(watched.polls.nextAt < Infinity);
+  changes.flush(watched);
+  assert.equal(sum(typed("pressure")), 202n);
+});
+
+Deno.test("usage that swings around one threshold does not delay the crossing of a higher one", () => {
+  using tree = makeTree(1, { "/a": { "memory.usage_in_bytes": 0 } });
+  const { changes, watched, typed } = detectorOf(tree, [{ bytes: 1000 }, { bytes: 2000 }]);
+  watched.notifications.source = "eventfd";
+  const startedAt = performance.now();
+  let now = startedAt;
+  const read = (usage: number) => {
+    tree.write("/a", "memory.usage_in_bytes", usage);
+    changes.refresh(watched, "eventfd", now += 8);
+  };
+  for (let n = 0; n < 100; n++) read(n % 2 === 0 ? 1500 : 500);
+  assert.deepEqual(typed("threshold").map(({ direction }) => direction), ["above", "below"]);
+  read(2500);
+  const { threshold, direction, suppressed } = typed("threshold").at(-1)!;
+  assert.deepEqual([threshold, direction, suppressed], [2000, "above", 0]);
+  watched.polls.nextAt = Infinity;
+  read(2500);
+  assert.equal(
+    watched.polls.nextAt,
+    startedAt + 8 + 10_000,
+    "it is read again when the rest is due",
+  );
+  now = watched.polls.nextAt;
+  read(2500);
+  const last = typed("threshold").at(-1)!;
+  assert.deepEqual([last.threshold, last.direction, last.suppressed], [1000, "above", 98]);
+});
+
+Deno.test("a limit that changes all the time does not make each reading a crossing of a new threshold", () => {
+  using tree = makeTree(2, { "/a": { "memory.current": 950, "memory.max": 1000 } });
+  const { changes, watched, typed } = detectorOf(tree, [{ percent: 90 }]);
+  let now = performance.now();
+  for (let n = 0; n < 100; n++) {
+    tree.write("/a", "memory.max", n % 2 === 0 ? 1000 : 1200);
+    changes.refresh(watched, "poll", now += 8);
+    changes.updateEffectiveLimit(watched);
+  }
+  assert.deepEqual(typed("threshold").map(({ direction }) => direction), ["above", "below"]);
+});
+
+Deno.test("v1 usage just below a threshold is polled, because no notification shows that it falls further", () => {
+  using tree = makeTree(1, { "/a": { "memory.usage_in_bytes": 0 } });
+  const { changes, watched, typed } = detectorOf(tree, [{ bytes: 1000 }]);
+  watched.notifications.source = "eventfd";
+  const now = performance.now();
+  const pollAfter = (usage: number, at: number) => {
+    watched.polls.nextAt = Infinity;
+    tree.write("/a", "memory.usage_in_bytes", usage);
+    changes.refresh(watched, "eventfd", at);
+    return watched.polls.nextAt - at;
+  };
+  assert.equal(pollAfter(1000, now), Infinity);
+  assert.equal(pollAfter(990, now + 1), 100);
+  assert.equal(pollAfter(100, now + 101), Infinity);
+  assert.deepEqual(typed("threshold").map(({ direction }) => direction), ["above", "below"]);
 });

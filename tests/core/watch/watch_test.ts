@@ -150,3 +150,35 @@ Deno.test("a cgroup for which no visible ancestor is charged is said to have no 
   assert.deepEqual([degraded!.requested, degraded!.fallback], ["memory events", "none"]);
   assert.deepEqual(more, []);
 });
+
+Deno.test("what is held back is reported before the removal of its cgroup, and before the summary", async () => {
+  const counters = (max: number) =>
+    `low 0\nhigh 0\nmax ${max}\noom ${max}\noom_kill 0\noom_group_kill 0\n`;
+  using tree = makeTree(2, { "/a": {}, "/b": {} });
+  await using watched = watchTree(tree, ["/a", "/b"]);
+  const raise = (path: string, max: number) => {
+    tree.write(path, "memory.events.local", counters(max));
+    tree.write(path, "memory.events", counters(max));
+  };
+  const total = (type: string, cgroup: string) =>
+    watched.events.filter((event) => event.type === type && event.cgroup === cgroup)
+      .reduce((sum, event) => sum + ("count" in event ? BigInt(event.count ?? 0) : 0n), 0n);
+  for (const path of ["/a", "/b"]) {
+    raise(path, 1);
+    await watched.next("oom", ({ cgroup }) => cgroup === path);
+    raise(path, 8);
+  }
+  // Read, and held back, by the time that a later change is reported.
+  tree.write("/a", "memory.max", 4096);
+  await watched.next("limit_changed");
+  tree.remove("/a");
+  await watched.next("cgroup_removed");
+  assert.equal(total("max", "/a"), 8n);
+  const { cgroups } = await watched.stop();
+  for (const path of ["/a", "/b"]) {
+    const deltas = cgroups.find(({ cgroup }) => cgroup === path)!;
+    for (const type of ["max", "oom"] as const) {
+      assert.deepEqual([total(type, path), deltas[type]], [8n, 8n], `${type} of ${path}`);
+    }
+  }
+});
