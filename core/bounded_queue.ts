@@ -7,10 +7,15 @@ export interface BoundedQueueOptions<T> {
   readonly drop: "oldest" | "newest";
   /** With `drop: "oldest"`: items that are dropped before the head. */
   dropFirst?(item: T): boolean;
+  /** Items with a bound of their own: they make room for each other, never for the others. */
+  readonly reserved?: { readonly capacity: number; has(item: T): boolean };
+  /** Called for each item that is dropped. */
+  onDrop?(item: T): void;
 }
 
 export class BoundedQueue<T> {
   readonly #items: T[] = [];
+  #reserved = 0;
   #dropped = 0;
 
   constructor(private readonly options: BoundedQueueOptions<T>) {}
@@ -30,34 +35,71 @@ export class BoundedQueue<T> {
 
   /** Returns false when an item was dropped: this one or an older one, see {@link BoundedQueueOptions}. */
   push(item: T): boolean {
-    const isFull = this.#items.length >= this.options.capacity;
+    const { drop, capacity, reserved, dropFirst } = this.options;
+    const isReserved = this.#isReserved(item);
+    const isFull = isReserved
+      ? this.#reserved >= reserved!.capacity
+      : this.#items.length - this.#reserved >= capacity;
     if (isFull) {
-      this.#dropped += 1;
-      if (this.options.drop === "newest") return false;
-      const first = this.options.dropFirst ? this.#items.findIndex(this.options.dropFirst) : 0;
-      this.#items.splice(Math.max(first, 0), 1);
+      if (drop === "newest") {
+        this.countDropped(item);
+        return false;
+      }
+      const isCandidate = (each: T) => this.#isReserved(each) === isReserved;
+      const first = dropFirst ? this.#items.findIndex((e) => isCandidate(e) && dropFirst(e)) : -1;
+      this.countDropped(this.#removeAt(first >= 0 ? first : this.#items.findIndex(isCandidate))!);
     }
-    this.#items.push(item);
+    this.#add(item);
     return !isFull;
   }
 
   shift(): T | undefined {
-    return this.#items.shift();
+    return this.#removeAt(0);
   }
 
   /** Appends an item that {@link shift} returned. It always fits, so the queue may exceed its capacity by the items in flight. */
   putBack(item: T): void {
-    this.#items.push(item);
+    this.#add(item);
   }
 
-  /** Counts an item that {@link shift} returned and that nothing received. */
-  countDropped(): void {
+  /** The same, at the head. */
+  putFirst(item: T): void {
+    this.#items.unshift(item);
+    if (this.#isReserved(item)) this.#reserved += 1;
+  }
+
+  /** Takes an item out; false when it is not in the queue any more. */
+  remove(item: T): boolean {
+    const at = this.#items.indexOf(item);
+    if (at >= 0) this.#removeAt(at);
+    return at >= 0;
+  }
+
+  /** Counts an item that is not in the queue, and that nothing received. */
+  countDropped(item: T): void {
     this.#dropped += 1;
+    this.options.onDrop?.(item);
   }
 
   /** Empties the queue and counts its items as dropped. */
   dropAll(): void {
-    this.#dropped += this.#items.length;
-    this.#items.length = 0;
+    for (let item; (item = this.shift()) !== undefined;) this.countDropped(item);
+  }
+
+  #isReserved(item: T): boolean {
+    return this.options.reserved?.has(item) ?? false;
+  }
+
+  #add(item: T): void {
+    this.#items.push(item);
+    if (this.#isReserved(item)) this.#reserved += 1;
+  }
+
+  #removeAt(at: number): T | undefined {
+    if (at >= this.#items.length) return undefined;
+    // Not splice(0, 1), which is slower on a long array.
+    const item = at === 0 ? this.#items.shift()! : this.#items.splice(at, 1)[0]!;
+    if (this.#isReserved(item)) this.#reserved -= 1;
+    return item;
   }
 }

@@ -184,14 +184,14 @@ class GuardRun {
     this.#recording?.event(event);
     const oomGuardJson = this.#receivers?.report(event, stat);
     if (flags.eventFormat === "oom-guard") {
-      if (oomGuardJson !== undefined) print(oomGuardJson);
+      if (oomGuardJson !== undefined) print(oomGuardJson, event.type);
       return;
     }
     if (this.#guard === undefined && event.type === "guard_armed") {
       this.#progress.show(`arming, ${++this.#armedCount} so far`);
     }
     if (!this.#live?.show(event)) {
-      print(this.#isJson ? toJson(event) : eventText(event, this.#style));
+      print(this.#isJson ? toJson(event) : eventText(event, this.#style), event.type);
     }
     if (flags.explain && !this.#isJson && event.type === "action" && "candidates" in event) {
       explain(event.candidates, this.#style);

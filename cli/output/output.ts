@@ -1,6 +1,7 @@
 /** stdout for results, stderr for messages. Writes are synchronous, so that nothing is lost on exit, unless output is diverted. */
 
 import { errorText, OomkitError } from "../../core/errors.ts";
+import type { EventType } from "../../core/events/event.ts";
 import { visibleBytes } from "../../core/names.ts";
 
 const encoder = new TextEncoder();
@@ -34,7 +35,8 @@ export function outputError(error: unknown): OutputClosed | OomkitError {
 }
 
 export interface Diversion {
-  print(line: string): void;
+  /** @param type of the event that the line is about. */
+  print(line: string, type?: EventType): void;
   printStderr(line: string): void;
 }
 
@@ -50,8 +52,9 @@ export function divertOutput(to: Diversion | undefined): Diversion | undefined {
   return before;
 }
 
-export function print(line: string): void {
-  if (diverted) diverted.print(line);
+/** @param type of the event that the line is about: those with priority have room of their own while the reader is slow. */
+export function print(line: string, type?: EventType): void {
+  if (diverted) diverted.print(line, type);
   else writeStdout(`${line}\n`);
 }
 

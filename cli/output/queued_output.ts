@@ -4,6 +4,8 @@
  */
 
 import { BoundedQueue } from "../../core/bounded_queue.ts";
+import { type EventType, hasPriority } from "../../core/events/event.ts";
+import { DropCounts, typesText } from "../../core/receivers/dropped_events.ts";
 import { delay, withDeadline } from "../../core/timing.ts";
 import { divertOutput, OutputClosed, outputError } from "./output.ts";
 
@@ -20,7 +22,7 @@ export function openQueuedOutput(): { close(): Promise<void> } {
   });
   const printStderr = (line: string) => messages.write(line);
   const results = new QueuedWriter({ stream: Deno.stdout, warn: printStderr });
-  divertOutput({ print: (line) => results.write(line), printStderr });
+  divertOutput({ print: (line, type) => results.write(line, type), printStderr });
   // The command goes on: it has other receivers, or it guards.
   results.broken.catch((error) => {
     const why = error instanceof OutputClosed ? "the reader of stdout went away" : error.message;
@@ -39,7 +41,10 @@ interface QueuedWriterOptions {
   readonly stream: { write(bytes: Uint8Array): Promise<number> };
   /** Called with the number of dropped lines, once the reader continues and on close. */
   warn(line: string): void;
-  /** Bounds the queued lines, which must fit into the memory of a cgroup that is short of it. */
+  /**
+   * Bounds the queued lines, which must fit into the memory of a cgroup that is short of it; and separately those of events with
+   * priority.
+   */
   readonly maxLines?: number;
   /** Milliseconds that `close` waits for queued lines. */
   readonly closeWithin?: number;
@@ -52,11 +57,17 @@ const MS_BETWEEN_WRITES = 20;
 
 const encoder = new TextEncoder();
 
+interface QueuedLine {
+  readonly text: string;
+  readonly type: EventType | undefined;
+}
+
 export class QueuedWriter {
   /** Rejects when nothing more can be written: with `OutputClosed` when the reader went away. */
   readonly broken: Promise<never>;
   readonly #maxLines: number;
-  readonly #queue: BoundedQueue<string>;
+  readonly #queue: BoundedQueue<QueuedLine>;
+  readonly #drops = new DropCounts();
   readonly #broken = Promise.withResolvers<never>();
   #isOpen = true;
   #writing: Promise<void> | undefined;
@@ -64,16 +75,24 @@ export class QueuedWriter {
 
   constructor(private readonly options: QueuedWriterOptions) {
     this.#maxLines = options.maxLines ?? MAX_QUEUED_LINES;
-    this.#queue = new BoundedQueue({ capacity: this.#maxLines, drop: "newest" });
+    this.#queue = new BoundedQueue<QueuedLine>({
+      capacity: this.#maxLines,
+      drop: "newest",
+      reserved: {
+        capacity: this.#maxLines,
+        has: ({ type }) => type !== undefined && hasPriority(type),
+      },
+      onDrop: ({ type }) => type && this.#drops.add(type),
+    });
     this.broken = this.#broken.promise;
     // The caller may not listen.
     this.broken.catch(() => {});
   }
 
-  /** Queues a line. A full queue drops it, which is reported later. */
-  write(line: string): void {
+  /** Queues a line. A full queue drops it, which is reported later. @param type of the event that it is about. */
+  write(text: string, type?: EventType): void {
     if (!this.#isOpen) return;
-    this.#queue.push(line);
+    this.#queue.push({ text, type });
     this.#writing ??= this.#writeQueue();
   }
 
@@ -91,7 +110,7 @@ export class QueuedWriter {
     try {
       // One write per line: a short line stays whole when other processes write to the same pipe.
       for (let line; this.#isOpen && (line = this.#queue.head) !== undefined;) {
-        await writeAll(this.options.stream, `${line}\n`);
+        await writeAll(this.options.stream, `${line.text}\n`);
         this.#queue.shift();
         // Not at each line, for a reader that is always a little too slow.
         if (this.#isOpen && this.#queue.size <= this.#maxLines / 2) this.#reportDrops();
@@ -111,7 +130,10 @@ export class QueuedWriter {
     this.#reportedDrops = this.#queue.dropped;
     if (count === 0) return;
     const lines = count === 1 ? "1 line was" : `${count} lines were`;
-    this.options.warn(`${lines} dropped: the reader of stdout was too slow`);
+    const types = typesText(this.#drops.takeUnreported());
+    this.options.warn(
+      `${lines} dropped${types && ` (${types})`}: the reader of stdout was too slow`,
+    );
   }
 }
 

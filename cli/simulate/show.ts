@@ -89,7 +89,7 @@ class LinesShow implements Show {
     for (const event of events) {
       if (startsGrowth(event)) this.#firstPageAt ??= epochMs(event.ts);
       if (event.type === "start") this.#scale = scaleOf(event);
-      eventRows(event, this.#scale, this.#firstPageAt, this.#style).forEach(print);
+      for (const line of eventRows(event, this.#scale, this.#firstPageAt, this.#style)) print(line);
     }
   }
 

@@ -130,7 +130,7 @@ async function watchTargets(targets: readonly string[], flags: WatchFlags): Prom
   let live: Live | undefined;
   const emit = (event: OomkitEvent) => {
     seen.add(event.type);
-    if (!live?.show(event)) print(json ? toJson(event) : eventText(event, style));
+    if (!live?.show(event)) print(json ? toJson(event) : eventText(event, style), event.type);
     if (until.has(event.type)) end();
   };
 

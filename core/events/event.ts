@@ -320,6 +320,14 @@ const EMITTERS: Readonly<Record<EventType, "watch" | "guard" | "both">> = {
 export const EVENT_TYPES = Object.keys(EMITTERS) as readonly EventType[];
 export const WATCH_EVENT_TYPES = EVENT_TYPES.filter((type) => EMITTERS[type] !== "guard");
 
+const PRIORITY_TYPES = ["oom_kill", "oom_group_kill", "action"] as const satisfies EventType[];
+
+/**
+ * Kills and the guard's actions: what must reach a receiver before everything else. A receiver queues them apart from the others, so
+ * that a flood of other events neither drops nor delays them.
+ */
+export const hasPriority = (type: string): boolean => PRIORITY_TYPES.some((each) => each === type);
+
 /** @param at milliseconds since the epoch; the fraction is kept to microseconds. */
 export function makeEvent(at: number, cgroup: string, source: Source, body: Body): OomkitEvent {
   const { containerId, podUid } = identify(cgroup);

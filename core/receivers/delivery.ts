@@ -1,12 +1,23 @@
 /**
  * Delivery to a receiver that may be unreachable: each item is retried with exponential backoff until it is delivered, or until
- * a full queue drops it. An item that fails while others succeed moves to the back of the queue, and is dropped when it
- * fails again, so that one item the receiver rejects does not block the rest.
+ * a full queue drops it. An item that fails while others succeed moves to the back of the queue, so that one item the receiver
+ * rejects does not block the rest. It is dropped when it fails again, unless it has priority (`hasPriority`).
+ *
+ * Items with priority are delivered independently of the others, over a connection of their own: they wait neither for the queue nor
+ * for the attempt or the backoff of another item.
  */
 
-import { BoundedQueue } from "../bounded_queue.ts";
+import { BoundedQueue, type BoundedQueueOptions } from "../bounded_queue.ts";
 import { errorText } from "../errors.ts";
+import { type EventType, hasPriority } from "../events/event.ts";
 import { delay } from "../timing.ts";
+import {
+  DropCounts,
+  MAX_QUEUED_PRIORITY_EVENTS,
+  totalOf,
+  type TypeCounts,
+  typesText,
+} from "./dropped_events.ts";
 import type { ReceiverCounts } from "./receiver.ts";
 
 const FIRST_BACKOFF_MS = 1000;
@@ -15,7 +26,7 @@ const MAX_QUEUED_ITEMS = 1000;
 const MAX_CLOSE_MS = 5000;
 /** Reasons reported during one outage; a hostile receiver can invent any number of them. */
 const MAX_REPORTED_REASONS = 5;
-/** Failed attempts in a row before the other items have their turn: about half a minute with backoff. */
+/** Failed attempts in a row before the next item is tried: about half a minute with backoff. */
 const ATTEMPTS_PER_TURN = 5;
 
 /**
@@ -42,8 +53,14 @@ export function retryAfterMs(headers: Headers): number | undefined {
 export type Attempt =
   | { readonly is: "done" }
   /** @property after milliseconds that the receiver asked for. */
-  | { readonly is: "later"; readonly why: string; readonly after?: number | undefined }
+  | Postponed
   | { readonly is: "never"; readonly why: string };
+
+interface Postponed {
+  readonly is: "later";
+  readonly why: string;
+  readonly after?: number | undefined;
+}
 
 export interface DeliveryOptions<T> {
   /** Verb and object for messages: "report to http://…". */
@@ -54,9 +71,14 @@ export interface DeliveryOptions<T> {
   warn(line: string): void;
   /** Called for an item that was dropped because it failed while others succeeded. */
   onRejected?(item: T): void;
-  /** Never moves an item to the back: for a receiver that cannot reject single items. */
+  /**
+   * Keeps the order of all items: for a receiver that cannot reject single items. Those with priority do not go first; their room in
+   * the queue is their own.
+   */
   readonly keepsOrder?: true;
   readonly maxQueued?: number;
+  /** The same for items with priority. */
+  readonly maxQueuedPriority?: number;
   /** Milliseconds that `close` waits for the queued items. */
   readonly closeWithin?: number;
   /** For tests: from 0 to below 1. */
@@ -67,118 +89,187 @@ export interface DeliveryOptions<T> {
 
 interface Entry<T> {
   readonly item: T;
+  readonly type: EventType;
   failedAttempts: number;
   /** Items delivered before this one failed first. */
   sentBeforeFailure: number | undefined;
 }
 
+/** Items that wait for each other, and not for those of another lane. */
+interface Lane<T> {
+  readonly hasPriority: boolean;
+  readonly capacity: number;
+  readonly queue: BoundedQueue<Entry<T>>;
+  sent: number;
+  working: Promise<void> | undefined;
+  inFlight: number;
+  /** Failed attempts since its last success. */
+  failures: number;
+}
+
 export class Delivery<T> {
   readonly #options: DeliveryOptions<T>;
-  readonly #queue: BoundedQueue<Entry<T>>;
+  /** The same lane where the order of all items is kept. */
+  readonly #lanes: { readonly priority: Lane<T>; readonly other: Lane<T> };
+  readonly #drops = new DropCounts();
   readonly #ending = new AbortController();
   readonly #reportedReasons = new Set<string>();
-  #working: Promise<void> | undefined;
-  #inFlight = 0;
   #sent = 0;
   #failed = 0;
-  /** Failed attempts since the last success. */
+  /** Failed attempts since the last success in any lane. */
   #failures = 0;
-  #reportedDrops = 0;
 
   constructor(options: DeliveryOptions<T>) {
     this.#options = options;
-    this.#queue = new BoundedQueue({
-      capacity: options.maxQueued ?? MAX_QUEUED_ITEMS,
+    const { maxQueued = MAX_QUEUED_ITEMS, maxQueuedPriority = MAX_QUEUED_PRIORITY_EVENTS } =
+      options;
+    if (options.keepsOrder) {
+      const has = ({ type }: Entry<T>) => hasPriority(type);
+      const lane = this.#makeLane(false, maxQueued, { capacity: maxQueuedPriority, has });
+      this.#lanes = { priority: lane, other: lane };
+    } else {
+      const priority = this.#makeLane(true, maxQueuedPriority);
+      this.#lanes = { priority, other: this.#makeLane(false, maxQueued) };
+    }
+  }
+
+  #makeLane(
+    hasPriority: boolean,
+    capacity: number,
+    reserved?: BoundedQueueOptions<Entry<T>>["reserved"],
+  ): Lane<T> {
+    const queue = new BoundedQueue<Entry<T>>({
+      capacity,
       drop: "oldest",
       // An item that moved to the back is older than all that were never tried.
       dropFirst: (entry) => entry.failedAttempts > 0,
+      onDrop: ({ type }) => this.#drops.add(type),
+      ...(reserved && { reserved }),
     });
+    return { hasPriority, capacity, queue, sent: 0, working: undefined, inFlight: 0, failures: 0 };
   }
 
   /** A full queue drops its oldest item. */
-  send(item: T): void {
-    if (this.#ending.signal.aborted) return this.#queue.countDropped();
-    if (!this.#queue.push({ item, failedAttempts: 0, sentBeforeFailure: undefined })) {
-      const { maxQueued = MAX_QUEUED_ITEMS } = this.#options;
-      this.#warnOnce(`${maxQueued} reports are waiting, and the oldest are dropped`);
+  send(item: T, type: EventType): void {
+    if (this.#ending.signal.aborted) return this.#drops.add(type);
+    const lane = hasPriority(type) ? this.#lanes.priority : this.#lanes.other;
+    if (!lane.queue.push({ item, type, failedAttempts: 0, sentBeforeFailure: undefined })) {
+      this.#warnOnce(`${lane.capacity} reports are waiting, and the oldest are dropped`);
     }
-    this.#working ??= this.#work();
+    lane.working ??= this.#work(lane);
   }
 
   counts(): ReceiverCounts {
+    const lanes = this.#allLanes();
     return {
-      pending: this.#queue.size + this.#inFlight,
+      pending: lanes.reduce((sum, { queue, inFlight }) => sum + queue.size + inFlight, 0),
       sent: this.#sent,
-      dropped: this.#queue.dropped,
+      dropped: totalOf(this.#drops.all),
       failed: this.#failed,
     };
   }
 
+  droppedByType(): TypeCounts {
+    return this.#drops.all;
+  }
+
   /** Keeps trying for a bounded time, then drops and reports what is left. */
   async close(): Promise<void> {
+    const lanes = this.#allLanes();
     const timer = setTimeout(() => {
-      this.#queue.dropAll();
+      for (const { queue } of lanes) queue.dropAll();
       this.#ending.abort(new Error("oomkit is stopping"));
     }, this.#options.closeWithin ?? MAX_CLOSE_MS);
-    await this.#working;
+    await Promise.all(lanes.map(({ working }) => working));
     clearTimeout(timer);
     this.#ending.abort();
-    const dropped = this.#takeUnreportedDrops();
-    if (dropped > 0) {
-      this.#options.warn(`could not ${this.#options.what}: ${reports(dropped)} dropped`);
+    const dropped = this.#drops.takeUnreported();
+    if (dropped.size > 0) {
+      this.#options.warn(`could not ${this.#options.what}: ${droppedText(dropped)}`);
     }
   }
 
-  async #work(): Promise<void> {
+  #allLanes(): Lane<T>[] {
+    return [...new Set(Object.values(this.#lanes))];
+  }
+
+  async #work(lane: Lane<T>): Promise<void> {
     let entry;
-    while ((entry = this.#queue.shift()) !== undefined) {
-      this.#inFlight = 1;
-      await this.#deliver(entry);
-      this.#inFlight = 0;
+    while ((entry = lane.queue.shift()) !== undefined) {
+      lane.inFlight = 1;
+      await this.#deliver(entry, lane);
+      lane.inFlight = 0;
     }
-    this.#working = undefined;
+    lane.working = undefined;
   }
 
-  /** Resolves when the entry was delivered, was dropped, or is at the back of the queue. */
-  async #deliver(entry: Entry<T>): Promise<void> {
-    const { random = Math.random, sleep = delay } = this.#options;
+  /** Resolves when the entry was delivered, was dropped, or is in the queue again. */
+  async #deliver(entry: Entry<T>, lane: Lane<T>): Promise<void> {
+    const { random = Math.random, sleep = delay, keepsOrder = false } = this.#options;
     const { signal } = this.#ending;
     for (let attempts = 1;; attempts++) {
-      const result = await this.#attempt(entry.item);
-      if (result.is === "done") {
-        this.#sent += 1;
-        return this.#reportRecovery();
+      const failure = await this.#attempt(entry, lane);
+      if (failure === undefined) return;
+      // An item that is kept although others were delivered must not hold up the rest for a whole turn again.
+      const isTurnOver = attempts >= ATTEMPTS_PER_TURN ||
+        (lane.hasPriority && entry.failedAttempts > ATTEMPTS_PER_TURN);
+      const hasPassed = lane.sent > entry.sentBeforeFailure!;
+      let after = failure.after ?? 0;
+      let isInQueue = false;
+      if (isTurnOver && !keepsOrder) {
+        if (hasPassed && !lane.hasPriority) return this.#reject(entry, failure.why);
+        const next = lane.queue.shift();
+        if (next !== undefined) {
+          lane.queue.putBack(entry);
+          const nextFailure = await this.#attempt(next, lane);
+          // The receiver rejects only this entry: it stays behind the others.
+          if (nextFailure === undefined) return;
+          // The receiver fails: the order stays as it was. A full queue may have dropped the entry meanwhile.
+          after = Math.max(after, nextFailure.after ?? 0);
+          isInQueue = !lane.queue.remove(entry);
+          lane.queue.putFirst(next);
+        }
       }
-      this.#failed += 1;
-      // A failure during shutdown may be caused by the shutdown.
-      if (!signal.aborted) this.#warnOnce(result.why);
-      if (result.is === "never" || signal.aborted) return this.#queue.countDropped();
-      this.#failures += 1;
-      entry.failedAttempts += 1;
-      entry.sentBeforeFailure ??= this.#sent;
-      const isTurnOver = attempts >= ATTEMPTS_PER_TURN && !this.#options.keepsOrder;
-      if (isTurnOver && this.#sent > entry.sentBeforeFailure) {
-        return this.#reject(entry, result.why);
-      }
-      await sleep(backoff(this.#failures - 1, random(), result.after), signal);
-      if (signal.aborted) return this.#queue.countDropped();
-      if (isTurnOver && this.#queue.size > 0) return this.#queue.putBack(entry);
+      await sleep(backoff(lane.failures - 1, random(), after), signal);
+      if (isInQueue) return;
+      if (signal.aborted) return this.#drops.add(entry.type);
     }
   }
 
-  async #attempt(item: T): Promise<Attempt> {
+  /** `undefined` when the entry was delivered or dropped. */
+  async #attempt(entry: Entry<T>, lane: Lane<T>): Promise<Postponed | undefined> {
+    const { signal } = this.#ending;
+    let result: Attempt;
     try {
-      return await this.#options.deliver(item, this.#ending.signal);
+      result = await this.#options.deliver(entry.item, signal);
     } catch (error) {
-      return { is: "later", why: errorText(error) };
+      result = { is: "later", why: errorText(error) };
     }
+    if (result.is === "done") {
+      this.#sent += 1;
+      lane.sent += 1;
+      lane.failures = 0;
+      this.#reportRecovery(lane);
+      return undefined;
+    }
+    this.#failed += 1;
+    // A failure during shutdown may be caused by the shutdown.
+    if (!signal.aborted) this.#warnOnce(result.why);
+    if (result.is === "never" || signal.aborted) {
+      this.#drops.add(entry.type);
+      return undefined;
+    }
+    this.#failures += 1;
+    lane.failures += 1;
+    entry.failedAttempts += 1;
+    entry.sentBeforeFailure ??= lane.sent;
+    return result;
   }
 
-  #reject({ item, failedAttempts }: Entry<T>, why: string): void {
-    this.#queue.countDropped();
-    this.#reportedDrops += 1;
+  #reject({ item, type, failedAttempts }: Entry<T>, why: string): void {
+    this.#drops.add(type, 1, true);
     this.#options.warn(
-      `could not ${this.#options.what}: 1 report was dropped after ${failedAttempts} failed attempts, while others were delivered: ${why}`,
+      `could not ${this.#options.what}: 1 report was dropped (1 ${type}) after ${failedAttempts} failed attempts, while others were delivered: ${why}`,
     );
     this.#options.onRejected?.(item);
   }
@@ -190,24 +281,22 @@ export class Delivery<T> {
     this.#options.warn(`cannot ${this.#options.what}: ${why}`);
   }
 
-  #reportRecovery(): void {
+  #reportRecovery({ queue }: Lane<T>): void {
     const { what, warn } = this.#options;
     // A receiver that never failed but is too slow is reported once the queue is empty.
-    if (this.#failures === 0 && this.#queue.size > 0) return;
-    const count = this.#takeUnreportedDrops();
-    const dropped = count > 0 ? `; ${reports(count)} dropped` : "";
+    if (this.#failures === 0 && queue.size > 0) return;
+    const dropped = this.#drops.takeUnreported();
     if (this.#failures > 0) {
-      warn(`can ${what} again, after ${this.#failures} failed attempts${dropped}`);
-    } else if (count > 0) warn(`could not ${what} fast enough${dropped}`);
+      const also = dropped.size > 0 ? `; ${droppedText(dropped)}` : "";
+      warn(`can ${what} again, after ${this.#failures} failed attempts${also}`);
+    } else if (dropped.size > 0) warn(`could not ${what} fast enough; ${droppedText(dropped)}`);
     this.#failures = 0;
     this.#reportedReasons.clear();
   }
-
-  #takeUnreportedDrops(): number {
-    const count = this.#queue.dropped - this.#reportedDrops;
-    this.#reportedDrops = this.#queue.dropped;
-    return count;
-  }
 }
 
-const reports = (count: number) => count === 1 ? "1 report was" : `${count} reports were`;
+function droppedText(dropped: TypeCounts): string {
+  const count = totalOf(dropped);
+  const reports = count === 1 ? "1 report was" : `${count} reports were`;
+  return `${reports} dropped (${typesText(dropped)})`;
+}

@@ -3,8 +3,15 @@
 import { BoundedQueue } from "../bounded_queue.ts";
 import { runHook } from "../control/hook.ts";
 import { environmentOf } from "../events/environment.ts";
-import type { OomkitEvent } from "../events/event.ts";
+import { hasPriority, type OomkitEvent } from "../events/event.ts";
 import { toJson } from "../events/json.ts";
+import {
+  DropCounts,
+  MAX_QUEUED_PRIORITY_EVENTS,
+  totalOf,
+  type TypeCounts,
+  typesText,
+} from "./dropped_events.ts";
 import type { Receiver, ReceiverCounts } from "./receiver.ts";
 
 export interface ExecOptions {
@@ -16,16 +23,26 @@ export interface ExecOptions {
   warn(line: string): void;
 }
 
+/** Of each lane: four slow commands for other events must not delay the command for a kill. */
 const MAX_PARALLEL_COMMANDS = 4;
 const MAX_QUEUED_EVENTS = 100;
 /** Bounds how long `close` waits for running commands. */
 const MAX_CLOSE_MS = 2000;
 
+/** Events that wait for each other, and not for those of the other lane. */
+interface Lane {
+  readonly capacity: number;
+  readonly queue: BoundedQueue<OomkitEvent>;
+  running: number;
+}
+
 /** The event is on the command's stdin as JSON, and in its environment. */
 export class ExecReceiver implements Receiver {
   readonly name = "exec";
   readonly #options: ExecOptions;
-  readonly #queue = new BoundedQueue<OomkitEvent>({ capacity: MAX_QUEUED_EVENTS, drop: "oldest" });
+  readonly #priority = this.#makeLane(MAX_QUEUED_PRIORITY_EVENTS);
+  readonly #other = this.#makeLane(MAX_QUEUED_EVENTS);
+  readonly #drops = new DropCounts();
   readonly #running = new Set<Promise<void>>();
   readonly #ending = new AbortController();
   readonly #warned = new Set<string>();
@@ -37,19 +54,24 @@ export class ExecReceiver implements Receiver {
   }
 
   report(event: OomkitEvent): void {
-    if (!this.#queue.push(event)) {
-      this.#warnOnce(`${MAX_QUEUED_EVENTS} events are waiting, and the oldest are dropped`);
+    const lane = hasPriority(event.type) ? this.#priority : this.#other;
+    if (!lane.queue.push(event)) {
+      this.#warnOnce(`${lane.capacity} events are waiting, and the oldest are dropped`);
     }
-    this.#startCommands();
+    this.#startCommands(lane);
   }
 
   counts(): ReceiverCounts {
     return {
-      pending: this.#queue.size + this.#running.size,
+      pending: this.#priority.queue.size + this.#other.queue.size + this.#running.size,
       sent: this.#sent,
-      dropped: this.#queue.dropped,
+      dropped: totalOf(this.#drops.all),
       failed: this.#failed,
     };
+  }
+
+  droppedByType(): TypeCounts {
+    return this.#drops.all;
   }
 
   async close(): Promise<void> {
@@ -59,18 +81,32 @@ export class ExecReceiver implements Receiver {
     );
     while (this.#running.size > 0) await Promise.all(this.#running);
     clearTimeout(timer);
-    const { size } = this.#queue;
-    if (size > 0) this.#options.warn(`--exec: oomkit stopped before it ran for ${size} events`);
-    this.#queue.dropAll();
+    this.#warnOfDrops("it did not run for", ": too many were waiting");
+    for (const { queue } of [this.#priority, this.#other]) queue.dropAll();
+    this.#warnOfDrops("oomkit stopped before it ran for", "");
   }
 
-  #startCommands(): void {
-    while (this.#running.size < MAX_PARALLEL_COMMANDS && !this.#ending.signal.aborted) {
-      const event = this.#queue.shift();
+  #makeLane(capacity: number): Lane {
+    const onDrop = ({ type }: OomkitEvent) => this.#drops.add(type);
+    return { capacity, queue: new BoundedQueue({ capacity, drop: "oldest", onDrop }), running: 0 };
+  }
+
+  #warnOfDrops(what: string, why: string): void {
+    const dropped = this.#drops.takeUnreported();
+    const count = totalOf(dropped);
+    const events = count === 1 ? "1 event" : `${count} events`;
+    if (count > 0) this.#options.warn(`--exec: ${what} ${events} (${typesText(dropped)})${why}`);
+  }
+
+  #startCommands(lane: Lane): void {
+    while (lane.running < MAX_PARALLEL_COMMANDS && !this.#ending.signal.aborted) {
+      const event = lane.queue.shift();
       if (event === undefined) return;
+      lane.running += 1;
       const promise = this.#run(event).finally(() => {
+        lane.running -= 1;
         this.#running.delete(promise);
-        this.#startCommands();
+        this.#startCommands(lane);
       });
       this.#running.add(promise);
     }
@@ -85,7 +121,7 @@ export class ExecReceiver implements Receiver {
       return;
     }
     this.#failed += 1;
-    this.#queue.countDropped();
+    this.#drops.add(event.type, 1, true);
     this.#warnOnce("code" in result ? `it exited with ${result.code}` : result.failed);
   }
 

@@ -4,6 +4,7 @@ import { errorText, OomkitError, shortened } from "../errors.ts";
 import type { OomkitEvent } from "../events/event.ts";
 import { toJson } from "../events/json.ts";
 import { Delivery } from "./delivery.ts";
+import type { TypeCounts } from "./dropped_events.ts";
 import type { Receiver, ReceiverCounts } from "./receiver.ts";
 import { ifFound, refuseUntrustedSymlink } from "./symlink_check.ts";
 
@@ -25,7 +26,7 @@ export class LogFile implements Receiver {
     this.#file = open(path);
     this.#delivery = new Delivery({
       what: `write to ${shortened(path)}`,
-      // A write fails because of the disk, never because of the line.
+      // A write fails because of the disk, never because of the line. The lines of a log are in the order of the events.
       keepsOrder: true,
       maxQueued: MAX_QUEUED_LINES,
       warn,
@@ -37,11 +38,15 @@ export class LogFile implements Receiver {
   }
 
   report(event: OomkitEvent): void {
-    this.#delivery.send(toJson(event));
+    this.#delivery.send(toJson(event), event.type);
   }
 
   counts(): ReceiverCounts {
     return this.#delivery.counts();
+  }
+
+  droppedByType(): TypeCounts {
+    return this.#delivery.droppedByType();
   }
 
   /** For log rotation: after the file was moved away, later lines go to a new file of the same name. */

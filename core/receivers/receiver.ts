@@ -1,6 +1,7 @@
 /** What a destination of events implements. To add one, write it here and add a row to `cli/receivers/receivers.ts`. */
 
 import type { OomkitEvent } from "../events/event.ts";
+import type { TypeCounts } from "./dropped_events.ts";
 
 export interface Receiver {
   /** In messages and as the metrics' label `receiver`: `webhook`, `exec`, `kubernetes`, `log`. */
@@ -12,6 +13,8 @@ export interface Receiver {
    */
   report(event: OomkitEvent, stat: string): void;
   counts(): ReceiverCounts;
+  /** The events that were never delivered, by type. */
+  droppedByType(): TypeCounts;
   /** Waits a bounded time for pending events, then drops them. */
   close(): Promise<void>;
 }

@@ -4,6 +4,7 @@ import { errorText, OomkitError, shortened } from "../errors.ts";
 import type { OomkitEvent } from "../events/event.ts";
 import type { HttpMessage } from "../events/cloud_event.ts";
 import { type Attempt, Delivery, type DeliveryOptions, retryAfterMs } from "./delivery.ts";
+import type { TypeCounts } from "./dropped_events.ts";
 import type { Receiver, ReceiverCounts } from "./receiver.ts";
 
 export interface WebhookOptions {
@@ -22,7 +23,10 @@ export interface WebhookOptions {
   readonly closeWithin?: number;
   warn(line: string): void;
   /** For tests. */
-  readonly queue?: Pick<DeliveryOptions<HttpMessage>, "sleep" | "random" | "maxQueued">;
+  readonly queue?: Pick<
+    DeliveryOptions<HttpMessage>,
+    "sleep" | "random" | "maxQueued" | "maxQueuedPriority"
+  >;
 }
 
 const ATTEMPT_TIMEOUT_MS = 5000;
@@ -68,11 +72,15 @@ export class Webhook implements Receiver {
 
   report(event: OomkitEvent, stat: string): void {
     const message = this.#options.write(event, stat);
-    if (message !== undefined) this.#delivery.send(message);
+    if (message !== undefined) this.#delivery.send(message, event.type);
   }
 
   counts(): ReceiverCounts {
     return this.#delivery.counts();
+  }
+
+  droppedByType(): TypeCounts {
+    return this.#delivery.droppedByType();
   }
 
   async close(): Promise<void> {

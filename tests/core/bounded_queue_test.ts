@@ -40,8 +40,43 @@ Deno.test("an item that is put back always fits", () => {
 
 Deno.test("dropped items are counted, in the queue and in flight", () => {
   const { queue } = filled({}, 1, 2, 3);
-  queue.shift();
-  queue.countDropped();
+  queue.countDropped(queue.shift()!);
   queue.dropAll();
   assert.deepEqual([queue.size, queue.head, queue.dropped], [0, undefined, 3]);
+});
+
+Deno.test("reserved items and the others make room for their own kind only", () => {
+  for (const drop of ["oldest", "newest"] as const) {
+    const dropped: number[] = [];
+    const { queue, pushed } = filled(
+      {
+        drop,
+        reserved: { capacity: 2, has: (item) => item >= 100 },
+        onDrop: (item) => void dropped.push(item),
+      },
+      100,
+      1,
+      2,
+      3,
+      4,
+      101,
+      5,
+      102,
+    );
+    const [gone, left] = drop === "oldest"
+      ? [[1, 2, 100], [3, 4, 101, 5, 102]]
+      : [[4, 5, 102], [100, 1, 2, 3, 101]];
+    assert.deepEqual([dropped, drain(queue)], [gone, left]);
+    assert.deepEqual(pushed.filter((isKept) => !isKept).length, 3);
+    assert.equal(queue.push(103), true, "the bounds are those of what is in the queue");
+  }
+});
+
+Deno.test("an item can be taken out, and put back at the head", () => {
+  const { queue } = filled({ reserved: { capacity: 1, has: (item) => item === 2 } }, 1, 2, 3);
+  assert.equal(queue.remove(2), true);
+  assert.equal(queue.remove(2), false);
+  queue.putFirst(2);
+  assert.equal(queue.push(2), false, "it counts for the bound again");
+  assert.deepEqual(drain(queue), [1, 3, 2]);
 });

@@ -31,6 +31,7 @@ async function scrape(command: "guard" | "watch"): Promise<string> {
     receivers: () => [{
       name: 'web"hook',
       counts: () => ({ pending: 1, sent: 2, dropped: 3, failed: 4 }),
+      droppedByType: () => new Map([["threshold", 3]] as const),
     }],
     alive: () => ({ ok: true }),
     ready: () => ({ ok: true }),

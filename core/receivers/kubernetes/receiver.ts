@@ -3,9 +3,10 @@
  * is posted immediately; repetitions raise its count, every few seconds at most.
  */
 
-import type { OomkitEvent } from "../../events/event.ts";
+import { type EventType, hasPriority, type OomkitEvent } from "../../events/event.ts";
 import { delay } from "../../timing.ts";
 import { type Attempt, Delivery, type DeliveryOptions } from "../delivery.ts";
+import { DropCounts, totalOf, type TypeCounts, typesText } from "../dropped_events.ts";
 import type { Receiver, ReceiverCounts } from "../receiver.ts";
 import type { Answer, KubernetesApi } from "./api.ts";
 import {
@@ -45,7 +46,7 @@ const LIMITS = {
   msBetweenPatches: 10_000,
   /** After this quiet time a repetition is a new Event, as in client-go's correlator (tools/record/events_cache.go). */
   repetitionWindowMs: 600_000,
-  /** A node has some hundred pods. */
+  /** A node has some hundred pods. Series of events with priority have the same number for themselves. */
   maxSeries: 500,
   /** client-go's defaults: 25 events of one object in a row, 5 requests per second. A cluster may have a thousand nodes. */
   requestBurst: 25,
@@ -63,6 +64,8 @@ const MAX_MS_WAITING_FOR_PODS = 10_000;
 
 /** Events that repeat each other: one Event with a count. */
 class EventSeries implements EventContent {
+  /** Of its events: those of a series are of one type. */
+  readonly type: EventType;
   readonly podUid: string | null;
   readonly containerId: string | null;
   readonly first: string;
@@ -88,9 +91,10 @@ class EventSeries implements EventContent {
   constructor(
     readonly key: string,
     readonly reason: string,
-    { ts, pod_uid, container_id }: OomkitEvent,
+    { type, ts, pod_uid, container_id }: OomkitEvent,
     public involved: Involved | undefined,
   ) {
+    this.type = type;
     this.podUid = pod_uid;
     this.containerId = container_id;
     this.first = this.last = wholeSeconds(ts);
@@ -106,12 +110,13 @@ export class KubernetesReceiver implements Receiver {
   readonly #options: KubernetesReceiverOptions;
   readonly #poster: EventPoster;
   readonly #delivery: Delivery<EventSeries>;
-  readonly #waitForRequest: (ending: AbortSignal) => Promise<void>;
+  /** Of events with priority, and of the others. */
+  readonly #rateLimits: Readonly<Record<"priority" | "other", RateLimit>>;
   /** By key, in the order of their latest occurrence. */
   readonly #series = new Map<string, EventSeries>();
   readonly #limits: typeof LIMITS;
   #sent = 0;
-  #dropped = 0;
+  readonly #drops = new DropCounts();
   #pending = 0;
   #isClosing = false;
   #warnedFullAt = -Infinity;
@@ -123,7 +128,11 @@ export class KubernetesReceiver implements Receiver {
     this.#poster = oomGuard === undefined
       ? new EventPoster(api, pods, node, "oomkit")
       : new EventPoster(api, undefined, node, "oom-guard");
-    this.#waitForRequest = rateLimit(this.#limits.requestBurst, this.#limits.requestsPerSecond);
+    const { requestBurst, requestsPerSecond } = this.#limits;
+    this.#rateLimits = {
+      priority: rateLimit(requestBurst, requestsPerSecond),
+      other: rateLimit(requestBurst, requestsPerSecond),
+    };
     this.#delivery = new Delivery({
       what: `report events to ${api.url}`,
       deliver: (series, ending) => this.#deliver(series, ending),
@@ -131,6 +140,7 @@ export class KubernetesReceiver implements Receiver {
       warn,
       // A series is in the queue once at most, so the queue never drops one.
       maxQueued: this.#limits.maxSeries,
+      maxQueuedPriority: this.#limits.maxSeries,
       ...options.queue,
     });
   }
@@ -138,9 +148,9 @@ export class KubernetesReceiver implements Receiver {
   report(event: OomkitEvent, stat: string): void {
     const kind = kindOf(event);
     if (kind === undefined) return;
-    if (this.#isClosing) return void (this.#dropped += 1);
+    if (this.#isClosing) return this.#drops.add(event.type, 1, true);
     const series = this.#seriesOf(event, kind);
-    if (series === undefined) return this.#dropForFullTable();
+    if (series === undefined) return this.#dropForFullTable(event.type);
     const json = this.#options.oomGuard?.(event, stat);
     const last = wholeSeconds(event.ts);
     series.message = json ?? this.#options.describe(event);
@@ -159,9 +169,13 @@ export class KubernetesReceiver implements Receiver {
     return {
       pending: this.#pending,
       sent: this.#sent,
-      dropped: this.#dropped,
+      dropped: totalOf(this.#drops.all),
       failed: this.#delivery.counts().failed,
     };
+  }
+
+  droppedByType(): TypeCounts {
+    return this.#drops.all;
   }
 
   async close(): Promise<void> {
@@ -172,6 +186,10 @@ export class KubernetesReceiver implements Receiver {
     await this.#delivery.close();
     this.#poster.stopWaiting();
     for (const series of this.#series.values()) this.#dropUnsent(series);
+    const dropped = this.#drops.takeUnreported();
+    if (dropped.size === 0) return;
+    const { api, warn } = this.#options;
+    warn(`could not report events to ${api.url}: no room for ${typesText(dropped)}`);
   }
 
   /** The series that the event belongs to, or a new one; `undefined` when there is no room. */
@@ -188,17 +206,16 @@ export class KubernetesReceiver implements Receiver {
       this.#dropUnsent(known);
       this.#series.delete(key);
     }
-    if (!this.#makeRoom()) return undefined;
+    if (!this.#makeRoom(hasPriority(event.type))) return undefined;
     return new EventSeries(key, reason, event, pod && podObject(pod, fieldPath));
   }
 
-  /** Removes the series that was quiet for longest and is fully sent; false when none is. */
-  #makeRoom(): boolean {
-    if (this.#series.size < this.#limits.maxSeries) return true;
-    for (const [key, { count, sent }] of this.#series) {
-      if (count === sent) return this.#series.delete(key);
-    }
-    return false;
+  /** Removes the series of this lane that was quiet for longest and is fully sent; false when none is. */
+  #makeRoom(isPriority: boolean): boolean {
+    const lane = [...this.#series.values()].filter(({ type }) => hasPriority(type) === isPriority);
+    if (lane.length < this.#limits.maxSeries) return true;
+    const sent = lane.find((series) => series.count === series.sent);
+    return sent !== undefined && this.#series.delete(sent.key);
   }
 
   #schedule(series: EventSeries): void {
@@ -212,11 +229,11 @@ export class KubernetesReceiver implements Receiver {
     clearTimeout(series.timer);
     series.timer = undefined;
     series.isQueued = true;
-    this.#delivery.send(series);
+    this.#delivery.send(series, series.type);
   }
 
   async #deliver(series: EventSeries, ending: AbortSignal): Promise<Attempt> {
-    await this.#waitForRequest(ending);
+    await this.#rateLimits[hasPriority(series.type) ? "priority" : "other"](ending);
     const { answer, sentCount } = await this.#poster.send(series, ending);
     if (answer.is === "ok") {
       this.#markSent(series, sentCount);
@@ -252,13 +269,14 @@ export class KubernetesReceiver implements Receiver {
     clearTimeout(series.timer);
     series.timer = undefined;
     const unsent = series.count - series.sent;
-    this.#dropped += unsent;
+    // Delivery reports the series that it drops.
+    this.#drops.add(series.type, unsent, true);
     this.#pending -= unsent;
     series.sent = series.count;
   }
 
-  #dropForFullTable(): void {
-    this.#dropped += 1;
+  #dropForFullTable(type: EventType): void {
+    this.#drops.add(type);
     const now = performance.now();
     if (now - this.#warnedFullAt < MIN_MS_BETWEEN_FULL_WARNINGS) return;
     this.#warnedFullAt = now;
@@ -269,12 +287,14 @@ export class KubernetesReceiver implements Receiver {
   }
 }
 
+type RateLimit = (ending: AbortSignal) => Promise<void>;
+
 /**
  * A token bucket. The returned function resolves when the next request may be sent, or once `ending` is aborted.
  *
  * @param burst requests in a row after a quiet time.
  */
-function rateLimit(burst: number, perSecond: number): (ending: AbortSignal) => Promise<void> {
+function rateLimit(burst: number, perSecond: number): RateLimit {
   let tokens = burst;
   let at = performance.now();
   return async (ending) => {

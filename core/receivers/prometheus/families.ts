@@ -71,7 +71,9 @@ export const FAMILIES = withNames({
 
   oomkit_notifications_pending: gauge("Notifications queued for a receiver."),
   oomkit_notifications_sent_total: counter("Notifications delivered to a receiver."),
-  oomkit_notifications_dropped_total: counter("Notifications dropped because a queue was full."),
+  oomkit_notifications_dropped_total: counter(
+    "Notifications that were never delivered, by event type: the queue was full, the receiver rejected them, or the command failed.",
+  ),
   oomkit_notifications_failed_total: counter("Failed attempts to deliver a notification."),
 });
 

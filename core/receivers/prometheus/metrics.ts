@@ -8,15 +8,15 @@ import {
   type Reading,
   recentCollections,
 } from "../../collect/metric_readings.ts";
-import type { OomkitEvent } from "../../events/event.ts";
+import { EVENT_TYPES, type EventType, type OomkitEvent } from "../../events/event.ts";
+import type { TypeCounts } from "../dropped_events.ts";
 import type { Receiver, ReceiverCounts } from "../receiver.ts";
-
 import { EventCounts } from "./event_counts.ts";
 import { family, type FamilyName } from "./families.ts";
 import type { Health } from "./server.ts";
 import { type Family, labels, renderText, type Sample } from "./text.ts";
 
-type CountedReceiver = Pick<Receiver, "name" | "counts">;
+type CountedReceiver = Pick<Receiver, "name" | "counts" | "droppedByType">;
 
 export interface MetricsOptions {
   readonly command: "watch" | "guard";
@@ -69,6 +69,10 @@ export class Metrics implements Receiver {
 
   counts(): ReceiverCounts {
     return { pending: 0, sent: this.#reported, dropped: 0, failed: 0 };
+  }
+
+  droppedByType(): TypeCounts {
+    return new Map();
   }
 
   close(): Promise<void> {
@@ -128,17 +132,17 @@ export class Metrics implements Receiver {
  * sums.
  */
 class ReceiverTotals {
-  readonly #removed = new Map<string, ReceiverCounts>();
+  readonly #removed = new Map<string, Totals>();
   #last: ReadonlySet<CountedReceiver> = new Set();
 
   families(now: ReadonlySet<CountedReceiver>): Family[] {
     for (const gone of this.#last.difference(now)) {
-      addCounts(this.#removed, gone.name, { ...gone.counts(), pending: 0 });
+      addCounts(this.#removed, gone.name, { ...totalsOf(gone), pending: 0 });
     }
     this.#last = now;
     const totals = new Map(this.#removed);
-    for (const each of now) addCounts(totals, each.name, each.counts());
-    const samplesOf = (kind: keyof ReceiverCounts) =>
+    for (const each of now) addCounts(totals, each.name, totalsOf(each));
+    const samplesOf = (kind: "pending" | "sent" | "failed") =>
       [...totals].map(([name, counts]) => ({
         labels: labels({ receiver: name }),
         value: counts[kind],
@@ -146,18 +150,39 @@ class ReceiverTotals {
     return [
       family("oomkit_notifications_pending", samplesOf("pending")),
       family("oomkit_notifications_sent_total", samplesOf("sent")),
-      family("oomkit_notifications_dropped_total", samplesOf("dropped")),
+      family(
+        "oomkit_notifications_dropped_total",
+        [...totals].flatMap(([name, { dropped }]) =>
+          // All types from the start, so that the first drop is an increase.
+          EVENT_TYPES.map((type) => ({
+            labels: labels({ receiver: name, type }),
+            value: dropped.get(type) ?? 0,
+          }))
+        ),
+      ),
       family("oomkit_notifications_failed_total", samplesOf("failed")),
     ];
   }
 }
 
-function addCounts(totals: Map<string, ReceiverCounts>, name: string, more: ReceiverCounts): void {
+/** Of all receivers of one name. */
+interface Totals extends Omit<ReceiverCounts, "dropped"> {
+  readonly dropped: TypeCounts;
+}
+
+const totalsOf = (receiver: CountedReceiver): Totals => ({
+  ...receiver.counts(),
+  dropped: receiver.droppedByType(),
+});
+
+function addCounts(totals: Map<string, Totals>, name: string, more: Totals): void {
   const before = totals.get(name);
+  const dropped = new Map<EventType, number>(before?.dropped);
+  for (const [type, count] of more.dropped) dropped.set(type, (dropped.get(type) ?? 0) + count);
   totals.set(name, {
     pending: (before?.pending ?? 0) + more.pending,
     sent: (before?.sent ?? 0) + more.sent,
-    dropped: (before?.dropped ?? 0) + more.dropped,
+    dropped,
     failed: (before?.failed ?? 0) + more.failed,
   });
 }

@@ -94,3 +94,17 @@ Deno.test("a write to a non-blocking stream is repeated", async () => {
   await writer.close();
   assert.deepEqual([reader.text, tries], ["x\n", 3]);
 });
+
+Deno.test("lines of kills are kept in their place when those of other events do not fit", async () => {
+  const reader = makeReader();
+  const writer = new QueuedWriter({ ...reader, maxLines: 2 });
+  for (let n = 0; n < 5; n++) writer.write(String(n), n % 2 === 0 ? "threshold" : "max");
+  writer.write("kill", "oom_kill");
+  writer.write("5", "threshold");
+  reader.goOn();
+  await writer.close();
+  assert.equal(reader.text, "0\n1\nkill\n");
+  assert.deepEqual(reader.warnings, [
+    "4 lines were dropped (3 threshold, 1 max): the reader of stdout was too slow",
+  ]);
+});

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import type { EventType } from "../../../core/events/event.ts";
 import { type Attempt, Delivery, type DeliveryOptions } from "../../../core/receivers/delivery.ts";
 
 const later: Attempt = { is: "later", why: "it answered 500" };
@@ -6,6 +7,7 @@ const done: Attempt = { is: "done" };
 
 interface Receiver {
   readonly delivery: Delivery<string>;
+  send(item: string, type?: EventType): void;
   /** Accepted items, in their order. */
   readonly taken: string[];
   readonly attempts: string[];
@@ -36,6 +38,7 @@ function receiver(
   });
   return {
     ...{ delivery, taken: taken!, attempts: attempts!, lines: lines! },
+    send: (item, type = "threshold") => delivery.send(item, type),
     async idle() {
       while (delivery.counts().pending > 0 && attempts!.length < 1000) {
         await new Promise((resolve) => setTimeout(resolve));
@@ -52,7 +55,7 @@ Deno.test("an item that alone fails does not block the others, and is dropped wi
   const to = receiver((item) => item === "bad" ? later : done, {
     onRejected: (item) => void rejected.push(item),
   });
-  ["a", "bad", "b", "c"].forEach((item) => to.delivery.send(item));
+  ["a", "bad", "b", "c"].forEach((item) => to.send(item));
   await to.idle();
   assert.deepEqual(to.taken, ["a", "b", "c"]);
   assert.deepEqual(to.delivery.counts(), { pending: 0, sent: 3, dropped: 1, failed: 10 });
@@ -61,7 +64,7 @@ Deno.test("an item that alone fails does not block the others, and is dropped wi
     "cannot report to it: it answered 500",
     "can report to it again, after 5 failed attempts",
     "cannot report to it: it answered 500",
-    "could not report to it: 1 report was dropped after 10 failed attempts, while others were delivered: it answered 500",
+    "could not report to it: 1 report was dropped (1 threshold) after 10 failed attempts, while others were delivered: it answered 500",
   ]);
   await to.delivery.close();
   assert.equal(to.lines.length, 4, "dropped items are reported once");
@@ -70,7 +73,7 @@ Deno.test("an item that alone fails does not block the others, and is dropped wi
 Deno.test("an outage loses nothing, however often each item was tried", async () => {
   const to = receiver((_, attempts) => attempts <= 100 ? later : done);
   const items = Array.from({ length: 7 }, (_, at) => `${at}`);
-  items.forEach((item) => to.delivery.send(item));
+  items.forEach((item) => to.send(item));
   await to.idle();
   assert.deepEqual([...to.taken].sort(), items);
   assert.deepEqual(to.delivery.counts(), { pending: 0, sent: 7, dropped: 0, failed: 100 });
@@ -82,7 +85,7 @@ Deno.test("a short second outage does not drop an item that the first one moved 
   const to = receiver((_, attempts) =>
     attempts <= 5 || (attempts > 6 && attempts <= 10) ? later : done
   );
-  ["a", "b", "c"].forEach((item) => to.delivery.send(item));
+  ["a", "b", "c"].forEach((item) => to.send(item));
   await to.idle();
   assert.deepEqual(to.taken, ["b", "c", "a"]);
   await to.delivery.close();
@@ -90,7 +93,7 @@ Deno.test("a short second outage does not drop an item that the first one moved 
 
 Deno.test("the order is kept through a short outage", async () => {
   const to = receiver((_, attempts) => attempts <= 4 ? later : done);
-  ["a", "b", "c"].forEach((item) => to.delivery.send(item));
+  ["a", "b", "c"].forEach((item) => to.send(item));
   await to.idle();
   assert.deepEqual(to.taken, ["a", "b", "c"]);
   await to.delivery.close();
@@ -102,10 +105,10 @@ Deno.test("the only queued item is retried until another one arrives", async () 
     if (attempts === 12) arrived.resolve();
     return item === "bad" ? later : done;
   });
-  to.delivery.send("bad");
+  to.send("bad");
   await arrived.promise;
   assert.equal(to.delivery.counts().dropped, 0);
-  to.delivery.send("a");
+  to.send("a");
   await to.idle();
   assert.deepEqual(to.taken, ["a"]);
   assert.equal(to.delivery.counts().dropped, 1);
@@ -114,10 +117,10 @@ Deno.test("the only queued item is retried until another one arrives", async () 
 
 Deno.test("a later item is delivered after one that was moved to the back", async () => {
   const to = receiver((_, attempts) => {
-    if (attempts === 6) to.delivery.send("late");
+    if (attempts === 6) to.send("late");
     return attempts <= 5 ? later : done;
   });
-  ["a", "b"].forEach((item) => to.delivery.send(item));
+  ["a", "b"].forEach((item) => to.send(item));
   await to.idle();
   assert.deepEqual(to.taken, ["b", "a", "late"]);
   await to.delivery.close();
@@ -125,11 +128,11 @@ Deno.test("a later item is delivered after one that was moved to the back", asyn
 
 Deno.test("a full queue drops the oldest item, even when it was moved to the back", async () => {
   const to = receiver((_, attempts) => {
-    if (attempts === 6) to.delivery.send("d");
+    if (attempts === 6) to.send("d");
     return attempts <= 6 ? later : done;
   }, { maxQueued: 2 });
   // The first is in flight immediately.
-  ["a", "b", "c"].forEach((item) => to.delivery.send(item));
+  ["a", "b", "c"].forEach((item) => to.send(item));
   await to.idle();
   assert.deepEqual(to.taken, ["b", "c", "d"]);
   assert.equal(to.delivery.counts().dropped, 1);
@@ -138,8 +141,119 @@ Deno.test("a full queue drops the oldest item, even when it was moved to the bac
 
 Deno.test("with keepsOrder the order is kept, however long the outage", async () => {
   const to = receiver((_, attempts) => attempts <= 50 ? later : done, { keepsOrder: true });
-  ["a", "b", "c"].forEach((item) => to.delivery.send(item));
+  ["a", "b", "c"].forEach((item) => to.send(item));
   await to.idle();
   assert.deepEqual(to.taken, ["a", "b", "c"]);
   await to.delivery.close();
+});
+
+Deno.test("the order is kept through an outage of any length", async () => {
+  const to = receiver((_, attempts) => attempts <= 100 ? later : done);
+  const items = Array.from({ length: 7 }, (_, at) => `${at}`);
+  for (const item of items) {
+    to.send(item);
+    to.send(`kill ${item}`, "oom_kill");
+  }
+  await to.idle();
+  const [kills, others] = [true, false].map((isKill) =>
+    to.taken.filter((item) => item.startsWith("kill ") === isKill)
+  );
+  assert.deepEqual([kills, others], [items.map((item) => `kill ${item}`), items]);
+  await to.delivery.close();
+});
+
+Deno.test("a kill does not wait for the attempt, the pauses or the queue of other events", async () => {
+  const never = Promise.withResolvers<Attempt>();
+  const taken: string[] = [];
+  const delivery = new Delivery<string>({
+    what: "report to it",
+    deliver(item) {
+      if (item !== "kill") return never.promise;
+      taken.push(item);
+      return Promise.resolve(done);
+    },
+    warn: () => {},
+    closeWithin: 0,
+  });
+  for (let n = 0; n < 2000; n++) delivery.send(`${n}`, "threshold");
+  delivery.send("kill", "oom_kill");
+  await Promise.resolve();
+  assert.deepEqual(taken, ["kill"]);
+  const closed = delivery.close();
+  await new Promise((resolve) => setTimeout(resolve));
+  never.resolve(later);
+  await closed;
+});
+
+Deno.test("a flood of other events drops no kill, and what is dropped is reported by type", async () => {
+  const gate = Promise.withResolvers<void>();
+  const taken: string[] = [];
+  const lines: string[] = [];
+  const delivery = new Delivery<string>({
+    what: "report to it",
+    async deliver(item) {
+      await gate.promise;
+      taken.push(item);
+      return done;
+    },
+    warn: (line) => void lines.push(line),
+    maxQueued: 10,
+  });
+  for (const type of ["oom_kill", "oom_group_kill", "action"] as const) {
+    for (let n = 0; n < 100; n++) {
+      delivery.send(`${type} ${n}`, type);
+      delivery.send("flood", n % 4 === 0 ? "oom" : "threshold");
+    }
+  }
+  const { dropped } = delivery.counts();
+  assert.equal(dropped, 289);
+  gate.resolve();
+  await delivery.close();
+  assert.equal(taken.filter((item) => item !== "flood").length, 300);
+  assert.equal([...delivery.droppedByType().values()].reduce((sum, count) => sum + count), 289);
+  assert.ok(!delivery.droppedByType().has("oom_kill"));
+  assert.match(lines.at(-1)!, /289 reports were dropped \(\d+ threshold, \d+ oom\)$/);
+});
+
+Deno.test("a kill that fails while others are delivered is never given up, and does not hold them up", async () => {
+  let attempts = 0;
+  const to = receiver((item) => item === "bad" && ++attempts < 40 ? later : done);
+  for (const item of ["a", "bad", "b", "c"]) to.send(item, "oom_kill");
+  while (to.attempts.length < 60 && to.taken.length < 3) {
+    await new Promise((resolve) => setTimeout(resolve));
+  }
+  assert.deepEqual(to.taken, ["a", "b", "c"]);
+  // Its first turn, and one attempt after the others.
+  assert.ok(attempts <= 6, `${attempts} attempts`);
+  to.send("d", "oom_kill");
+  await to.idle();
+  assert.deepEqual(to.taken, ["a", "b", "c", "d", "bad"]);
+  assert.ok(to.attempts.indexOf("d") <= 11, "after one more attempt, not after a whole turn");
+  assert.deepEqual(to.delivery.counts().dropped, 0);
+  await to.delivery.close();
+});
+
+Deno.test("with keepsOrder kills stay in their place, and a flood does not drop them", async () => {
+  const gate = Promise.withResolvers<void>();
+  const taken: string[] = [];
+  const delivery = new Delivery<string>({
+    what: "write",
+    async deliver(item) {
+      await gate.promise;
+      taken.push(item);
+      return done;
+    },
+    warn: () => {},
+    keepsOrder: true,
+    maxQueued: 3,
+    maxQueuedPriority: 2,
+  });
+  delivery.send("in flight", "threshold");
+  delivery.send("kill 1", "oom_kill");
+  for (let n = 0; n < 5; n++) delivery.send(`${n}`, "threshold");
+  delivery.send("kill 2", "oom_kill");
+  delivery.send("5", "threshold");
+  gate.resolve();
+  await delivery.close();
+  assert.deepEqual(taken, ["in flight", "kill 1", "3", "4", "kill 2", "5"]);
 });

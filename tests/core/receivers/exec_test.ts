@@ -49,7 +49,10 @@ Deno.test("at most four commands run in parallel, and beyond a hundred queued ev
   await closed;
   assert.deepEqual(cgroups.slice(0, 5), ["/0", "/1", "/2", "/3", "/50"]);
   assert.equal(opened.counts().sent, 104);
-  assert.deepEqual(lines, ["--exec: 100 events are waiting, and the oldest are dropped"]);
+  assert.deepEqual(lines, [
+    "--exec: 100 events are waiting, and the oldest are dropped",
+    "--exec: it did not run for 46 events (46 cgroup_created): too many were waiting",
+  ]);
 });
 
 Deno.test("each kind of failure is reported once, and a failed command is not repeated", async () => {
@@ -62,4 +65,39 @@ Deno.test("each kind of failure is reported once, and a failed command is not re
   await opened.close();
   assert.deepEqual(lines, ["--exec: it exited with 7", "--exec: it took longer than 1000 ms"]);
   assert.deepEqual(opened.counts(), { pending: 0, sent: 0, dropped: 4, failed: 4 });
+});
+
+Deno.test("a kill runs its command while others are slow, and a flood neither delays nor drops it", async () => {
+  const gate = Promise.withResolvers<void>();
+  const started: string[] = [];
+  const { opened, lines } = exec(async (_, text) => {
+    const { type, cgroup } = JSON.parse(text);
+    started.push(type === "oom_kill" ? cgroup : type);
+    await gate.promise;
+    return { code: 0 };
+  });
+  const kill = (cgroup: string) =>
+    makeEvent(0, cgroup, "kmsg", {
+      type: "oom_kill",
+      victim: null,
+      limit_owner: null,
+      limit: null,
+      scope: "cgroup",
+      inferred: false,
+    });
+  const flood = () => {
+    for (let n = 0; n < 1000; n++) {
+      opened.report(makeEvent(0, "/a", "poll", { type: "cgroup_created" }));
+    }
+  };
+  flood();
+  const cgroups = Array.from({ length: 1000 }, (_, n) => `/${n}`);
+  for (const cgroup of cgroups) opened.report(kill(cgroup));
+  assert.deepEqual(started, [...Array(4).fill("cgroup_created"), "/0", "/1", "/2", "/3"]);
+  flood();
+  assert.deepEqual([...opened.droppedByType()], [["cgroup_created", 1896]]);
+  gate.resolve();
+  await opened.close();
+  assert.deepEqual(started.filter((each) => each.startsWith("/")), cgroups, "in their order");
+  assert.match(lines.at(-1)!, /did not run for 1896 events \(1896 cgroup_created\): too many/);
 });

@@ -192,7 +192,10 @@ Deno.test("a refused connection is reported once, and so are the events dropped 
   await webhook.close();
   assert.equal(lines.length, 2, lines.join("\n"));
   assert.match(lines[0]!, /^cannot report to http:\/\/127\.0\.0\.1:1: .*refused$/);
-  assert.equal(lines[1], `could not report to http://127.0.0.1:1: 2 reports were dropped`);
+  assert.equal(
+    lines[1],
+    `could not report to http://127.0.0.1:1: 2 reports were dropped (2 cgroup_created)`,
+  );
   assert.equal(webhook.counts().dropped, 2);
 });
 
@@ -224,7 +227,9 @@ Deno.test("a full queue keeps the newest events and reports the number of droppe
     `cannot report to ${
       new URL(server.url).origin
     }: 10 reports are waiting, and the oldest are dropped`,
-    `could not report to ${new URL(server.url).origin} fast enough; 89 reports were dropped`,
+    `could not report to ${
+      new URL(server.url).origin
+    } fast enough; 89 reports were dropped (89 cgroup_created)`,
   ]);
 });
 
@@ -277,7 +282,9 @@ Deno.test("a receiver that never answers delays the end once, not once per queue
   ["/a", "/b", "/c"].forEach(report);
   await webhook.close();
   const where = new URL(server.url).origin;
-  assert.deepEqual(lines, [`could not report to ${where}: 3 reports were dropped`]);
+  assert.deepEqual(lines, [
+    `could not report to ${where}: 3 reports were dropped (3 cgroup_created)`,
+  ]);
   never.resolve(fine());
   await server[Symbol.asyncDispose]();
 });
@@ -355,6 +362,6 @@ Deno.test("a receiver with an untrusted certificate gets nothing, and that is re
       lines[0]!,
       /^cannot report to https:\S+: .*(invalid peer certificate|UnknownIssuer)/,
     );
-    assert.match(lines.at(-1)!, /1 report was dropped$/);
+    assert.match(lines.at(-1)!, /1 report was dropped \(1 cgroup_created\)$/);
   }
 });

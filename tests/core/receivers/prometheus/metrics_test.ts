@@ -171,9 +171,10 @@ Deno.test("a dry run is counted, without latency and freed bytes", async () => {
 
 Deno.test("receivers of the same name are one series, which does not fall when one is removed", async () => {
   const counts = (sent: number) => ({ pending: 1, sent, dropped: 2, failed: 3 });
-  const one = { name: "webhook", counts: () => counts(100) };
+  const droppedByType = () => new Map([["threshold", 2]] as const);
+  const one = { name: "webhook", counts: () => counts(100), droppedByType };
   let final = 40;
-  const two = { name: "webhook", counts: () => counts(final) };
+  const two = { name: "webhook", counts: () => counts(final), droppedByType };
   let now: (typeof one)[] = [one, two];
   const metrics = open({ receivers: () => now });
   const webhook = async (kind: string) =>
@@ -182,9 +183,12 @@ Deno.test("receivers of the same name are one series, which does not fall when o
   final = 45;
   now = [one];
   assert.deepEqual([await webhook("sent_total"), await webhook("pending")], [145, 1]);
-  now = [one, { name: "webhook", counts: () => counts(1) }];
+  now = [one, { name: "webhook", counts: () => counts(1), droppedByType }];
   assert.equal(await webhook("sent_total"), 146);
-  assert.equal(await webhook("dropped_total"), 6);
+  const dropped = seriesOf(await metrics.text());
+  const droppedOf = (type: string) =>
+    dropped.get(`oomkit_notifications_dropped_total{receiver="webhook",type="${type}"}`);
+  assert.deepEqual([droppedOf("threshold"), droppedOf("oom_kill")], [6, 0]);
 });
 
 Deno.test("health and the age of the heartbeat have series", async () => {
@@ -266,6 +270,7 @@ Deno.test("every metric has a unique name, and a guard and a watch together have
   const receivers = () => [{
     name: "log",
     counts: () => ({ pending: 0, sent: 0, dropped: 0, failed: 0 }),
+    droppedByType: () => new Map(),
   }];
   const seen = new Set<string>();
   for (const command of ["guard", "watch"] as const) {
