@@ -5,6 +5,7 @@
  */
 
 import { errorText, shortened } from "../errors.ts";
+import { hasPriority } from "../events/event.ts";
 import { toJson } from "../events/json.ts";
 import { withDeadline } from "../timing.ts";
 import { recordingClock } from "./clock.ts";
@@ -24,8 +25,8 @@ export interface RecordFileOptions {
 const END_BYTES = 128;
 /** Characters that may wait for a slow disk; what comes beyond that is dropped and counted. */
 const MAX_WAITING = 8 * 1024 ** 2;
-/** The same for lines that others refer to: a guard of ten thousand cgroups describes all of them in a row. */
-const MAX_WAITING_DESCRIPTIONS = 64 * 1024 ** 2;
+/** The same for kills, and for lines that others refer to: a guard of ten thousand cgroups describes all of them in a row. */
+const MAX_WAITING_KEPT = 64 * 1024 ** 2;
 /** A gzip member holds the lines of so long, or so many characters: smaller ones compress worse. */
 const MS_BETWEEN_MEMBERS = 1000;
 const MAX_MEMBER_LENGTH = 256 * 1024;
@@ -114,7 +115,8 @@ export class RecordFile implements RecordSink {
   #add(line: RecordingLine): void {
     const text = textOf(line);
     const isDescription = line.type === "cgroup" || line.type === "policies";
-    const max = isDescription ? MAX_WAITING_DESCRIPTIONS : MAX_WAITING;
+    const isKept = isDescription || (line.type === "event" && hasPriority(line.event.type));
+    const max = isKept ? MAX_WAITING_KEPT : MAX_WAITING;
     const isUnreadable = (line.type === "snapshot" || line.type === "gone") &&
       this.#undescribed.has(line.id);
     const isLost = isUnreadable || text.length > MAX_LINE_LENGTH ||

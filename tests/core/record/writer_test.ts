@@ -75,6 +75,22 @@ Deno.test("however many cgroups are described in a row, what was recorded can be
   assert.ok(read.every((line) => line.type !== "snapshot" || known.has(line.id)));
 });
 
+Deno.test("a disk that is slower than the snapshots of a run loses no kill", async () => {
+  using directory = makeDirectory();
+  const path = `${directory.path}/r`;
+  const file = await openRecordFile(path, { ...options, max: 1024 ** 3 });
+  const ts = "2026-01-02T03:04:05.678900Z";
+  const event = (type: string) =>
+    ({ type: "event", at: 1_000_001, event: { type, ts, cgroup: "/a" } }) as const;
+  // In one turn of the event loop, so that nothing of it is written in between.
+  record(file, [head, cgroup, ...snapshots(200_000), event("max"), event("oom_kill")]);
+  await file.close();
+  const read = await readAll(path);
+  assert.ok(read.some((line) => line.type === "lost" && line.snapshots > 0));
+  const events = read.flatMap((line) => line.type === "event" ? [line.event.type] : []);
+  assert.deepEqual(events, ["oom_kill"]);
+});
+
 Deno.test("when nothing more can be written, it warns once and does not throw", async () => {
   using directory = makeDirectory();
   const warnings: string[] = [];
