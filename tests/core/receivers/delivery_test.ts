@@ -257,3 +257,37 @@ Deno.test("with keepsOrder kills stay in their place, and a flood does not drop 
   await delivery.close();
   assert.deepEqual(taken, ["in flight", "kill 1", "3", "4", "kill 2", "5"]);
 });
+
+Deno.test("after an outage of an hour every kill is delivered, in order, whatever else has happened", async () => {
+  let sleptMs = 0;
+  let sent = 0;
+  const taken: string[] = [];
+  const delivery = new Delivery<string>({
+    what: "report to it",
+    deliver(item) {
+      if (sleptMs < 3_600_000) return Promise.resolve(later);
+      taken.push(item);
+      return Promise.resolve(done);
+    },
+    warn: () => {},
+    random: () => 0.5,
+    sleep(ms) {
+      sleptMs += ms;
+      // During the outage ten OOMs and ten crossings for each kill.
+      for (let n = 0; n < 10 && sent < 3000; n++) {
+        delivery.send(`${sent++}`, "oom_kill");
+        for (let more = 0; more < 10; more++) delivery.send("oom", "oom");
+        for (let more = 0; more < 10; more++) delivery.send("crossing", "threshold");
+      }
+      return new Promise((resolve) => setTimeout(resolve));
+    },
+  });
+  delivery.send("first", "threshold");
+  delivery.send(`${sent++}`, "oom_kill");
+  while (delivery.counts().pending > 0) await new Promise((resolve) => setTimeout(resolve));
+  const kills = taken.filter((item) => /^\d+$/.test(item));
+  assert.ok(sent > 1000, `${sent} kills`);
+  assert.deepEqual(kills, Array.from({ length: sent }, (_, n) => `${n}`));
+  assert.ok(delivery.counts().dropped > 0);
+  await delivery.close();
+});
