@@ -529,9 +529,11 @@ class HierarchyWatcher {
 
   #reportFallback({ path }: Cgroup, error: unknown): void {
     this.reportsAllChanges = false;
-    // An inotify instance of its own is the first thing that watchFs needs.
+    // watchFs takes an inotify instance of its own, and then a watch, of which there can be too few (ENOSPC).
     const known = asSystemCallError(error, "inotify_init1", path);
-    this.report.reportError(path, NAME, READ_ALL, known);
+    const isWatch = known instanceof SystemCallError && known.code === "ENOSPC";
+    const named = isWatch ? asSystemCallError(error, "inotify_add_watch", path) : known;
+    this.report.reportError(path, NAME, READ_ALL, named);
   }
 }
 

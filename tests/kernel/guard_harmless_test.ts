@@ -40,7 +40,9 @@ kernelTest("nothing is killed for kernel memory that the kernel reclaims by itse
   assert.equal(await runIn(cgroup, LOOK_FOR_FILES), 0);
   const events = await guarded.stop();
   assert.deepEqual(killActionsOf(events), []);
-  assert.ok(ofType(events, "level_reached").some(({ level }) => level === "imminent"));
+  // On v2 the kernel reclaims at memory.high, before the level.
+  const levels = ofType(events, "level_reached").map(({ level }) => level);
+  assert.ok(levels.includes(cgroup.version === 1 ? "imminent" : "warn"), levels.join());
 });
 
 kernelTest("a healthy process under a tiny limit lives", async () => {
@@ -65,7 +67,7 @@ kernelTest("a process that may not be signalled does not protect the others", as
   // Without CAP_KILL only its own processes may be signalled: this one belongs to another user.
   const args = ["--reuid=65534", "--clear-groups", "tail", "-c", "999999999"];
   const other = new Deno.Command("sh", {
-    args: ["-c", `echo 0 > "${cgroup.dir}/cgroup.procs"; exec setpriv ${args.join(" ")}`],
+    args: ["-c", `echo 0 > "${cgroup.dir}/cgroup.procs"; exec /bin/setpriv ${args.join(" ")}`],
     stdin: "piped",
     stdout: "null",
     stderr: "null",

@@ -47,13 +47,6 @@ kernelTest(
   },
 );
 
-/** It takes CAP_SYS_RESOURCE to make a process that the OOM killer does not kill. */
-async function whyNoUnkillable(): Promise<string | undefined> {
-  const args = ["-c", "echo -1000 > /proc/self/oom_score_adj"];
-  const { success } = await new Deno.Command("sh", { args, stderr: "null" }).output();
-  return success ? undefined : "oom_score_adj cannot be lowered";
-}
-
 kernelTest(
   "an OOM loop of a process that cannot be killed is reported once a second, and the counts add up",
   async () => {
@@ -76,5 +69,6 @@ kernelTest(
     }
     assert.deepEqual(ofType(events, "oom_kill"), []);
   },
-  { why: await whyNoUnkillable() },
+  // It takes CAP_SYS_RESOURCE, which a container often does not have, to make a process that the OOM killer does not kill.
+  { only: 2 },
 );

@@ -165,7 +165,7 @@ Deno.test("no limit is null, because JSON has no infinity", () => {
 function detectorOf(tree: Tree, thresholds: WatchOptions["thresholds"] = []) {
   const found: Body[] = [];
   const changes = new ChangeDetector({
-    options: { targets: [], recursive: false, thresholds, pressureLevels: [], psi: [] },
+    options: { scopes: [], thresholds, pressureLevels: [], psi: [] },
     kills: { counted: (_, count) => found.push({ type: "oom_kill", count } as never) },
     emit: (_cgroup, _source, body) => void found.push(body),
     watchedCount: () => 1,
