@@ -258,7 +258,7 @@ function limitText(ancestry: Ancestry, { memory }: Machine): string {
 }
 
 function headroomText(
-  { ancestry: { headroom, workingSetHeadroom }, snapshot }: Inspection,
+  { ancestry: { headroom, workingSetHeadroom }, snapshot, swapLeft }: Inspection,
 ): string {
   if (headroom === undefined) return "unknown";
   const amount = ({ bytes, percent }: Headroom) =>
@@ -269,7 +269,8 @@ function headroomText(
   const more = workingSetHeadroom && isKnown
     ? `; ${amount(workingSetHeadroom)} by working set`
     : "";
-  return `${atMost}${amount(headroom)}${more}`;
+  const swap = swapLeft ? `; then ${formatBytes(swapLeft)} of swap` : "";
+  return `${atMost}${amount(headroom)}${more}${swap}`;
 }
 
 /** The tightest limit is not always hit first: siblings share a parent's. */
@@ -347,9 +348,11 @@ function forecastLines(found: Inspection, { style, width }: TextLayout): string[
 
 function forecastSentence(
   forecast: OomForecast,
-  { cgroup: { path }, ancestry }: Inspection,
+  { cgroup: { path }, ancestry, swapLeft }: Inspection,
 ): string {
-  const when = occasion(forecast, path, ancestry);
+  // Until then the kernel swaps at a limit, and kills nothing.
+  const isSwapFirst = forecast.scope !== "system" && Boolean(swapLeft);
+  const when = occasion(forecast, path, ancestry) + (isSwapFirst ? " and swap is full" : "");
   if (forecast.oomKillerDisabled) {
     return `${when}, nothing is killed: the OOM killer is disabled there, so allocators wait.`;
   }

@@ -10,11 +10,14 @@ import { type Hierarchy, showsMachine } from "./hierarchy.ts";
 import type { Machine } from "./machine.ts";
 import { forecastOom, type OomForecast, rank } from "./oom_forecast.ts";
 import { listProcesses, type ProcessList } from "./processes.ts";
+import { readSwapLeft } from "./swap.ts";
 
 export interface Inspection {
   readonly cgroup: Cgroup;
   readonly snapshot: Snapshot;
   readonly ancestry: Ancestry;
+  /** Bytes, see {@link readSwapLeft}; absent where the machine is unknown. */
+  readonly swapLeft?: number;
   /** Of the cgroup and everything below it; absent if not requested. */
   readonly members?: Members;
   readonly forecast?: OomForecast;
@@ -62,6 +65,7 @@ export function inspect(
     cgroup,
     snapshot,
     ancestry,
+    swapLeft: cgroup.hierarchy.kernel ? readSwapLeft(cgroup) : undefined,
     members,
     forecast,
     invalidFiles: [...invalidFiles],

@@ -111,6 +111,7 @@ function targetOf(found: Inspection, tree: CgroupTree | undefined) {
     })),
     headroom: headroomOf(ancestry.headroom),
     working_set_headroom: headroomOf(ancestry.workingSetHeadroom),
+    swap_left: found.swapLeft ?? null,
     counters: countersOf(snapshot),
     pressure: pressureOf(snapshot.pressure),
     ...fieldsOf(FLAGS, snapshot),

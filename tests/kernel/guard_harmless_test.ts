@@ -24,6 +24,7 @@ import {
   startFaultingProcess,
 } from "../helpers/kernel_cases.ts";
 import { makeRealCgroup, type RealCgroup } from "../helpers/real_cgroup.ts";
+import { runOomkit } from "../helpers/run_oomkit.ts";
 
 const isEmulated = /^model name\s*:.*QEMU/m.test(Deno.readTextFileSync("/proc/cpuinfo"));
 const onlyEmulated = isEmulated ? undefined : "it changes swap of the whole machine";
@@ -175,6 +176,11 @@ kernelTest("while there is swap nothing is killed, unless it is to be ignored", 
         assert.equal(victim.pid, process.pid);
       } else {
         assert.ok(isAlive(process.pid));
+        const json = await runOomkit(["inspect", "--json", cgroup.path]);
+        const left = JSON.parse(json.stdout).targets[0].swap_left;
+        assert.ok(left > 0 && left < 128 * MIB, left);
+        const { stdout } = await runOomkit(["inspect", cgroup.path]);
+        assert.match(stdout.replace(/\s+/g, " "), /of swap .* limit is hit and swap is full/);
         const { reason } = await guarded.next(({ type }) => type === "action_skipped");
         assert.equal(reason, "swap");
       }
