@@ -121,8 +121,6 @@ export function readCandidate(
   const cmdline = withCmdline ? tryReadText(`/proc/${pid}/cmdline`) : "";
   if (oomScoreAdj === undefined || cmdline === undefined) return undefined;
   const sizes = sizesOf(pid, status.state, status);
-  // Without an address space, but no zombie yet: its memory is being freed (kernel/exit.c, do_exit).
-  const isFreeing = sizes.rss === undefined && !/^[ZX]$/.test(status.state ?? "Z");
   return omitUndefined({
     pid,
     startTime: 0n,
@@ -132,9 +130,21 @@ export function readCandidate(
     nsPids: status.nsPids,
     ...sizes,
     oomScoreAdj,
-    isExiting: status.isKillPending || isFreeing ? true : undefined,
+    isExiting: isExitingBy(status, sizes.rss) || undefined,
     cgroup,
   });
+}
+
+/** SIGKILL is pending, or it is without an address space but no zombie yet: its memory is being freed (kernel/exit.c, do_exit). */
+const isExitingBy = ({ isKillPending, state = "Z" }: ProcStatus, rss?: number): boolean =>
+  isKillPending === true || (rss === undefined && !/^[ZX]$/.test(state));
+
+/** Whether a process that was exiting may still hold memory; false when it is gone. */
+export function isExiting(pid: number): boolean {
+  const text = tryReadText(`/proc/${pid}/status`);
+  if (text === undefined) return false;
+  const status = parseProcStatus(text);
+  return isExitingBy(status, status.rss);
 }
 
 /** If the main thread has ended before the others, it is a zombie without an address space: another thread has the sizes. */

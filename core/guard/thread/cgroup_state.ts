@@ -258,7 +258,7 @@ export function observe(
   now: number,
   victim: Observation["victim"],
 ): Observation {
-  const { memory, settings: { limit, levelBytes, mode }, policy, decision, files } = state;
+  const { memory, settings: { limit, levelBytes, mode }, policy, decision, files, actions } = state;
   // The victim frees its memory before it exits, so usage read before the exit is stale. Read it again, or a second process is
   // killed needlessly.
   const usage = victim === "dead" ? files.usageFile.number() : undefined;
@@ -278,7 +278,8 @@ export function observe(
     reclaimable,
     swappable: swappableBytes(memory),
     kernelMemory: kernelMemory(memory, limit - killLevelBytes),
-    reclaimed,
+    // Nothing was asked for: the kernel's figures count.
+    reclaimed: policy.dryRun || actions.reclaim?.refused !== undefined ? undefined : reclaimed,
     writeback,
     rate: memory.rate,
     peakRate: now - memory.peakRateAt > PEAK_RATE_MS ? 0 : memory.peakRate,

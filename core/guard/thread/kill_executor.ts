@@ -1,6 +1,7 @@
 /** Takes the steps of a kill cycle: selects victims ahead of time, reclaims, signals, and says when to poll again. */
 
 import { pidsInCgroup } from "../../cgroup/pids.ts";
+import { isExiting } from "../../cgroup/processes.ts";
 import { overlap } from "../../cgroup_path.ts";
 import {
   isStillMember,
@@ -99,7 +100,10 @@ export class KillExecutor {
         this.#select(state, levelBytes.imminent);
       }
     }
-    if (reached !== "warn" && left < FAR_FROM_LIMIT_MS) readStat(state, now);
+    if (reached === "warn" || left > FAR_FROM_LIMIT_MS) return;
+    readStat(state, now);
+    // Opens the file, which the kill reads.
+    state.files.limitFile.text();
   }
 
   dropSelection(state: CgroupState): void {
@@ -195,7 +199,10 @@ export class KillExecutor {
       case "skip":
         this.#endReclaim(state, now);
         if (pinned.kills.length > 0) this.#pending.finish(state, now);
-        else this.#reportSkip(state, skipReason(observation), observation.swappable);
+        // A cgroup can stay full of page cache for weeks.
+        else if (phase !== "skipped") {
+          this.#reportSkip(state, skipReason(observation), observation.swappable);
+        }
         return step.until;
       case "exhausted":
         if (pinned.kills.length > 0) this.#pending.finish(state, now);
@@ -264,8 +271,13 @@ export class KillExecutor {
     if (pinned.selection.exiting === undefined) return false;
     const since = actions.exitingSince ??= now;
     if (now - since >= killSettings.exitTimeoutMs) return false;
-    // A process that exits by itself may have little to free.
     const { exiting } = pinned.selection;
+    // Without time to read all processes the selection is not renewed.
+    if (!isExiting(exiting.pid)) {
+      pinned.selection.exiting = undefined;
+      return false;
+    }
+    // A process that exits by itself may have little to free.
     if (exiting.rss === null && msUntilLimitAtPeakRate(memory, limit) < MIN_MS_TO_RESELECT) {
       return false;
     }

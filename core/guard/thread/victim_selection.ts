@@ -62,7 +62,7 @@ export interface VictimSelection {
    * A process at the same limit that was killed or exits, and still holds memory: usage read before it is gone is no reason to kill another
    * one. The kernel waits for its own victims too (mm/oom_kill.c, oom_evaluate_task).
    */
-  readonly exiting: CandidateJson | undefined;
+  exiting: CandidateJson | undefined;
   /** The kernel's victim, if it is outside of the guarded cgroup; then there are no victims. */
   readonly outside: CandidateJson | undefined;
   /** Releases all victims, or those that match. */

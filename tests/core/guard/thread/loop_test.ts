@@ -148,6 +148,32 @@ Deno.test("a reclaim is reported when the policy changes, not with a later kill 
   assert.deepEqual(actions, [REFUSED_RECLAIM]);
 });
 
+for (const dryRun of [true, false]) {
+  const what = dryRun ? "a dry run" : "a reclaim that is refused";
+  Deno.test(`after ${what} the kernel's figures count, because nothing was reclaimed`, () => {
+    using clock = fakeClock();
+    using guarded = guardTree(2, { usage: 8, inactiveFile: 7, pids: [Deno.pid] }, {
+      dryRun,
+      killSettings: { countSwap: true, reclaimFirst: true, graceMs: 0, exitTimeoutMs: 500 },
+    });
+    const reports: Report[] = [];
+    const loop = guarded.startLoop(clock.epoll, (report) => void reports.push(report));
+    try {
+      guarded.tree.write("/a", "memory.current", LIMIT);
+      const stat = `inactive_file ${LIMIT - 4 * MIB}\nactive_file 0\npgsteal 5\n`;
+      guarded.tree.write("/a", "memory.stat", stat);
+      while (clock.now() < 3000) loop.runOnce();
+    } finally {
+      loop.close();
+    }
+    assert.ok(!reports.some(({ type }) => type === "kill"));
+    const skipped = reports.flatMap((report) =>
+      report.type === "event" && report.body.type === "action_skipped" ? [report.body.reason] : []
+    );
+    assert.deepEqual(skipped, ["reclaimable_cache"]);
+  });
+}
+
 Deno.test("nothing is killed while memory.stat cannot be read, because all of usage may be page cache", () => {
   using guarded = guardTree(2, { usage: 64, inactiveFile: 0, pids: [Deno.pid] });
   guarded.tree.write("/a", "memory.stat", "");
