@@ -323,7 +323,9 @@ export function nextStep(
     }
     case "sigterm_sent":
       if (observation.victim !== "alive") return reclaimSuffices(observation) ? skip() : kill();
-      return phaseMs >= killSettings.graceMs || isTooLateToReclaim(observation) ||
+      // A process that was sent SIGTERM may not continue as before.
+      return phaseMs >= killSettings.graceMs ||
+          isTooLateToReclaim({ ...observation, peakRate: 0 }) ||
           isNearlyFull(observation)
         ? enterPhase("sigkill_sent", { do: "escalate" })
         : stayInPhase(wait);

@@ -105,7 +105,7 @@ kernelTest("reloading an unchanged file does not restart a kill cycle", async ()
   using directory = makeDirectory();
   const config = directory.write(
     "c.toml",
-    '[guard]\npolicy = "process"\ngrace-period = "3s"\nmargin-ratio = 0.3\nmode = "notify"\n',
+    '[guard]\npolicy = "process"\ngrace-period = "3s"\nreclaim = false\nmargin-ratio = 0.3\nmode = "notify"\n',
   );
   await using guarded = await startGuarded(["--config", config, cgroup.path]);
   await using stubborn = await startHungryProcess(cgroup, { before: 'trap "" TERM' });

@@ -177,7 +177,8 @@ kernelTest(
     await using cgroup = makeRealCgroup("stubborn");
     cgroup.limit(LIMIT);
     await using process = await startHungryProcess(cgroup, { before: 'trap "" TERM' });
-    const flags = ["--policy", "process", "--grace-period", "600ms", ...WIDE];
+    // A reclaim of a few pages would do, as it allocates no more once the level is reached.
+    const flags = ["--policy", "process", "--grace-period", "600ms", "--no-reclaim", ...WIDE];
     await using guarded = await startGuarded([...flags, cgroup.path]);
     await process.feed(LIMIT / 2);
     await feedSlowly(process, () => guarded.events.some(isLevel("imminent")));

@@ -320,6 +320,14 @@ Deno.test("the grace period is cut short when the limit is near, in time or in b
   assert.deepEqual(steps(withGrace, [0, full], [2, alive(full, least)]), ["kill", "escalate"]);
 });
 
+Deno.test("the growth before SIGTERM does not cut the grace period short", () => {
+  const before = { ...full, rate: 0, peakRate: 1000 * MIB };
+  assert.deepEqual(steps(withGrace, [0, { ...before, rate: 1000 * MIB }], [50, alive(before)]), [
+    "kill",
+    "wait",
+  ]);
+});
+
 Deno.test("a terminating process that frees enough may live", () => {
   assert.deepEqual(steps(withGrace, [0, full], [50, alive(below)], [100, alive(below)]), [
     "kill",
