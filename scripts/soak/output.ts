@@ -27,7 +27,7 @@ const EXPECTED: readonly RegExp[] = [
   // The full log file.
   /^cannot write to \/dev\/full: No space left on device$/,
   /^cannot write to \/dev\/full: \d+ reports are waiting, and the oldest are dropped$/,
-  /^could not write to \/dev\/full: \d+ reports? (was|were) dropped$/,
+  /^could not write to \/dev\/full: \d+ reports? (was|were) dropped \(\d+ \w+(, \d+ \w+)*\)$/,
   /^--ignore 777777777 matches no running process and no cgroup$/,
 ];
 
