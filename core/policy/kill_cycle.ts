@@ -325,7 +325,8 @@ export function nextStep(
       if (observation.victim !== "alive") return reclaimSuffices(observation) ? skip() : kill();
       // A process that was sent SIGTERM may not continue as before.
       return phaseMs >= killSettings.graceMs ||
-          isTooLateToReclaim({ ...observation, peakRate: 0 }) ||
+          (observation.usage > killCycle.usage &&
+            isTooLateToReclaim({ ...observation, peakRate: 0 })) ||
           isNearlyFull(observation)
         ? enterPhase("sigkill_sent", { do: "escalate" })
         : stayInPhase(wait);

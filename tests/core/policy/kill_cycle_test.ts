@@ -310,7 +310,8 @@ Deno.test("a terminating process is killed when the grace period is over, and no
 
 Deno.test("the grace period is cut short when the limit is near, in time or in bytes", () => {
   assert.deepEqual(steps(withGrace, [0, full], [2, alive(full, racing)]), ["kill", "wait"]);
-  assert.deepEqual(steps(withGrace, [0, full], [2, alive(full, { rate: 200 * MIB })]), [
+  const grown = { ...full, usage: full.usage + 1 };
+  assert.deepEqual(steps(withGrace, [0, full], [2, alive(grown, { rate: 200 * MIB })]), [
     "kill",
     "escalate",
   ]);
