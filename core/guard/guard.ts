@@ -344,8 +344,12 @@ export class Guard {
   /** Changes without a notification: the limit of an ancestor, and a target that is created again. */
   #checkUnnotified(): void {
     this.#registry.retry();
-    for (const { cgroup, limitOwner, isTarget } of this.#registry.all()) {
-      if (limitOwner.path !== cgroup.path) this.#registry.update(cgroup, isTarget);
+    for (const { id, cgroup, limitOwner, isTarget, settings } of this.#registry.all()) {
+      if (limitOwner.path === cgroup.path) continue;
+      // An update would set memory.high again.
+      if (!this.#staysUnthrottled(id, limitOwner, settings)) {
+        this.#registry.update(cgroup, isTarget);
+      }
     }
     if (this.#kernelEvents.isStale()) {
       this.#kernelEvents.renew();

@@ -72,7 +72,7 @@ const POLL_MS_AFTER_SIGKILL = 1;
 const MIN_MS_TO_MEASURE = 100;
 /**
  * Poll interval while a reclaim is tried although by the kernel's figures it cannot suffice: an allocator of 2.5 GiB/s takes 256 KiB in
- * it, a fifth of the smallest usual margin.
+ * it, a quarter of the smallest usual margin.
  */
 const POLL_MS_NEAR_KILL = 0.1;
 /** Memory that is left after this long is not reclaimed by the guard; fifty times {@link MIN_MS_FOR_RECLAIM}. */

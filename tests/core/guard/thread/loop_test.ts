@@ -174,6 +174,26 @@ for (const dryRun of [true, false]) {
   });
 }
 
+Deno.test("nothing is killed at a limit that was raised just before, and again once it is as known", () => {
+  using clock = fakeClock();
+  using guarded = guardTree(2, { usage: 8, inactiveFile: 0, pids: [Deno.pid] });
+  const kills: Report[] = [];
+  const loop = guarded.startLoop(clock.epoll, (report) => {
+    if (report.type === "kill") kills.push(report);
+  });
+  try {
+    guarded.tree.write("/a", "memory.max", 2 * LIMIT);
+    guarded.tree.write("/a", "memory.current", LIMIT);
+    while (clock.now() < 1000) loop.runOnce();
+    assert.deepEqual(kills, []);
+    guarded.tree.write("/a", "memory.max", LIMIT);
+    while (clock.now() < 5000) loop.runOnce();
+    assert.ok(kills.length > 0);
+  } finally {
+    loop.close();
+  }
+});
+
 Deno.test("nothing is killed while memory.stat cannot be read, because all of usage may be page cache", () => {
   using guarded = guardTree(2, { usage: 64, inactiveFile: 0, pids: [Deno.pid] });
   guarded.tree.write("/a", "memory.stat", "");
