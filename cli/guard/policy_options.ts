@@ -1,6 +1,7 @@
 /** The options that make up a guard's policy: those of `guard`, and of `simulate --replay`. */
 
 import { OomkitError } from "../../core/errors.ts";
+import { MODES } from "../../core/policy/levels.ts";
 import {
   ACTION_KINDS,
   actionSyntax,
@@ -134,12 +135,12 @@ export const POLICY_OPTIONS = {
   ),
   mode: choice(
     "--mode <mode>",
-    "way to gain time near the limit: notify, throttle (v2), hold (v1) or auto",
+    "notify, throttle (v2), hold or hold-near-limit (v1), or auto",
     {
       group: "mode",
       inRules: true,
       isBasic: true,
-      choices: ["auto", "notify", "throttle", "hold"],
+      choices: ["auto", ...MODES],
       default: ["auto", "auto"],
     },
   ),

@@ -161,10 +161,11 @@ export function checkMode(
   if (mode === "throttle" && !version.canThrottle) {
     refuse(`cgroup v${version.number} has no memory.high`, "use hold or notify");
   }
-  if (mode === "hold" && !version.canDisableOomKiller) {
+  const isHold = mode === "hold" || mode === "hold-near-limit";
+  if (isHold && !version.canDisableOomKiller) {
     refuse(`cgroup v${version.number} cannot disable the OOM killer`, "use throttle or notify");
   }
-  if (mode === "hold" && killLevel(actions) === undefined) {
+  if (isHold && killLevel(actions) === undefined) {
     refuse("no level kills, so allocators would wait forever", "add --policy process");
   }
   if (!kernel) refuse("this tree is not a kernel's", "use notify");
@@ -252,7 +253,7 @@ function noLevels(cgroup: Cgroup, policy: GuardPolicy): OomkitError {
     );
   }
   const { limit, limitOwner: { hierarchy: { version } } } = found;
-  const margin = marginBytesIn(policy, limit, requestedMode(policy, version.canThrottle));
+  const margin = marginBytesIn(policy, limit, requestedMode(policy, version));
   return new OomkitError(
     `${what}: the margin (${formatBytes(margin)}) is not below the limit (${formatBytes(limit)})`,
     "lower --min-margin",

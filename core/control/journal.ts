@@ -30,12 +30,12 @@ export interface SuspendedProcess extends Pick<Change, "dir" | "inode" | "before
   readonly pid: number;
 }
 
-/** A control file that stops everything in its cgroup. */
-export interface FrozenCgroup extends Change {
-  readonly file: "freezer.state" | "cgroup.freeze";
+/** A control file that stops everything in its cgroup, or its OOM killer. */
+export interface SuspendedCgroup extends Change {
+  readonly file: "freezer.state" | "cgroup.freeze" | "memory.oom_control";
 }
 
-export type Suspension = SuspendedProcess | FrozenCgroup;
+export type Suspension = SuspendedProcess | SuspendedCgroup;
 
 /** The result of restoring one change. `changed`: the value was changed by another program since, and stays. */
 export interface Restored extends Pick<Change, "dir" | "inode" | "file" | "before" | "set"> {
@@ -151,8 +151,8 @@ export class Journal {
 }
 
 /**
- * Processes and cgroups that a guard stops for some milliseconds, on record while they are stopped: if the guard is killed then, they
- * are resumed. The file exists beforehand, since between two kills there is time for one write(2) (5 µs) and nothing else. It is
+ * Processes and cgroups that a guard stops for some milliseconds, and OOM killers that it stops near a limit, on record as long as that
+ * lasts: if the guard is killed then, they are resumed. The file exists beforehand, since between two kills there is time for one write(2) (5 µs) and nothing else. It is
  * not flushed: a machine that goes down takes the stopped processes along.
  */
 export class SuspensionLog {
@@ -259,7 +259,7 @@ function removeUnlessFailed(path: string, restored: Restored[]): Restored[] {
 
 /** No other file is ever written, whatever a record says. */
 const CHANGEABLE_FILES = ["memory.high", "memory.oom_control"];
-const FREEZER_FILES = ["freezer.state", "cgroup.freeze"];
+const SUSPENDING_FILES = ["freezer.state", "cgroup.freeze", "memory.oom_control"];
 
 const isChange = (each: unknown): each is Change => isChangeOf(each, CHANGEABLE_FILES);
 
@@ -271,7 +271,7 @@ function isChangeOf(each: unknown, files: readonly string[]): boolean {
 
 function isSuspension(each: unknown): each is Suspension {
   const { dir, before, set, file, pid } = (each ?? {}) as Partial<SuspendedProcess>;
-  if (String(file) !== "state") return isChangeOf(each, FREEZER_FILES);
+  if (String(file) !== "state") return isChangeOf(each, SUSPENDING_FILES);
   return [dir, before, set].every((text) => typeof text === "string") && Number(pid) > 1;
 }
 
@@ -290,7 +290,7 @@ function undo({ dir, inode, file, before, set, earlier }: Change): Ended {
 }
 
 /** Whatever it holds now, which is `FREEZING` for a while. */
-function thaw({ dir, inode, file, before }: FrozenCgroup): Ended {
+function thaw({ dir, inode, file, before }: SuspendedCgroup): Ended {
   return inodeOf(dir) === inode ? writeBack(`${dir}/${file}`, before) : { outcome: "gone" };
 }
 

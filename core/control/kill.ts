@@ -9,7 +9,7 @@ import { SystemCallError } from "../kernel/libc.ts";
 import { openPidfd, signalPidfd } from "../kernel/process.ts";
 import { parseMountinfo, visibleMounts } from "../parse/mountinfo.ts";
 import { isOutsideNamespace } from "../parse/procfs.ts";
-import type { FrozenCgroup, SuspensionLog } from "./journal.ts";
+import type { SuspendedCgroup, SuspensionLog } from "./journal.ts";
 import { writeControl } from "./write.ts";
 
 export const SIGKILL = 9;
@@ -155,7 +155,7 @@ function readWholePids(cgroup: Cgroup): number[] | undefined {
  * The freezer of exactly this subtree (kernel, cgroup-v1/freezer-subsystem.rst; cgroup-v2.rst, cgroup.freeze); `undefined` when there
  * is none. On v1 it is a cgroup of another hierarchy, and is used only when all of its processes are in `cgroup`.
  */
-function freezerOf(cgroup: Cgroup): FrozenCgroup | undefined {
+function freezerOf(cgroup: Cgroup): SuspendedCgroup | undefined {
   const { dir: own, inode: ownInode, hierarchy: { version: { freezeFile } } } = cgroup;
   if (freezeFile !== undefined) {
     return exists(`${own}/${freezeFile}`)

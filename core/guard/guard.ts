@@ -19,6 +19,7 @@ import {
 } from "../events/event.ts";
 import { wallClock } from "../kernel/clock.ts";
 import { actionText, mapActions } from "../policy/actions.ts";
+import type { Mode } from "../policy/levels.ts";
 import type { Labels } from "../policy/rules.ts";
 import type { RecordSink } from "../record/format.ts";
 import { type Fallback, FallbackReport } from "../watch/fallbacks.ts";
@@ -89,6 +90,7 @@ export class Guard {
   readonly #kernelEvents: KernelEvents;
   readonly #summary = new GuardSummary();
   readonly #heartbeat: Heartbeat;
+  readonly #holdWatchdog: HoldWatchdog;
   #garbageCollector: GarbageCollector | undefined;
   /** By id: cgroups in which no process could be killed, so that memory.high is not set as long as they are full. */
   readonly #unthrottled = new Set<number>();
@@ -118,6 +120,7 @@ export class Guard {
     );
     this.#thread.failed.catch(fail);
     this.#heartbeat = new Heartbeat(this.#thread.beats);
+    this.#holdWatchdog = new HoldWatchdog(options.holdTimeout, this.#thread.beats);
     this.#registry = new GuardRegistry({
       policies: options.policies,
       epoll: this.#thread.epoll,
@@ -297,7 +300,6 @@ export class Guard {
   }
 
   #startTimers(): void {
-    const holdWatchdog = new HoldWatchdog(this.options.holdTimeout);
     const every = (ms: number, action: () => void) => {
       // An exception in a timer would end the process with everything still changed.
       const run = () => {
@@ -313,7 +315,8 @@ export class Guard {
     every(CHECK_EVERY_MS, () => {
       const reason =
         `its allocators have been waiting for more than ${this.options.holdTimeout} ms`;
-      for (const guarded of holdWatchdog.check(this.#registry.all())) {
+      for (const guarded of this.#holdWatchdog.check(this.#registry.all())) {
+        this.#registry.leaveToKernel(guarded.id);
         this.#reenableOomKiller(guarded, reason);
       }
     });
@@ -372,6 +375,7 @@ export class Guard {
       case "kill": {
         const { kill } = report;
         emit(kill, report.stat);
+        if (kill.outcome !== "failed") this.#holdWatchdog.restart(report.id);
         // A failure with a victim is of this process alone: another one was killed.
         if (kill.outcome === "failed" && kill.victim === null && this.#registry.get(guarded.id)) {
           this.#leaveToKernel(guarded, kill.reason ?? "no process could be killed");
@@ -400,7 +404,7 @@ export class Guard {
   /** Undoes what the mode has changed: with no process to kill it only makes the allocators wait. */
   #leaveToKernel(guarded: GuardedCgroup, reason: string): void {
     const { mode } = guarded.settings;
-    if (mode === "hold") return this.#reenableOomKiller(guarded, reason);
+    if (isHold(mode)) return this.#reenableOomKiller(guarded, reason);
     if (mode !== "throttle") return;
     this.#unthrottled.add(guarded.id);
     this.#reportRestored(this.#journal.restore(guarded.limitOwner.dir, "memory.high"));
@@ -408,13 +412,17 @@ export class Guard {
     this.#reportFallback(guarded.cgroup.path, { requested: mode, fallback, reason });
   }
 
-  #reenableOomKiller(guarded: GuardedCgroup, reason: string): void {
-    this.#reportRestored(this.#journal.restore(guarded.limitOwner.dir, "memory.oom_control"));
+  /** In mode `hold-near-limit` the monitor thread does it. */
+  #reenableOomKiller(
+    { cgroup: { path }, limitOwner, settings }: GuardedCgroup,
+    reason: string,
+  ): void {
+    this.#reportRestored(this.#journal.restore(limitOwner.dir, "memory.oom_control"));
     const fallback = "the kernel's OOM killer";
-    const { path } = guarded.cgroup;
+    const { mode: requested } = settings;
     // A change of this cgroup, not a mechanism that all lack.
-    const cause = `hold ${path} ${reason}`;
-    this.#reportFallback(path, { requested: "hold", fallback, reason, cause });
+    const cause = `${requested} ${path} ${reason}`;
+    this.#reportFallback(path, { requested, fallback, reason, cause });
   }
 
   #onKernelEvent(event: OomkitEvent): void {
@@ -537,25 +545,43 @@ class Heartbeat {
   }
 }
 
-/** Finds cgroups in which allocators have waited too long: under `hold` none continues unless the guard acts. */
-class HoldWatchdog {
-  readonly #waitingSince = new Map<number, number>();
+/** In so many turns the monitor thread reads usage, selects a victim and kills it. */
+const MIN_TURNS_TO_KILL = 3;
+/** Allocators wait at most this many times as long when the monitor thread has not had those turns (an estimate). */
+const MAX_TIMEOUT_FACTOR = 10;
 
-  /** @param timeout milliseconds that allocators may wait. */
-  constructor(readonly timeout: number) {}
+const isHold = (mode: Mode) => mode === "hold" || mode === "hold-near-limit";
+
+/** Finds cgroups in which allocators have waited too long: with the OOM killer disabled none continues unless the guard acts. */
+class HoldWatchdog {
+  readonly #waiting = new Map<number, { readonly since: number; readonly beats: number }>();
+
+  /** @param timeout milliseconds that allocators may wait. @param beats the number of turns of the monitor thread so far. */
+  constructor(readonly timeout: number, readonly beats: () => number) {}
+
+  /** After a kill, which lets them continue: the time of others that wait begins again. */
+  restart(id: number): void {
+    this.#waiting.delete(id);
+  }
 
   /** To be called regularly. */
   check(guarded: readonly GuardedCgroup[]): GuardedCgroup[] {
     const now = performance.now();
     return guarded.filter(({ id, limitOwner, settings }) => {
-      if (settings.mode !== "hold") return false;
-      const since = this.#waitingSince.get(id);
+      if (!isHold(settings.mode)) return false;
+      const begun = this.#waiting.get(id);
       const isWaiting = /^under_oom 1$/m.test(readControl(limitOwner, "memory.oom_control") ?? "");
-      const isExpired = isWaiting && since !== undefined && now - since > this.timeout;
-      if (!isWaiting || isExpired) this.#waitingSince.delete(id);
-      else if (since === undefined) this.#waitingSince.set(id, now);
+      const isExpired = isWaiting && begun !== undefined && this.#isExpired(begun, now);
+      if (!isWaiting || isExpired) this.#waiting.delete(id);
+      else if (begun === undefined) this.#waiting.set(id, { since: now, beats: this.beats() });
       return isExpired;
     });
+  }
+
+  /** A monitor thread without CPU time, as with one percent of a CPU, has more time: it would kill at its next turn. */
+  #isExpired({ since, beats }: { since: number; beats: number }, now: number): boolean {
+    const hadTurns = this.beats() - beats >= MIN_TURNS_TO_KILL;
+    return now - since > (hadTurns ? this.timeout : MAX_TIMEOUT_FACTOR * this.timeout);
   }
 }
 

@@ -1,6 +1,7 @@
 /** What a guard is configured to do: plain data, so that it can be sent to the monitor thread. */
 
 import { identify } from "../cgroup/identity.ts";
+import type { CgroupVersion } from "../cgroup/version.ts";
 import { type Action, killActionOf } from "../policy/actions.ts";
 import type { DecisionPolicy, KillSettings } from "../policy/kill_cycle.ts";
 import {
@@ -45,17 +46,17 @@ export function killLevel(actions: GuardPolicy["actions"]): Level | undefined {
   return LEVELS.find((level) => killActionOf(actions[level]) !== undefined);
 }
 
-/**
- * The mode that a policy asks for; another one can stand in for it.
- *
- * @param canThrottle whether the cgroup's version has memory.high
- */
-export function requestedMode(policy: GuardPolicy, canThrottle: boolean): Mode {
+/** The mode that a policy asks for in a cgroup of this version; another one can stand in for it. */
+export function requestedMode(
+  policy: GuardPolicy,
+  { canThrottle, canDisableOomKiller }: Pick<CgroupVersion, "canThrottle" | "canDisableOomKiller">,
+): Mode {
   if (policy.dryRun) return "notify";
   if (policy.mode !== "auto") return policy.mode;
-  // A guard that only reports changes nothing; and the soft limit of v2 is memory.high itself.
-  const isThrottled = canThrottle && killLevel(policy.actions) !== undefined && !policy.softLimit;
-  return isThrottled ? "throttle" : "notify";
+  // A guard that only reports changes nothing. The soft limit of v2 is memory.high itself, and at that of v1 the kernel kills nothing.
+  if (killLevel(policy.actions) === undefined || policy.softLimit) return "notify";
+  if (canThrottle) return "throttle";
+  return canDisableOomKiller ? "hold-near-limit" : "notify";
 }
 
 /** The levels with actions. `noop` is one: it keeps the actions of lower levels from running at this level. */

@@ -208,7 +208,7 @@ function snapshotOf(
 ): RecordedSnapshot {
   const { usage, metricValue, reclaimable, rate, unreclaimableRate, victim, decision, triggered } =
     sample;
-  const { swappable, kernelMemory, reclaimed, writeback, peakRate } = sample;
+  const { swappable, kernelMemory, reclaimed, writeback, peakRate, oomKillerDisabled } = sample;
   return {
     type: "snapshot",
     at: sample.at,
@@ -222,6 +222,7 @@ function snapshotOf(
     ...(reclaimed !== undefined && { reclaimed }),
     ...(rate !== undefined && { rate: rounded(rate) }),
     ...(peakRate && { peak_rate: rounded(peakRate) }),
+    ...(oomKillerDisabled && { oom_killer_disabled: true as const }),
     ...(unreclaimableRate !== undefined && { unreclaimable_rate: rounded(unreclaimableRate) }),
     ...(victim && { victim }),
     ...(decision && { decision }),

@@ -3,18 +3,19 @@
 import { type Cgroup, isThere, openCgroup, readSummary } from "../cgroup/cgroup.ts";
 import { isInSubtree } from "../cgroup_path.ts";
 import type { Journal, Restored } from "../control/journal.ts";
+import { mayWrite } from "../control/write.ts";
 import { OomkitError } from "../errors.ts";
 import type { EpollSet } from "../kernel/epoll.ts";
 import { SystemCallError } from "../kernel/libc.ts";
 import { pageSize } from "../kernel/page_size.ts";
 import {
-  type LevelBytes,
   levelBytesIn,
   marginBytesIn,
   minThrottleMargin,
   type Mode,
   notificationThreshold,
 } from "../policy/levels.ts";
+import { holdThreshold } from "../policy/hold.ts";
 import { type Fallback, fallbackAfter } from "../watch/fallbacks.ts";
 import { armAsync } from "../watch/triggers.ts";
 import {
@@ -89,7 +90,7 @@ export class GuardRegistry {
     if (isUnchanged && !isForced) return;
 
     const { limitOwner, limit, oomTotalBytes, canSwap } = found;
-    const wanted = requestedMode(policy, limitOwner.hierarchy.version.canThrottle);
+    const wanted = requestedMode(policy, limitOwner.hierarchy.version);
     const requested = this.#safeMode(cgroup, policy, limit, wanted);
     const levelBytes = levelBytesIn(policy, limit, requested);
     if (levelBytes === undefined) {
@@ -174,6 +175,11 @@ export class GuardRegistry {
     this.options.send({ type: "policies", policies: this.#policies });
   }
 
+  /** In mode `hold-near-limit` the monitor thread enables the OOM killer. */
+  leaveToKernel(id: number): void {
+    this.options.send({ type: "leave_to_kernel", id });
+  }
+
   get(id: number): GuardedCgroup | undefined {
     return this.#byId.get(id);
   }
@@ -205,7 +211,7 @@ export class GuardRegistry {
       known.settings.limit === limit && known.settings.oomTotalBytes === oomTotalBytes &&
       known.settings.canSwap === canSwap &&
       // Another program may have undone the change, as systemd does on daemon-reload.
-      (mode === "notify" || this.options.journal.isOurs(limitOwner.dir, fileOf(mode)));
+      (!isChange(mode) || this.options.journal.isOurs(limitOwner.dir, fileOf(mode)));
   }
 
   /** `notify` where the limit is too small for a margin that throttles in time. */
@@ -232,7 +238,7 @@ export class GuardRegistry {
   async #arm(guarded: GuardedCgroup, hasChanged: boolean): Promise<void> {
     const { id, cgroup, limitOwner, settings, policy } = guarded;
     const kills = killLevel(policy.actions) !== undefined;
-    const fresh = await this.#arming.arm(limitOwner, settings.levelBytes, kills);
+    const fresh = await this.#arming.arm(limitOwner, settings, kills);
     if (this.#byPath.get(cgroup.path) !== guarded) return disarm(fresh);
     const eventfds = fresh.map(tokenOf);
     this.options.send({ type: "update_settings", id, settings: { ...settings, eventfds } });
@@ -266,6 +272,9 @@ export class GuardRegistry {
 /** The largest page size (arm64): the kernel rounds memory.high down to pages, so a multiple of this is read back unchanged. */
 const MAX_PAGE_BYTES = 65536;
 
+/** Whether the mode changes a control file for as long as the cgroup is guarded. */
+const isChange = (mode: Mode) => mode === "throttle" || mode === "hold";
+
 const fileOf = (mode: Mode) => mode === "throttle" ? "memory.high" : "memory.oom_control";
 
 /** @param cause the reason without what is particular to the cgroup. */
@@ -274,7 +283,7 @@ const refusalOf = (reason: string, cause = reason): Pick<Fallback, "reason" | "c
   cause: `mode: ${cause}`,
 });
 
-/** Makes the change that `mode` needs. Returns why it cannot be made. */
+/** Makes the change that `mode` needs from the start. Returns why that, or a later one, cannot be made. */
 function applyMode(
   journal: Journal,
   limitOwner: Cgroup,
@@ -283,7 +292,7 @@ function applyMode(
 ): Pick<Fallback, "reason" | "cause"> | undefined {
   if (mode === "notify") return undefined;
   const { dir, inode, hierarchy: { own } } = limitOwner;
-  if (mode === "hold" && own !== undefined && isInSubtree(own, limitOwner.path)) {
+  if (mode !== "throttle" && own !== undefined && isInSubtree(own, limitOwner.path)) {
     return refusalOf("oomkit runs in the cgroup and would be held too");
   }
   const file = fileOf(mode);
@@ -295,6 +304,12 @@ function applyMode(
       const reason = `its memory.high of ${high} throttles it earlier`;
       return refusalOf(reason, "its memory.high throttles it earlier");
     }
+  }
+  if (!isChange(mode)) {
+    const denied = mayWrite(`${dir}/${file}`);
+    return denied === undefined
+      ? undefined
+      : refusalOf(`${dir}/${file}: ${denied}`, `${file}: ${denied}`);
   }
   try {
     const value = mode === "hold"
@@ -343,7 +358,7 @@ class ThresholdArming {
   /** Resolves to fewer eventfds, or none, where the kernel has no such notifications or refuses them. */
   async arm(
     cgroup: Cgroup,
-    { warn, critical, imminent }: LevelBytes,
+    { limit, mode, levelBytes: { warn, critical, imminent } }: GuardSettings,
     kills: boolean,
   ): Promise<ArmedEventfd[]> {
     const { version } = cgroup.hierarchy;
@@ -355,7 +370,8 @@ class ThresholdArming {
     try {
       const cpus = navigator.hardwareConcurrency;
       const early = kills ? [notificationThreshold(imminent, cpus, pageSize())] : [];
-      const thresholds = [...new Set([imminent, ...early, critical, warn])];
+      const hold = mode === "hold-near-limit" ? [Math.min(warn, holdThreshold(limit))] : [];
+      const thresholds = [...new Set([imminent, ...early, critical, warn, ...hold])];
       const pressureLevels = kills ? [{ level: "low", mode: "local" } as const] : [];
       const armed: ArmedEventfd[] = [];
       for (const trigger of version.triggers({ thresholds, pressureLevels, psi: [] })) {

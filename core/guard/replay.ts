@@ -137,10 +137,10 @@ export class Replayed {
     const number = other && policyFor(other, path);
     const policy = own?.policy ?? other?.all[number ?? -1];
     if (policy === undefined) return "exempted by a rule";
-    const { canThrottle } = versionOf(this.head.hierarchy);
-    const requested = requestedMode(policy, canThrottle);
+    const version = versionOf(this.head.hierarchy);
+    const requested = requestedMode(policy, version);
     // The recorded mode, which may be a fallback, unless another one is requested now.
-    const isModeKept = own && requested === requestedMode(own.recorded, canThrottle);
+    const isModeKept = own && requested === requestedMode(own.recorded, version);
     const mode = isModeKept ? line.mode ?? requested : requested;
     const isSame = own && JSON.stringify([policy.levels, mode]) ===
         JSON.stringify([own.recorded.levels, line.mode]);

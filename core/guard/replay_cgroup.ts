@@ -184,7 +184,10 @@ export class ReplayedState {
       rate: this.#ofGuard ? seen.rate : this.#trend.rate,
       peakRate: this.#ofGuard ? seen.peak_rate ?? 0 : this.#trend.peakRate,
       unreclaimableRate: this.#unreclaimable.unreclaimableRate,
-      oomKillerDisabled: mode === "hold",
+      oomKillerDisabled: mode === "hold" ||
+        (this.#ofGuard
+          ? seen.oom_killer_disabled === true
+          : mode === "hold-near-limit" && usage >= levelBytes.critical),
       victim: this.#hasKilled ? victim : "none",
     };
   }

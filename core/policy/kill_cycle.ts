@@ -81,6 +81,8 @@ const MAX_RECLAIM_MS = 1000;
 const MIN_MS_BETWEEN_FAILED_RECLAIMS = 10_000;
 /** Kernel memory on v1 that stays above the level is tried again after this long: part of it may have become unreclaimable. */
 const MAX_MS_WITHOUT_RECLAIM = 1000;
+/** An allocator that is blocked found no room for a charge, which is a page, and 256 KiB at most (mm/memcontrol.c, MEMCG_CHARGE_BATCH). */
+const MAX_ROOM_WHEN_BLOCKED = 256 * 1024;
 /** Poll interval of a cgroup full of page cache. It can stay so for weeks; other memory must push out the page cache first. */
 const CACHE_POLL_MS = 10;
 /** Poll interval when the victims freed too little and usage does not rise. */
@@ -281,7 +283,7 @@ export function nextStep(
   // A reclaim that failed is repeated only for what it did not see. The kernel swaps by itself, and only as much as it must, where
   // memory.force_empty would swap all of the cgroup.
   const mayReclaim = killSettings.reclaimFirst && !onlySwapSuffices(observation) &&
-    (killCycle.unreclaimed === undefined || mayReclaimSuffice(observation));
+    (isUnmeasured(killCycle, observation) || mayReclaimSuffice(observation));
   const phaseMs = now - killCycle.since;
 
   // In this form NaN counts as below the level.
@@ -366,6 +368,14 @@ function corrected(estimate: Observation, unreclaimed: number | undefined): Obse
     kernelMemory: Math.max(0, kernelMemory - Math.max(0, unreclaimed - reclaimable)),
   };
 }
+
+/**
+ * Nothing has shown yet that the kernel's figures are right. An allocator that is blocked at the limit has: the kernel reclaims all that
+ * it can before it lets one wait (mm/memcontrol.c, try_charge_memcg).
+ */
+const isUnmeasured = ({ unreclaimed }: KillCycle, observation: Observation): boolean =>
+  unreclaimed === undefined &&
+  !(observation.oomKillerDisabled && observation.limit - observation.usage < MAX_ROOM_WHEN_BLOCKED);
 
 /** All memory of the victims is assumed free: they have had the time, and usage no longer falls. */
 const isMemoryFreed = ({ rate }: Observation, phaseMs: number) =>

@@ -53,10 +53,11 @@ export const LEVELS: readonly Level[] = ["warn", "critical", "imminent"];
 export type LevelBytes = Readonly<Record<Level, number>>;
 
 /**
- * How a guard gains time at the limit. `notify` changes nothing; `throttle` sets memory.high (v2), `hold` disables the kernel's
- * OOM killer (v1). Both changes are restored.
+ * How a guard gains time at the limit. `notify` changes nothing; `throttle` sets memory.high (v2); `hold` disables the kernel's
+ * OOM killer (v1), `hold-near-limit` only while usage is near the limit. All changes are restored.
  */
-export type Mode = "notify" | "throttle" | "hold";
+export const MODES = ["notify", "throttle", "hold-near-limit", "hold"] as const;
+export type Mode = (typeof MODES)[number];
 
 /** `warn` and `critical` are percent of the limit. */
 export interface LevelPolicy {

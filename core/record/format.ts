@@ -4,7 +4,7 @@
  * fraction; `null` is unknown or no limit. Pure.
  */
 
-import { LEVELS } from "../policy/levels.ts";
+import { LEVELS, MODES } from "../policy/levels.ts";
 
 /** Rises with every incompatible change; new fields and new types are compatible. */
 export const RECORDING_VERSION = 2;
@@ -78,13 +78,13 @@ export const isObject = (value: unknown): value is object =>
 export const fieldOf = (value: object, name: string): unknown =>
   Object.hasOwn(value, name) ? (value as Record<string, unknown>)[name] : undefined;
 
-const isMode = oneOf("notify", "throttle", "hold");
+const isMode = oneOf(...MODES);
 
 /** The policy of a guard, without the text of commands, which may hold secrets. Sizes are bytes, times milliseconds. */
 const isPolicy = shaped({
   /** The rule of the configuration; `null` for the default policy. */
   rule: orNull(isText),
-  mode: oneOf("auto", "notify", "throttle", "hold"),
+  mode: oneOf("auto", ...MODES),
   /** Percent of the limit. */
   warn: isAmount,
   critical: isAmount,
@@ -176,6 +176,8 @@ export const LINES = {
     rate: orAbsent(isFinite),
     /** At a level that kills: the highest rate of the last 250 ms. */
     peak_rate: orAbsent(isFinite),
+    /** Mode `hold-near-limit`: the kernel's OOM killer is disabled. */
+    oom_killer_disabled: orAbsent(oneOf(true)),
     unreclaimable_rate: orAbsent(isFinite),
     /** Guard only, at a level that kills: `alive` while one of the signalled victims is. */
     victim: orAbsent(oneOf("none", "alive", "dead")),

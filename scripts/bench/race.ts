@@ -98,7 +98,11 @@ export async function race(args: readonly string[]): Promise<Measured> {
     ...isTimed ? [] : ["this machine is emulated: wins count here, times do not"],
     ...raceLines(raced, version, cores),
     "",
-    ...targetLines(raced, version === 1 ? ["notify", "hold"] : ["throttle"], isTimed),
+    ...targetLines(
+      raced,
+      version === 1 ? ["hold-near-limit", "notify", "hold"] : ["throttle"],
+      isTimed,
+    ),
   ];
   return {
     tables: isTimed ? raceTables(raced, cores) : [],

@@ -1,12 +1,13 @@
 /** The race table: its cells, how to select some of them, and the tables and lines of the results. Pure. */
 
 import { parseArgs } from "node:util";
+import type { Mode } from "../../core/policy/levels.ts";
 import { MIB } from "../cgroups.ts";
 import { Mistake, parsed } from "../terminal.ts";
 import { against, figure, row, summarize, type Table } from "./statistics.ts";
 
 export type Condition = "idle" | "busy" | "huge" | "four" | "fifty";
-export type RaceMode = "notify" | "hold" | "throttle";
+export type RaceMode = Mode;
 
 export interface Cell {
   readonly mode: RaceMode;
@@ -30,9 +31,9 @@ const LIMITS = [64, 512];
 const RATES = [10, 100, 1000, undefined];
 const STRESSES: readonly Condition[] = ["busy", "huge", "four", "fifty"];
 
-/** The last of each kind can lose. */
+/** The default first; `notify` can lose. */
 const MODES: Readonly<Record<1 | 2, readonly RaceMode[]>> = {
-  1: ["notify", "hold"],
+  1: ["hold-near-limit", "notify", "hold"],
   2: ["throttle", "notify"],
 };
 

@@ -60,7 +60,7 @@ if (noImageReason() === undefined) {
 
   if (needsRealtimeBudget) {
     kernelTest(
-      "in notify mode, with a SCHED_FIFO budget, a margin of 10 % and one percent of a CPU, the image kills before the kernel",
+      "in hold-near-limit mode, with a SCHED_FIFO budget, a margin of 10 % and one percent of a CPU, the image kills before the kernel",
       // The default 2 % fill up within the milliseconds for which the host of a virtual machine may withhold a CPU (deploy/README.md).
       () => guardsFromItsContainer(["--margin-ratio", "0.1"], { realtime: 50_000 }),
       { why, only: 1 },

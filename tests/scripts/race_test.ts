@@ -36,7 +36,7 @@ const [cell] = cellsOf(1, parseRaceOptions(["--only", "64,unthrottled,idle,notif
 Deno.test("a race is of all cells, or of those that have the words of each kind that is named", () => {
   const names = (version: 1 | 2, only: string) =>
     cellsOf(version, { only: only.split(",") }).map((each) => `${each.mode} ${cellName(each, 2)}`);
-  assert.equal(cellsOf(1, parseRaceOptions([])).length, 24);
+  assert.equal(cellsOf(1, parseRaceOptions([])).length, 36);
   assert.deepEqual(names(1, "512,10,100,hold"), [
     "hold 512 MiB, 10 MiB/s",
     "hold 512 MiB, 100 MiB/s",

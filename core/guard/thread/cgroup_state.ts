@@ -56,6 +56,8 @@ export interface CgroupState {
   readonly actions: ActionState;
   /** Written by `pending_kills.ts`. */
   readonly pinned: PinnedVictims;
+  /** Written by `oom_killer_switch.ts`. */
+  readonly hold: OomKillerHold;
 }
 
 /** Kept open within the descriptor budget; otherwise opened for each read. */
@@ -123,6 +125,27 @@ export interface PinnedVictims {
   suspendedAt: number;
 }
 
+/** In mode `hold-near-limit`. */
+export interface OomKillerHold {
+  /** This guard has disabled it. */
+  isDisabled: boolean;
+  /** It stays disabled until then, however low usage is. */
+  until: number;
+  /** Nothing could be killed, or it cannot be disabled: the kernel's turn, until usage is far from the limit again. */
+  isLeftToKernel: boolean;
+  /** The last look. */
+  usage: number;
+  at: number;
+}
+
+const noHold: Readonly<OomKillerHold> = {
+  isDisabled: false,
+  until: -Infinity,
+  isLeftToKernel: false,
+  usage: NaN,
+  at: -Infinity,
+};
+
 /** A kill with an outcome that is not known yet. */
 export interface PendingKill {
   readonly victim: Victim;
@@ -179,6 +202,7 @@ export function openCgroupState(spec: CgroupSpec, policy: ResolvedPolicy): Cgrou
       exitingSince: undefined,
     },
     pinned: { selection: undefined, kills: [], suspended: [], suspendedAt: -Infinity },
+    hold: { ...noHold },
   };
 }
 
@@ -258,7 +282,7 @@ export function observe(
   now: number,
   victim: Observation["victim"],
 ): Observation {
-  const { memory, settings: { limit, levelBytes, mode }, policy, decision, files, actions } = state;
+  const { memory, settings: { limit, levelBytes }, policy, decision, files, actions } = state;
   // The victim frees its memory before it exits, so usage read before the exit is stale. Read it again, or a second process is
   // killed needlessly.
   const usage = victim === "dead" ? files.usageFile.number() : undefined;
@@ -284,10 +308,14 @@ export function observe(
     rate: memory.rate,
     peakRate: now - memory.peakRateAt > PEAK_RATE_MS ? 0 : memory.peakRate,
     unreclaimableRate: memory.unreclaimableRate,
-    oomKillerDisabled: mode === "hold",
+    oomKillerDisabled: isOomKillerDisabled(state),
     victim,
   };
 }
+
+/** Allocators wait at the limit. */
+export const isOomKillerDisabled = ({ settings, hold }: CgroupState): boolean =>
+  settings.mode === "hold" || hold.isDisabled;
 
 /** Keeps the last reading when memory.stat cannot be read. */
 export function readStat(state: CgroupState, now: number): void {

@@ -33,7 +33,13 @@ import {
 } from "../../policy/usage_trend.ts";
 import type { RecordedDecision } from "../../record/format.ts";
 import { actionEvent, type ActionResult, rounded } from "../events.ts";
-import { type CgroupState, observe, readStat, reportHead } from "./cgroup_state.ts";
+import {
+  type CgroupState,
+  isOomKillerDisabled,
+  observe,
+  readStat,
+  reportHead,
+} from "./cgroup_state.ts";
 import { PendingKills } from "./pending_kills.ts";
 import type { Report } from "./protocol.ts";
 import type { SampleWriter } from "./sample_ring.ts";
@@ -68,6 +74,8 @@ export interface KillExecutorOptions {
   readonly states: () => Iterable<CgroupState>;
   readonly isExcluded: (path: string) => boolean;
   readonly report: (report: Report) => void;
+  /** Nothing can be killed. */
+  readonly leaveToKernel?: (state: CgroupState) => void;
   readonly suspensions?: SuspensionLog;
   readonly samples?: SampleWriter | undefined;
 }
@@ -226,10 +234,10 @@ export class KillExecutor {
     const usageBefore = usageFile.number() ?? 0;
     const maxUsageWhileSelecting = usageBefore +
       (settings.limit - usageBefore) * MAX_HEADROOM_SHARE_WHILE_SELECTING;
-    // High usage alone does not stop a selection: if usage does not grow there is time for all processes. In mode hold allocators
-    // wait at the limit.
+    // High usage alone does not stop a selection: if usage does not grow there is time for all processes. Without the OOM killer
+    // allocators wait at the limit.
     const outOfTime = () => {
-      const usage = settings.mode === "hold" ? 0 : usageFile.number() ?? 0;
+      const usage = isOomKillerDisabled(state) ? 0 : usageFile.number() ?? 0;
       return usage >= minUsageToStop && usage > maxUsageWhileSelecting;
     };
     const selection = selectVictims(scope, {
@@ -337,6 +345,7 @@ export class KillExecutor {
       this.#pending.fail(state, now, killAction, reason, candidates);
     }
     actions.failure = reason;
+    this.options.leaveToKernel?.(state);
     retryLater(decision, now);
     return "no_victim";
   }
@@ -366,8 +375,8 @@ export class KillExecutor {
       const signalLatencyMs = performance.now() - now;
       const isUrgent = signal === SIGKILL &&
         msUntilLimitAtPeakRate(memory, settings.limit) < SUSPEND_WITHIN_MS;
-      // In mode throttle memory.high slows the other allocators down, in mode hold they wait at the limit.
-      if (isUrgent && settings.mode === "notify") {
+      // In mode throttle memory.high slows the other allocators down, without the OOM killer they wait at the limit.
+      if (isUrgent && settings.mode !== "throttle" && !isOomKillerDisabled(state)) {
         this.#pending.suspendOthers(state, victim, present, now);
       }
       this.#pending.open(state, now, victim, killAction, signal, signalLatencyMs);

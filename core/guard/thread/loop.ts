@@ -32,6 +32,7 @@ import {
 } from "./cgroup_state.ts";
 import { CpuFollower } from "./cpu_follower.ts";
 import { KillExecutor } from "./kill_executor.ts";
+import { OomKillerSwitch } from "./oom_killer_switch.ts";
 import type { CgroupSpec, GuardSettings, Report, WakeSource } from "./protocol.ts";
 import type { SampleWriter } from "./sample_ring.ts";
 
@@ -82,6 +83,7 @@ interface TokenSource {
 
 export class MonitorLoop {
   readonly #killExecutor: KillExecutor;
+  readonly #oomKiller: OomKillerSwitch;
   #policies: PolicySet;
   #resolved: readonly ResolvedPolicy[];
   readonly #states = new Map<number, CgroupState>();
@@ -108,10 +110,12 @@ export class MonitorLoop {
   ) {
     this.#policies = policies;
     this.#resolved = policies.all.map(resolvePolicy);
+    this.#oomKiller = new OomKillerSwitch(suspensions);
     this.#killExecutor = new KillExecutor({
       states: () => this.#states.values(),
       isExcluded: (path) => isExcluded(this.#policies, path),
       report: (report) => void this.#outbox.push(report),
+      leaveToKernel: (state) => this.#oomKiller.leaveToKernel(state),
       suspensions,
       samples,
     });
@@ -167,16 +171,24 @@ export class MonitorLoop {
       resetDecision(state.decision);
     }
     state.policy = policy;
+    if (state.settings.mode !== "hold-near-limit") this.#oomKiller.release(state);
     this.#prepareSuspensions(state);
     this.#bindEventfds(state);
     state.schedule.nextPollAt = -Infinity;
     this.#dueBeforeNextRound.add(state);
   }
 
+  /** Its allocators have waited too long. */
+  leaveToKernel(id: number): void {
+    const state = this.#states.get(id);
+    if (state !== undefined) this.#oomKiller.leaveToKernel(state);
+  }
+
   remove(id: number): void {
     const state = this.#states.get(id);
     if (state === undefined) return;
     this.#killExecutor.finish(state, performance.now());
+    this.#oomKiller.release(state);
     this.#states.delete(id);
     this.#dueBeforeNextRound.delete(state);
     this.#unbindEventfds(state);
@@ -268,8 +280,11 @@ export class MonitorLoop {
   }
 
   #poll(state: CgroupState, now: number): void {
-    const { schedule } = state;
+    const { schedule, hold } = state;
     this.#readAndStep(state, now);
+    if (hold.isDisabled && hold.until > now) {
+      schedule.nextPollAt = Math.min(schedule.nextPollAt, hold.until);
+    }
     if (!state.decision.killCycle) schedule.wakeSource = "poll";
     if (schedule.nextPollAt < this.#nextRoundAt && this.#states.has(state.id)) {
       this.#dueBeforeNextRound.add(state);
@@ -285,12 +300,21 @@ export class MonitorLoop {
     const isGrowing = !(usage <= memory.usage);
     const hasChanged = usage !== memory.usage;
     updateTrend(memory, usage, now);
+    this.#switchOomKiller(state, now);
     if (decision.killCycle) schedule.nextPollAt = this.#killExecutor.runStep(state, now);
     else if (isGrowing || !isIdle(state)) this.#evaluate(state, now, hasChanged);
     else {
       schedule.nextPollAt = nextIdlePollAt(state, now, this.#states.size);
       if (hasChanged) this.samples?.level(state, now, usage, []);
     }
+  }
+
+  /** Before anything else: the next page may be the last. */
+  #switchOomKiller(state: CgroupState, now: number): void {
+    if (state.settings.mode !== "hold-near-limit") return;
+    const refused = this.#oomKiller.update(state, now);
+    if (refused === undefined) return;
+    this.#reportFallback(state.id, "cgroup", "hold-near-limit", "notify", refused);
   }
 
   #evaluate(state: CgroupState, now: number, hasChanged: boolean): void {

@@ -80,6 +80,8 @@ export type Command =
   /** The limit has changed, and with it the notifications. */
   | { readonly type: "update_settings"; readonly id: number; readonly settings: GuardSettings }
   | { readonly type: "remove"; readonly id: number }
+  /** In mode `hold-near-limit` its allocators have waited too long. */
+  | { readonly type: "leave_to_kernel"; readonly id: number }
   | { readonly type: "stop" };
 
 /** What caused a poll: the eventfd of a threshold or of memory.pressure_level, POLLPRI on memory.events, or the time. */

@@ -31,6 +31,8 @@ export interface UsageSample {
   readonly writeback: number | undefined;
   readonly reclaimed: number | undefined;
   readonly peakRate: number | undefined;
+  /** False outside of a kill cycle. */
+  readonly oomKillerDisabled: boolean;
   readonly rate: number | undefined;
   readonly unreclaimableRate: number | undefined;
   /** Absent outside of a kill cycle, as is the decision. */
@@ -41,7 +43,7 @@ export interface UsageSample {
 
 /** A busy poll takes about 20,000 samples a second, and they are drained ten times a second. */
 const SLOTS = 16_384;
-const FIELDS = 15;
+const FIELDS = 16;
 const WRITTEN = 0;
 const DRAINED = 1;
 const LOST = 2;
@@ -101,10 +103,10 @@ export class SampleWriter {
     const { usage, metricValue, reclaimable, rate, unreclaimableRate } = seen;
     const victim = VICTIMS.indexOf(seen.victim);
     const at = DECISIONS.indexOf(decision);
-    const { swappable, kernelMemory, writeback, reclaimed, peakRate } = seen;
+    const { swappable, kernelMemory, writeback, reclaimed, peakRate, oomKillerDisabled } = seen;
     const reclaim = [swappable, kernelMemory, writeback, reclaimed, peakRate] as const;
     const head = [id, now, usage, metricValue, reclaimable, rate, unreclaimableRate] as const;
-    this.#write(...head, victim, at, ...reclaim);
+    this.#write(...head, victim, at, ...reclaim, oomKillerDisabled);
   }
 
   #write(
@@ -122,6 +124,7 @@ export class SampleWriter {
     writeback = NaN,
     reclaimed = NaN,
     peakRate = NaN,
+    oomKillerDisabled = false,
   ): void {
     const triggered = this.#triggeredBits;
     this.#triggeredBits = 0;
@@ -146,6 +149,7 @@ export class SampleWriter {
     numbers[at + 12] = writeback;
     numbers[at + 13] = reclaimed;
     numbers[at + 14] = peakRate;
+    numbers[at + 15] = oomKillerDisabled ? 1 : 0;
     this.#written = (this.#written + 1) | 0;
     // Publishes the fields above to the reader.
     Atomics.store(this.#counts, WRITTEN, this.#written);
@@ -174,6 +178,7 @@ export function drainSamples(
       writeback: optional(field(12)),
       reclaimed: optional(field(13)),
       peakRate: optional(field(14)),
+      oomKillerDisabled: field(15) === 1,
       rate: optional(field(5)),
       unreclaimableRate: optional(field(6)),
       victim: VICTIMS[field(7)],

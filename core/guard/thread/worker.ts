@@ -64,6 +64,9 @@ async function serve(): Promise<void> {
         case "remove":
           loop.remove(command.id);
           break;
+        case "leave_to_kernel":
+          loop.leaveToKernel(command.id);
+          break;
         case "stop":
           loop.close();
           post({ type: "stopped" });

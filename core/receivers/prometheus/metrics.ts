@@ -9,6 +9,7 @@ import {
   recentCollections,
 } from "../../collect/metric_readings.ts";
 import { EVENT_TYPES, type EventType, type OomkitEvent } from "../../events/event.ts";
+import { MODES } from "../../policy/levels.ts";
 import type { TypeCounts } from "../dropped_events.ts";
 import type { Receiver, ReceiverCounts } from "../receiver.ts";
 import { EventCounts } from "./event_counts.ts";
@@ -199,7 +200,7 @@ function collectionFamilies(
   { byMode, monitored, omitted, took, at }: Collection,
   command: MetricsOptions["command"],
 ): Family[] {
-  const modes = new Map([["notify", 0], ["throttle", 0], ["hold", 0], ...byMode]);
+  const modes = new Map([...MODES.map((mode) => [mode, 0] as const), ...byMode]);
   const guarded = [...modes].map(([mode, value]) => ({ labels: labels({ mode }), value }));
   return [
     command === "guard"

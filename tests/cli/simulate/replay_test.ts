@@ -119,7 +119,8 @@ Deno.test("a simulation on a fake tree can be recorded and replayed", async () =
   const words = ["simulate", "--fake", `${directory.path}/tree`, "--mb", "20", "--rate", "20M/s"];
   const { code, stderr } = await runOomkit([...words, "--expect", "oom_kill", "--record", path]);
   assert.equal(code, 0, stderr);
-  const result = await report(path, "--policy", "process");
+  // On a busy machine the last snapshot may lie far below the limit.
+  const result = await report(path, "--policy", "process", "--margin-ratio", "0.5");
   assert.equal(result.matches_recording, null);
   assert.ok(result.decisions.some(({ decision }) => decision === "kill"));
 });

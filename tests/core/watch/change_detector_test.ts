@@ -283,7 +283,8 @@ Deno.test("v1 usage just below a threshold is polled, because no notification sh
   using tree = makeTree(1, { "/a": { "memory.usage_in_bytes": 0 } });
   const { changes, watched, typed } = detectorOf(tree, [{ bytes: 1000 }]);
   watched.notifications.source = "eventfd";
-  const now = performance.now();
+  // Whole milliseconds: sums and differences are exact.
+  const now = Math.ceil(performance.now());
   const pollAfter = (usage: number, at: number) => {
     watched.polls.nextAt = Infinity;
     tree.write("/a", "memory.usage_in_bytes", usage);

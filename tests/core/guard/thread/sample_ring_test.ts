@@ -26,7 +26,7 @@ const observation: Observation = {
   rate: -1.5,
   peakRate: 0,
   unreclaimableRate: undefined,
-  oomKillerDisabled: false,
+  oomKillerDisabled: true,
   victim: "alive",
 };
 
@@ -58,6 +58,7 @@ Deno.test("samples are drained as they were written, and in their order", () => 
         writeback: undefined,
         rate: undefined,
         peakRate: undefined,
+        oomKillerDisabled: false,
         unreclaimableRate: undefined,
         victim: undefined,
         decision: undefined,
@@ -75,6 +76,7 @@ Deno.test("samples are drained as they were written, and in their order", () => 
         writeback: undefined,
         rate: undefined,
         peakRate: undefined,
+        oomKillerDisabled: false,
         unreclaimableRate: undefined,
         victim: undefined,
         decision: undefined,
@@ -92,6 +94,7 @@ Deno.test("samples are drained as they were written, and in their order", () => 
         writeback: 0,
         rate: -1.5,
         peakRate: 0,
+        oomKillerDisabled: true,
         unreclaimableRate: undefined,
         victim: "alive",
         decision: "kill",

@@ -1,0 +1,146 @@
+/** The default mode on cgroup v1: the kernel's OOM killer is off only while a cgroup is about to reach its limit. */
+
+import assert from "node:assert/strict";
+import {
+  isAlive,
+  isChanged,
+  isKillAction,
+  kernelKills,
+  makeStateDirectory,
+  startGuarded,
+  type StateDirectory,
+  until,
+} from "../helpers/guarded.ts";
+import { startHungryProcess } from "../helpers/hungry_process.ts";
+import {
+  allocateUntilKilled,
+  entering,
+  kernelTest,
+  MIB,
+  ofType,
+  startFaultingProcess,
+} from "../helpers/kernel_cases.ts";
+import { makeRealCgroup, type RealCgroup } from "../helpers/real_cgroup.ts";
+
+const LIMIT = 64 * MIB;
+/** From 50 % on the OOM killer is off; the level that kills is at 62 MiB. */
+const HALF = ["--warn", "40%", "--critical", "50%", "--policy", "process"] as const;
+
+function startHolding(cgroup: RealCgroup, state: StateDirectory, ...flags: readonly string[]) {
+  cgroup.limit(LIMIT);
+  return startGuarded([...HALF, ...flags, cgroup.path], { stateDirectory: state.path });
+}
+
+/** What is on record as suspended. */
+const suspended = ({ path }: StateDirectory): string[] =>
+  [...Deno.readDirSync(path)].filter(({ name }) => name.endsWith(".pauses"))
+    .flatMap(({ name }) =>
+      JSON.parse(Deno.readTextFileSync(`${path}/${name}`).split("\n")[0] || "[]")
+    )
+    .map(({ dir, file }) => `${dir}/${file}`);
+
+kernelTest(
+  "by default the OOM killer is disabled from the critical level on, on record, and enabled below it",
+  async () => {
+    await using cgroup = makeRealCgroup("near");
+    using state = makeStateDirectory();
+    await using guarded = await startHolding(cgroup, state);
+    const [armed] = ofType(guarded.events, "guard_armed");
+    assert.equal(armed.mode, "hold-near-limit");
+    assert.equal(isChanged(cgroup), false, "far from the limit nothing is changed");
+    for (let round = 0; round < 2; round++) {
+      await using process = await startHungryProcess(cgroup);
+      await process.feed(40 * MIB);
+      await until("it is disabled", () => isChanged(cgroup));
+      assert.deepEqual(suspended(state), [`${cgroup.dir}/memory.oom_control`]);
+      await process[Symbol.asyncDispose]();
+      await until("it is enabled", () => !isChanged(cgroup));
+      assert.deepEqual(suspended(state), []);
+    }
+    const events = await guarded.stop();
+    assert.deepEqual(ofType(events, "restored"), [], "it is no change that needs a report");
+    assert.deepEqual(ofType(events, "action"), []);
+  },
+  { only: 1 },
+);
+
+kernelTest("by default a burst from nothing to the limit is killed by the guard", async () => {
+  await using cgroup = makeRealCgroup("burst");
+  using state = makeStateDirectory();
+  cgroup.limit(LIMIT);
+  const words = ["--policy", "process", cgroup.path];
+  await using guarded = await startGuarded(words, { stateDirectory: state.path });
+  for (let round = 0; round < 5; round++) {
+    const { pid, code } = await allocateUntilKilled(cgroup);
+    assert.equal(code, 137);
+    await guarded.next((event) => isKillAction(event) && event.victim.pid === pid);
+  }
+  assert.equal(kernelKills(cgroup), 0);
+  await until("it is enabled", () => !isChanged(cgroup));
+}, { only: 1 });
+
+for (const signal of ["SIGINT", "SIGKILL"] as const) {
+  kernelTest(
+    `when the guard ends by ${signal} with the OOM killer disabled, it is enabled again`,
+    async () => {
+      await using cgroup = makeRealCgroup("ended");
+      using state = makeStateDirectory();
+      await using guarded = await startHolding(cgroup, state);
+      await using process = await startHungryProcess(cgroup);
+      await process.feed(40 * MIB);
+      await until("it is disabled", () => isChanged(cgroup));
+      Deno.kill(guarded.pid, signal);
+      await until("it is enabled", () => !isChanged(cgroup) && suspended(state).length === 0);
+      assert.ok(isAlive(process.pid));
+    },
+    { only: 1 },
+  );
+}
+
+kernelTest(
+  "where nothing may be killed, the kernel's killer is enabled and said to be",
+  async () => {
+    await using cgroup = makeRealCgroup("protected");
+    using state = makeStateDirectory();
+    await using guarded = await startHolding(cgroup, state, "--ignore", ".");
+    await using process = startFaultingProcess(entering(cgroup));
+    const { requested, fallback } = await guarded.next(({ type, requested }) =>
+      type === "degraded" && requested === "hold-near-limit"
+    );
+    assert.deepEqual([requested, fallback], ["hold-near-limit", "the kernel's OOM killer"]);
+    assert.notEqual((await process.status).code, 0);
+    await until("the kernel has killed", () => kernelKills(cgroup) === 1);
+  },
+  { only: 1 },
+);
+
+kernelTest("an OOM killer that another program has disabled stays disabled", async () => {
+  await using cgroup = makeRealCgroup("foreign");
+  using state = makeStateDirectory();
+  await using guarded = await startHolding(cgroup, state);
+  cgroup.write("memory.oom_control", "1");
+  await using process = await startHungryProcess(cgroup);
+  await process.feed(40 * MIB);
+  await guarded.next(({ type, level }) => type === "level_reached" && level === "critical");
+  await process[Symbol.asyncDispose]();
+  await guarded.stop();
+  assert.equal(isChanged(cgroup), true);
+  cgroup.write("memory.oom_control", "0");
+}, { only: 1 });
+
+kernelTest("two cgroups with one limit above them share one switch", async () => {
+  await using parent = makeRealCgroup("shared");
+  await using first = parent.child("first");
+  await using second = parent.child("second");
+  using state = makeStateDirectory();
+  parent.limit(LIMIT);
+  const words = [...HALF, first.path, second.path];
+  await using guarded = await startGuarded(words, { stateDirectory: state.path });
+  await using process = await startHungryProcess(first);
+  await process.feed(40 * MIB);
+  await until("it is disabled", () => isChanged(parent));
+  assert.deepEqual(suspended(state), [`${parent.dir}/memory.oom_control`]);
+  await process[Symbol.asyncDispose]();
+  await until("it is enabled", () => !isChanged(parent));
+  await guarded.stop();
+}, { only: 1 });
