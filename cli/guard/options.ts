@@ -84,7 +84,7 @@ const GUARD_OPTIONS = {
   for: value("--for <duration>", "stop after this time", { ...MODE, parse: parseDuration }),
   holdTimeout: value(
     "--hold-timeout <duration>",
-    "maximum time that allocators wait in hold mode",
+    "maximum time that allocators wait without the OOM killer",
     { ...MODE, parse: parsePositiveDuration, default: [1000, "1s"] },
   ),
   hookTimeout: value("--hook-timeout <duration>", "maximum run time of an exec: action", {
@@ -177,8 +177,9 @@ imminent.
 
 Modes: notify changes nothing. throttle (v2) sets memory.high at the imminent
 level, so the kernel slows allocators down. hold (v1) disables the kernel's OOM
-killer, so allocators wait at the limit. Both are undone whenever the guard
-ends. auto uses throttle on v2 when a level kills, otherwise notify.
+killer, so allocators wait at the limit; hold-near-limit does so from the
+critical level on, or sooner when usage rises fast. All of it is undone whenever
+the guard ends. auto, when a level kills: throttle (v2) or hold-near-limit (v1).
 
 OOMHero's variables work unchanged: WARNING, CRITICAL, WARNING_SIGNAL,
 CRITICAL_SIGNAL (each of them makes warn and critical send signals), COOLDOWN.

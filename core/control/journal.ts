@@ -7,6 +7,7 @@
 import { OomkitError } from "../errors.ts";
 import { exists, inodeOf, tryListFiles, tryReadText } from "../cgroup/files.ts";
 import { pidsIn } from "../cgroup/pids.ts";
+import { isExiting } from "../cgroup/processes.ts";
 import { SystemCallError } from "../kernel/libc.ts";
 import { openPidfd, signalPidfd } from "../kernel/process.ts";
 import { parseProcStat } from "../parse/procfs.ts";
@@ -375,8 +376,12 @@ function isOwn(path: string): boolean {
 
 const ownPath = (directory: string) => `${directory}/guard-${Deno.pid}-${startTime(Deno.pid)}`;
 
-/** Empty when the process has ended; it may remain a zombie, as in a container with a first process that does not wait for it. */
+/**
+ * Empty when the process has ended; it may remain a zombie, as in a container with a first process that does not wait for it. One that
+ * is exiting changes nothing any more: after the pipe to its watchdog it closes v1 notifications, which takes the kernel some 0.1 s.
+ */
 function startTime(pid: number): string {
+  if (isExiting(pid)) return "";
   const { state = "X", startTime } = parseProcStat(tryReadText(`/proc/${pid}/stat`) ?? "") ?? {};
   return "ZX".includes(state) ? "" : String(startTime);
 }
