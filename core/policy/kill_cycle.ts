@@ -305,7 +305,7 @@ export function nextStep(
       if (isTooLateToReclaim(observation)) return kill();
       const outcome = reclaimOutcome(killCycle, observation, phaseMs);
       // A measured answer precedes the kernel's figures: page cache that is protected or in use is part of those.
-      if (outcome === "failed" && !onlySwapSuffices(observation)) {
+      if (outcome === "failed" && isConclusive(killCycle, observation)) {
         return kill(reclaimableBytes(estimate));
       }
       if (outcome === "worked" && !mayReclaimSuffice(observation)) return kill();
@@ -431,6 +431,15 @@ function reclaimOutcome(
   const bound = mayReclaimSuffice(observation) ? MIN_MS_TO_MEASURE : MIN_MS_FOR_RECLAIM;
   return phaseMs < bound ? "unknown" : "failed";
 }
+
+/**
+ * As long as the kernel's figures promise enough, a reclaim of which nothing is seen may just not have had a CPU. It has failed when
+ * usage rises to the limit all the same.
+ */
+const isConclusive = (killCycle: KillCycle, observation: Observation): boolean =>
+  !mayReclaimSuffice(observation)
+    ? !onlySwapSuffices(observation)
+    : isNearlyFull(observation) && observation.usage > killCycle.usage;
 
 /** Usage rises towards the limit, and the kernel reclaims nothing: its figures have not been tested. */
 const isUntested = (killCycle: KillCycle, observation: Observation, phaseMs: number) =>
