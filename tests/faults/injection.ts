@@ -4,7 +4,7 @@
  * or other bytes.
  */
 
-import { libc } from "../../core/kernel/libc.ts";
+import { osError, replaceCall as replace, setErrno, textOf } from "../helpers/replaced_calls.ts";
 
 /**
  * `look`: stat, a link, a list of names. `watch`: by inotify. `create`: an object without a name, such as an epoll set. The others are after the
@@ -96,14 +96,6 @@ function altered(bytes: Uint8Array, faults: readonly Fault[]): Uint8Array {
   return faults.reduce((now, { alter }) => alter ? alter(now) : now, bytes);
 }
 
-/** Like Deno's errors: its classes, with the number at the end of the message. */
-function osError(errno: number, call: string, path: string): Error {
-  const text = `injected (os error ${errno}): ${call} '${path}'`;
-  if (errno === 2) return new Deno.errors.NotFound(text);
-  if (errno === 1 || errno === 13) return new Deno.errors.PermissionDenied(text);
-  return new Error(text);
-}
-
 /** Paths by descriptor of this process. */
 const paths = new Map<number, string>();
 
@@ -165,30 +157,15 @@ function replaceReads(): void {
   });
 }
 
-type Table = Record<string, (...values: never[]) => unknown>;
-
-/** @param wrap gets the real function and returns its replacement. */
-function replace<Arguments extends unknown[], Result>(
-  name: string,
-  wrap: (real: (...values: Arguments) => Result) => (...values: Arguments) => Result,
-): void {
-  const table = libc() as unknown as Table;
-  table[name] = wrap(table[name] as (...values: Arguments) => Result) as Table[string];
-}
-
-const decoder = new TextDecoder();
-const textOf = (name: Uint8Array) => decoder.decode(name).replace(/\0.*$/s, "");
 const SYS_PIDFD_OPEN = 434n;
 
 /** The path under which opening a pidfd is injected. */
 export const pidfdOf = (pid: number | bigint) => `pidfd_open ${pid}`;
 
 function replaceCalls(): void {
-  const location = libc().__errno_location()!;
-  const errno = new Int32Array(Deno.UnsafePointerView.getArrayBuffer(location, 4));
   const failure = (faults: readonly Fault[]): boolean => {
     const number = errnoOf(faults);
-    if (number !== undefined) errno[0] = number;
+    if (number !== undefined) setErrno(number);
     return number !== undefined;
   };
   const opened = (fd: number, path: string) => {
