@@ -7,12 +7,15 @@ import { filesOf, KEYED_FILES, STATS } from "./fields.ts";
 import {
   inodeOf,
   linksOf,
+  listAllDirectories,
+  listDirectories,
   readRegularText,
   readText,
   tryListAllDirectories,
   tryListDirectories,
   tryReadRegularText,
   tryReadText,
+  unlessRefused,
 } from "./files.ts";
 import { directoryOf, type Hierarchy, join } from "./hierarchy.ts";
 import type { ReadFile } from "./version.ts";
@@ -45,6 +48,9 @@ const isTooLong = (dir: string): boolean =>
 /** False if the cgroup was removed, even if there is a new one with the same path. */
 export const isThere = ({ dir, inode, hierarchy }: Cgroup): boolean =>
   inodeOf(dir, hierarchy.device) === inode;
+
+/** {@link isThere}; true where that cannot be found out, because a refused access does not mean that the cgroup was removed. */
+export const mayBeThere = (cgroup: Cgroup): boolean => unlessRefused(() => isThere(cgroup)) ?? true;
 
 /** memory.stat alone takes as long to read as all that a summary needs. */
 const DETAIL_FILES: ReadonlySet<string> = new Set([...filesOf(STATS), "memory.pressure"]);
@@ -171,23 +177,44 @@ export function chargedAncestorsOf(cgroup: Cgroup): Cgroup[] {
 }
 
 /** The cgroups with processes that can be killed at its limit: itself and everything below it that is charged to it. */
-export const walkCharged = (cgroup: Cgroup): Iterable<Cgroup> =>
-  chargesChildren(cgroup) ? walk(cgroup) : [cgroup];
+export const walkCharged = (cgroup: Cgroup, children = childrenOf): Iterable<Cgroup> =>
+  chargesChildren(cgroup) ? walk(cgroup, Infinity, new Set(), children) : [cgroup];
 
-/** Sorted by name; empty if the cgroup is gone or may not be listed. */
-export function childrenOf(cgroup: Cgroup): Cgroup[] {
-  // Most cgroups are leaves, and listing the files of one takes seven times as long as reading its link count.
-  const links = cgroup.hierarchy.kernel ? linksOf(cgroup.dir) : undefined;
-  if (links === 2) return [];
-  return namesIn(cgroup.dir, (links ?? 2) - 2).sort().flatMap((name) =>
-    openCgroup(cgroup.hierarchy, join(cgroup.path, name)) ?? []
+/** Sorted by name; empty if the cgroup is gone or may not be listed. Throws `OomkitError` if a child may not be accessed. */
+export const childrenOf = (cgroup: Cgroup): Cgroup[] =>
+  namesIn(cgroup, tryListDirectories, tryListAllDirectories).flatMap((name) =>
+    openChild(cgroup, name) ?? []
   );
-}
 
-/** @param atLeast the number of names to expect. Deno leaves out names that are not UTF-8. */
-function namesIn(dir: string, atLeast: number): string[] {
-  const names = tryListDirectories(dir) ?? [];
-  return names.length < atLeast ? tryListAllDirectories(dir) ?? names : names;
+/** Like {@link childrenOf}, without the children that may not be accessed. */
+export const accessibleChildrenOf = (cgroup: Cgroup): Cgroup[] =>
+  namesIn(cgroup, tryListDirectories, tryListAllDirectories).flatMap((name) =>
+    unlessRefused(() => openChild(cgroup, name)) ?? []
+  );
+
+/** Like {@link childrenOf}; throws `OomkitError` also if the cgroup may not be listed. */
+const allChildrenOf = (cgroup: Cgroup): Cgroup[] =>
+  namesIn(cgroup, listDirectories, listAllDirectories).flatMap((name) =>
+    openChild(cgroup, name) ?? []
+  );
+
+const openChild = ({ hierarchy, path }: Cgroup, name: string): Cgroup | undefined =>
+  openCgroup(hierarchy, join(path, name));
+
+type ListDirectories = (dir: string) => string[] | undefined;
+
+/** Sorted. @param list leaves out names that are not UTF-8, as Deno does. */
+function namesIn(
+  { dir, hierarchy }: Cgroup,
+  list: ListDirectories,
+  listAll: ListDirectories,
+): string[] {
+  // Most cgroups are leaves, and listing the files of one takes seven times as long as reading its link count.
+  const links = hierarchy.kernel ? linksOf(dir) : undefined;
+  if (links === 2) return [];
+  const names = list(dir) ?? [];
+  const isIncomplete = links !== undefined && names.length < links - 2;
+  return (isIncomplete ? listAll(dir) ?? names : names).sort();
 }
 
 /**
@@ -199,9 +226,19 @@ export function* walk(
   cgroup: Cgroup,
   depth = Infinity,
   met: Set<number> = new Set(),
+  children = childrenOf,
 ): Generator<Cgroup> {
   if (met.has(cgroup.inode)) return;
   met.add(cgroup.inode);
   yield cgroup;
-  if (depth > 0) { for (const child of childrenOf(cgroup)) yield* walk(child, depth - 1, met); }
+  if (depth <= 0) return;
+  for (const child of children(cgroup)) yield* walk(child, depth - 1, met, children);
 }
+
+/** {@link walk} without what may not be accessed. */
+export const walkAccessible = (cgroup: Cgroup): Iterable<Cgroup> =>
+  walk(cgroup, Infinity, new Set(), accessibleChildrenOf);
+
+/** All that {@link walk} yields; `undefined` if some of it may not be listed or accessed. */
+export const tryListSubtree = (cgroup: Cgroup): Cgroup[] | undefined =>
+  unlessRefused(() => [...walk(cgroup, Infinity, new Set(), allChildrenOf)]);

@@ -124,10 +124,11 @@ export const tryReadNames = lenient((path) => {
 export const tryReadRegularText = lenient(readRegularText);
 export const tryListDirectories = lenient(listDirectories);
 
-/** Like {@link tryListDirectories}, names that are not UTF-8 included; only for the kernel's own trees. */
-export const tryListAllDirectories = lenient((dir) =>
-  ifPresent("list", dir, () => namesOfDirectories(dir))
-);
+/** Like {@link listDirectories}, names that are not UTF-8 included; only for the kernel's own trees. */
+export const listAllDirectories = (dir: string): string[] | undefined =>
+  ifPresent("list", dir, () => namesOfDirectories(dir));
+
+export const tryListAllDirectories = lenient(listAllDirectories);
 
 /** The names of the regular files in `dir`, unsorted; `undefined` if `dir` does not exist or may not be read. */
 export const tryListFiles = lenient((dir) => list(dir, "isFile"));

@@ -19,7 +19,7 @@ import {
   tryReadSnapshot,
   walkCharged,
 } from "./cgroup.ts";
-import { listDirectories, tryReadText } from "./files.ts";
+import { listDirectories, tryListDirectories, tryReadText } from "./files.ts";
 import { type Hierarchy, inInitialPidNamespace, readMemoryLine } from "./hierarchy.ts";
 import { parsePids, pidsIn } from "./pids.ts";
 
@@ -151,7 +151,7 @@ export function isExiting(pid: number): boolean {
 function sizesOf(pid: number, state: string | undefined, status: ProcStatus) {
   const { rss, swap, pageTables } = state !== "Z" || status.rss !== undefined
     ? status
-    : (listDirectories(`/proc/${pid}/task`) ?? []).values()
+    : (tryListDirectories(`/proc/${pid}/task`) ?? []).values()
       .map((tid) => parseProcStatus(tryReadText(`/proc/${pid}/task/${tid}/status`) ?? ""))
       .find((thread) => thread.rss !== undefined) ?? {};
   return { rss, swap, pageTables };

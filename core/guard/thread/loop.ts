@@ -3,7 +3,7 @@
  * v1 thresholds are registered and events emitted on the main thread; reports are posted at the end of a turn, after any kill.
  */
 
-import { isThere } from "../../cgroup/cgroup.ts";
+import { mayBeThere } from "../../cgroup/cgroup.ts";
 import { SuspensionLog } from "../../control/journal.ts";
 import { wallClock } from "../../kernel/clock.ts";
 import { EPOLLPRI, type JoinedEpoll } from "../../kernel/epoll.ts";
@@ -357,7 +357,7 @@ export class MonitorLoop {
 
   /** One read may fail, for example with ENOMEM, while the cgroup is still there. */
   #onUnreadable(state: CgroupState, now: number): void {
-    if (!isThere(state.limitOwner)) {
+    if (!mayBeThere(state.limitOwner)) {
       const head = reportHead(state);
       this.remove(state.id);
       return void this.#outbox.push({ type: "gone", ...head });
