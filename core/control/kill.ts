@@ -1,9 +1,17 @@
 /** Signals to a process that is pinned by a pidfd, and to all processes of a cgroup. With `dryRun` only the last call is left out. */
 
-import { type Cgroup, isThere, isThreaded, tryReadControl, walk } from "../cgroup/cgroup.ts";
-import { exists, inodeOf, tryReadNames, tryReadText } from "../cgroup/files.ts";
+import {
+  type Cgroup,
+  isThreaded,
+  mayBeThere,
+  tryListSubtree,
+  tryReadControl,
+  walkAccessible,
+} from "../cgroup/cgroup.ts";
+import { inodeOf, tryExists, tryReadNames, tryReadText, unlessRefused } from "../cgroup/files.ts";
 import { readCgroupLines } from "../cgroup/hierarchy.ts";
 import { parsePids, pidsIn, pidsInCgroup } from "../cgroup/pids.ts";
+import { oomScoreAdjOf } from "../cgroup/processes.ts";
 import { type Fd, inodeOfFd, O_WRONLY, openDirectory, openIn, writeText } from "../kernel/fd.ts";
 import { SystemCallError } from "../kernel/libc.ts";
 import { openPidfd, signalPidfd } from "../kernel/process.ts";
@@ -43,6 +51,29 @@ export function isStillMember({ cgroupFd, pid }: PinnedProcess): boolean {
   return pidsInCgroup(cgroupFd).has(pid);
 }
 
+/** What is left alive when everything in a cgroup is killed. */
+export interface Spared {
+  readonly pids: ReadonlySet<number>;
+  /** Whether everything in the cgroup with this path is, also what appears there later. */
+  readonly isSparedCgroup?: (path: string) => boolean;
+  /**
+   * Where oom_score_adj -1000 is spared too, as in mm/oom_kill.c, oom_kill_memcg_member: the pids that are known not to have it. That
+   * of any other process is read.
+   */
+  readonly knownMortal?: ReadonlySet<number>;
+}
+
+const isSparedCgroup = ({ path }: Cgroup, spared: Spared): boolean =>
+  spared.isSparedCgroup?.(path) ?? false;
+
+/** @param ifUnknown the result where oom_score_adj cannot be read: the process may have exited. */
+const isSparedPid = (pid: number, { pids, knownMortal }: Spared, ifUnknown: boolean): boolean => {
+  if (pids.has(pid)) return true;
+  if (knownMortal === undefined || knownMortal.has(pid)) return false;
+  const oomScoreAdj = oomScoreAdjOf(pid);
+  return oomScoreAdj === undefined ? ifUnknown : oomScoreAdj === -1000;
+};
+
 /** @param present the pids in its cgroup now: a process that has moved out is not signalled. */
 export function signalProcess(
   { pid, pidfd }: PinnedProcess,
@@ -69,13 +100,13 @@ export function killCgroup(
   cgroup: Cgroup,
   signal: number,
   dryRun: boolean,
-  protectedPids: ReadonlySet<number>,
+  spared: Spared,
   freeze: SuspensionLog | false,
 ): KillFailure | undefined {
   try {
     using directory = openDirectory(cgroup.dir);
     if (inodeOfFd(directory) !== cgroup.inode) return "gone";
-    if (signal === SIGKILL && holdsNone(cgroup, protectedPids)) {
+    if (signal === SIGKILL && holdsNone(cgroup, spared)) {
       using file = openIn(directory, "cgroup.kill", O_WRONLY);
       if (!dryRun) writeText(file, "1");
       return undefined;
@@ -86,12 +117,12 @@ export function killCgroup(
     if (error.code !== "ENOENT") return { reason: `${error.call} cgroup.kill: ${error.code}` };
   }
   const freezer = freeze && !dryRun ? freezerOf(cgroup) : undefined;
-  if (!freeze || !freezer) return signalEach(cgroup, dryRun ? 0 : signal, protectedPids);
+  if (!freeze || !freezer) return signalEach(cgroup, dryRun ? 0 : signal, spared);
   const file = `${freezer.dir}/${freezer.file}`;
   freeze.begin([freezer]);
   writeControl(file, freezer.set);
   try {
-    return signalEach(cgroup, signal, protectedPids);
+    return signalEach(cgroup, signal, spared);
   } finally {
     // A frozen process dies when it thaws.
     writeControl(file, freezer.before);
@@ -99,31 +130,38 @@ export function killCgroup(
   }
 }
 
-/** Whether only protected processes are left in the subtree. */
-export function isEmpty(cgroup: Cgroup, protectedPids: ReadonlySet<number>): boolean {
-  return [...walk(cgroup)].every((each) =>
-    readWholePids(each)?.every((pid) => protectedPids.has(pid)) ?? !isThere(each)
-  );
+/** Whether only spared processes are left in the subtree. */
+export function isEmpty(cgroup: Cgroup, spared: Spared): boolean {
+  return tryListSubtree(cgroup)?.every((each) =>
+    isSparedCgroup(each, spared) ||
+    (readWholePids(each)?.every((pid) => isSparedPid(pid, spared, false)) ?? !mayBeThere(each))
+  ) ?? false;
 }
 
 /** cgroup.kill cannot leave out a process. */
-function holdsNone(cgroup: Cgroup, protectedPids: ReadonlySet<number>): boolean {
-  return [...walk(cgroup)].every((each) =>
-    readWholePids(each)?.every((pid) => !protectedPids.has(pid)) ?? protectedPids.size === 0
-  );
+function holdsNone(cgroup: Cgroup, spared: Spared): boolean {
+  const { pids, knownMortal } = spared;
+  const isAllKilled = pids.size === 0 && knownMortal === undefined && !spared.isSparedCgroup;
+  return isAllKilled || (tryListSubtree(cgroup)?.every((each) =>
+    !isSparedCgroup(each, spared) &&
+    readWholePids(each)?.every((pid) => !isSparedPid(pid, spared, true))
+  ) ?? false);
 }
 
+/** @returns why no process could be signalled; a process that is refused does not make a failure of those that were signalled. */
 function signalEach(
   cgroup: Cgroup,
   signal: number,
-  protectedPids: ReadonlySet<number>,
+  spared: Spared,
 ): KillFailure | undefined {
   let failure: KillFailure | undefined;
-  for (const each of walk(cgroup)) {
+  let isAnySignalled = false;
+  for (const each of walkAccessible(cgroup)) {
+    if (isSparedCgroup(each, spared)) continue;
     const pinned: { readonly pid: number; readonly pidfd: Fd | undefined }[] = [];
     try {
       for (const pid of readWholePids(each) ?? []) {
-        if (!protectedPids.has(pid)) pinned.push({ pid, pidfd: openPidfd(pid) });
+        if (!isSparedPid(pid, spared, true)) pinned.push({ pid, pidfd: openPidfd(pid) });
       }
     } catch (error) {
       failure = failureOf(error);
@@ -133,7 +171,7 @@ function signalEach(
     for (const { pid, pidfd } of pinned) {
       if (pidfd === undefined) continue;
       try {
-        if (present.has(pid)) signalPidfd(pidfd, signal);
+        if (present.has(pid) && signalPidfd(pidfd, signal)) isAnySignalled = true;
       } catch (error) {
         failure = failureOf(error);
       } finally {
@@ -141,7 +179,7 @@ function signalEach(
       }
     }
   }
-  return failure;
+  return isAnySignalled ? undefined : failure;
 }
 
 /** `undefined` when the cgroup is gone, cannot be read, or was read in part. */
@@ -158,16 +196,18 @@ function readWholePids(cgroup: Cgroup): number[] | undefined {
 function freezerOf(cgroup: Cgroup): SuspendedCgroup | undefined {
   const { dir: own, inode: ownInode, hierarchy: { version: { freezeFile } } } = cgroup;
   if (freezeFile !== undefined) {
-    return exists(`${own}/${freezeFile}`)
+    return tryExists(`${own}/${freezeFile}`)
       ? { dir: own, inode: ownInode, file: freezeFile, before: "0", set: "1" }
       : undefined;
   }
   const inside = new Set(
-    [...walk(cgroup)].flatMap((each) => parsePids(tryReadControl(each, "cgroup.procs") ?? "")),
+    [...walkAccessible(cgroup)].flatMap((each) =>
+      parsePids(tryReadControl(each, "cgroup.procs") ?? "")
+    ),
   );
   const [first] = inside;
   const dir = first === undefined ? undefined : freezerDirectory(first);
-  const inode = dir === undefined ? undefined : inodeOf(dir);
+  const inode = dir === undefined ? undefined : unlessRefused(() => inodeOf(dir));
   if (dir === undefined || inode === undefined) return undefined;
   const stopped = parsePids(tryReadText(`${dir}/cgroup.procs`) ?? "");
   if (stopped.length === 0 || stopped.some((pid) => !inside.has(pid))) return undefined;

@@ -6,6 +6,7 @@ import {
   check,
   cString,
   errno,
+  isTransient,
   libc,
   SystemCallError,
   unlessFailed,
@@ -127,12 +128,18 @@ export function seekToEnd(fd: Fd): void {
 const attribute = new Uint8Array(256);
 const decoder = new TextDecoder();
 
-/** An extended attribute: xattr(7). `undefined` if there is no such attribute or the file system does not support any. */
+/**
+ * An extended attribute: xattr(7). `undefined` if there is no such attribute, the file system does not support any, or it may not be
+ * read. Throws {@link SystemCallError} if the call fails for another reason.
+ */
 export function readAttribute(file: Fd, name: string): string | undefined {
   const n = Number(
     libc().fgetxattr(file.number, cString(name), attribute, BigInt(attribute.length)),
   );
-  return n < 0 ? undefined : decoder.decode(attribute.subarray(0, n));
+  if (n >= 0) return decoder.decode(attribute.subarray(0, n));
+  const error = new SystemCallError("fgetxattr", errno(), `${name} of ${file.path}`);
+  if (isTransient(error)) throw error;
+  return undefined;
 }
 
 // asm/unistd_64.h and asm-generic/unistd.h; glibc has the function only since 2.30.

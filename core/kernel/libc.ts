@@ -100,6 +100,11 @@ export class SystemCallError extends Error {
   }
 }
 
+/** These say nothing about the object of the call, which may succeed a moment later. */
+const TRANSIENT = new Set(["EINTR", "EIO", "EAGAIN", "ENOMEM", "ENFILE", "EMFILE"]);
+
+export const isTransient = ({ code }: SystemCallError): boolean => TRANSIENT.has(code);
+
 /**
  * The errno's name of the call just made. Only right after a *synchronous* call on this thread: after a `nonblocking` one it
  * is another thread's.

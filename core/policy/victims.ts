@@ -129,8 +129,8 @@ export interface CandidatePool extends Required<Machine> {
   readonly oomTotalBytes: number;
   /** Never killed: the guard itself and its parents. */
   readonly protectedPids: ReadonlySet<number>;
-  /** By cgroup path; `excluded`: a rule excludes everything there. */
-  readonly attributes: ReadonlyMap<string, Attribute | "excluded">;
+  /** By cgroup path; `excluded`: a rule excludes everything there; `unknown`: it may be `omit`. */
+  readonly attributes: ReadonlyMap<string, Attribute | "excluded" | "unknown">;
 }
 
 /** The first is killed first. */
@@ -173,6 +173,7 @@ function exclusionReason(
   if (expression) return `--ignore ${expression.source}`;
   const attribute = attributes.get(process.cgroup);
   if (attribute === "excluded") return "excluded by the rule for its cgroup";
+  if (attribute === "unknown") return "its cgroup may have oomd_omit, which cannot be read";
   return attribute === "omit" ? "its cgroup has oomd_omit" : undefined;
 }
 

@@ -243,7 +243,7 @@ export async function removeCgroup(cgroup: Cgroup): Promise<void> {
 /** Why the cgroup is still there. */
 function tryToRemove(cgroup: Cgroup): string | undefined {
   // Without cgroup.kill this is one round, repeated with each attempt: processes may have forked meanwhile.
-  killCgroup(cgroup, SIGKILL, false, new Set([Deno.pid]), false);
+  killCgroup(cgroup, SIGKILL, false, { pids: new Set([Deno.pid]) }, false);
   for (const each of [...walk(cgroup)].reverse()) {
     try {
       Deno.removeSync(each.dir);

@@ -22,9 +22,9 @@ for (const fault of FAULTS) {
     using tree = makeTree(2, { "/a": { "cgroup.procs": `${PROTECTED}\n`, "cgroup.kill": "" } });
     const cgroup = openCgroup(discover(tree.dir), "/a")!;
     using _ = inject([{ path: `${cgroup.dir}/cgroup.procs`, fault, from: 1 }]);
-    killCgroup(cgroup, SIGKILL, false, new Set([PROTECTED]), false);
+    killCgroup(cgroup, SIGKILL, false, { pids: new Set([PROTECTED]) }, false);
     assert.equal(Deno.readTextFileSync(`${cgroup.dir}/cgroup.kill`), "");
-    assert.equal(isEmpty(cgroup, new Set()), false);
+    assert.equal(isEmpty(cgroup, { pids: new Set() }), false);
   });
 }
 

@@ -475,5 +475,5 @@ function executeKill(
     ? signalProcess(victim, present, signal, dryRun)
     : undefined;
   if (!killScope || (first !== undefined && first !== "gone")) return first;
-  return killCgroup(killScope.cgroup, signal, dryRun, killScope.excluded, false);
+  return killCgroup(killScope.cgroup, signal, dryRun, killScope.spared, false);
 }

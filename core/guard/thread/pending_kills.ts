@@ -80,7 +80,7 @@ export class PendingKills {
     if (!last || !killScope || last.kill.signal === "SIGTERM" || !isAlive(last, now)) return;
     last.rounds += 1;
     const freeze = last.rounds > ROUNDS_BEFORE_FREEZE && this.suspensions;
-    killCgroup(killScope.cgroup, SIGKILL, false, killScope.excluded, freeze);
+    killCgroup(killScope.cgroup, SIGKILL, false, killScope.spared, freeze);
   }
 
   /**
@@ -223,7 +223,7 @@ function isAlive(open: PendingKill, now: number): boolean {
   if (open.exitLatencyMs !== undefined) return false;
   const killScope = killScopeOf(open.victim, open.kill.action);
   const isOver = killScope
-    ? isEmpty(killScope.cgroup, killScope.excluded)
+    ? isEmpty(killScope.cgroup, killScope.spared)
     : hasEnded(open.victim.pidfd);
   if (!isOver) return true;
   open.exitLatencyMs = now - open.since;

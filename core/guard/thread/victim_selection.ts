@@ -3,18 +3,25 @@
  * still in its cgroup. A read that misses the CPU caches takes about 85 µs, in which an unthrottled allocator takes 200 KiB.
  */
 
-import { type Cgroup, isThere, tryReadControl, walk, walkCharged } from "../../cgroup/cgroup.ts";
+import {
+  accessibleChildrenOf,
+  type Cgroup,
+  mayBeThere,
+  tryReadControl,
+  walkAccessible,
+  walkCharged,
+} from "../../cgroup/cgroup.ts";
 import { inInitialPidNamespace } from "../../cgroup/hierarchy.ts";
 import { identify } from "../../cgroup/identity.ts";
 import { tryListPids } from "../../cgroup/pids.ts";
 import { readPreference } from "../../cgroup/preference.ts";
 import { commandLineOf, oomScoreAdjOf, readCandidate } from "../../cgroup/processes.ts";
 import { isInSubtree } from "../../cgroup_path.ts";
-import type { PinnedProcess } from "../../control/kill.ts";
+import type { PinnedProcess, Spared } from "../../control/kill.ts";
 import type { CandidateJson } from "../../events/event.ts";
 import { type OpenControlFile, tryOpenControlFile } from "../../kernel/control_file.ts";
 import { type Fd, inodeOfFd, openDirectory } from "../../kernel/fd.ts";
-import { SystemCallError } from "../../kernel/libc.ts";
+import { isTransient, SystemCallError } from "../../kernel/libc.ts";
 import { pageSize } from "../../kernel/page_size.ts";
 import { openPidfd } from "../../kernel/process.ts";
 import { ACTIONS, type KillAction, killActionOf } from "../../policy/actions.ts";
@@ -45,8 +52,8 @@ export interface Victim extends PinnedProcess {
 /** A cgroup that is killed as a whole with a victim. */
 export interface KillScope {
   readonly cgroup: Cgroup;
-  /** Pids that are not killed with it: the kernel spares oom_score_adj -1000 in a group too. */
-  readonly excluded: ReadonlySet<number>;
+  /** What is not killed with it: the kernel spares oom_score_adj -1000 in a group too. */
+  readonly spared: Spared;
 }
 
 export interface VictimSelection {
@@ -63,6 +70,10 @@ export interface VictimSelection {
    * one. The kernel waits for its own victims too (mm/oom_kill.c, oom_evaluate_task).
    */
   exiting: CandidateJson | undefined;
+  /** There are more candidates than victims. */
+  readonly hasMore: boolean;
+  /** Why a candidate could not be pinned. */
+  readonly pinFailure: string | undefined;
   /** The kernel's victim, if it is outside of the guarded cgroup; then there are no victims. */
   readonly outside: CandidateJson | undefined;
   /** Releases all victims, or those that match. */
@@ -104,10 +115,8 @@ export function selectVictims(
     const isLastResort = first === undefined && killsContainers(policy);
     const candidates = isLastResort ? rankImmune(pool, policy) : ranking.candidates;
     const inside = outside ? [] : candidates.filter(isInside);
-    const victims = inside.slice(0, MAX_VICTIMS).flatMap((candidate) =>
-      pinVictim(candidate, pool, scope, selectionContext, inside.length > 1) ?? []
-    );
-    return { ranking, outside, victims };
+    const pinned = pinVictims(inside, pool, scope, selectionContext);
+    return { ranking, outside, ...pinned };
   };
   let pool = readPool(scope, selectionContext);
   let picked = pickIn(pool);
@@ -115,8 +124,8 @@ export function selectVictims(
     pool = readPool(scope, { ...selectionContext, outOfTime: () => false });
     picked = pickIn(pool);
   }
-  const { ranking, outside, victims } = picked;
-  if (!isThere(scope)) {
+  const { ranking, outside, victims, hasMore, pinFailure } = picked;
+  if (!mayBeThere(scope)) {
     victims.forEach(releaseVictim);
     return undefined;
   }
@@ -126,6 +135,8 @@ export function selectVictims(
     at: performance.now(),
     isPartial: pool.isPartial,
     exiting: exitingIn(pool),
+    hasMore,
+    pinFailure,
     outside,
     close: (which = () => true) => selection.victims.filter(which).forEach(releaseVictim),
   };
@@ -178,7 +189,9 @@ function badnessNow({ statm, scored: { badness, rss } }: Victim): number {
 
 /** Why no process was killed. */
 export function noVictimReason(selection: VictimSelection | undefined): string {
-  if (selection?.outside === undefined) return "no process in the cgroup may be killed";
+  if (selection?.outside === undefined) {
+    return selection?.pinFailure ?? "no process in the cgroup may be killed";
+  }
   const { pid, comm, cgroup } = selection.outside;
   return `the kernel would kill pid ${pid} (${comm}) in ${cgroup}, which is not guarded`;
 }
@@ -202,10 +215,10 @@ function readPool(
   const withCmdline = Object.values(preferences).some(({ length }) => length > 0);
   const cgroups: Cgroup[] = [];
   const processes: Process[] = [];
-  const attributes: Map<string, Attribute | "excluded"> = new Map();
+  const attributes: Map<string, Attribute | "excluded" | "unknown"> = new Map();
   const guardedBy = uidOf(limitOwner);
   let isPartial = false;
-  for (const cgroup of walkCharged(limitOwner)) {
+  for (const cgroup of walkCharged(limitOwner, accessibleChildrenOf)) {
     cgroups.push(cgroup);
     const inherited = attributes.get(cgroup.path.slice(0, cgroup.path.lastIndexOf("/")));
     // A rule for a parent does not exclude a cgroup that is guarded itself.
@@ -236,27 +249,60 @@ function uidOf({ dir }: Cgroup): number {
   }
 }
 
-function preferenceOf(cgroup: Cgroup, guardedBy: number): Attribute | undefined {
-  return orUndefined(() => {
+/** `unknown` where it could be read a moment later: what may be excluded must not be killed. */
+function preferenceOf(cgroup: Cgroup, guardedBy: number): Attribute | "unknown" | undefined {
+  try {
     using directory = openDirectory(cgroup.dir);
     return readPreference(directory, uidOf(cgroup), guardedBy);
-  });
+  } catch (error) {
+    if (!(error instanceof SystemCallError)) throw error;
+    return isTransient(error) ? "unknown" : undefined;
+  }
 }
 
+/** Pins the first ones that can be pinned. */
+function pinVictims(
+  candidates: readonly RankedCandidate[],
+  pool: ReadPool,
+  scope: Cgroup,
+  selectionContext: SelectionContext,
+): Pick<VictimSelection, "victims" | "hasMore" | "pinFailure"> {
+  const victims: Victim[] = [];
+  const byPath = new Map(pool.cgroups.map((cgroup) => [cgroup.path, cgroup]));
+  let pinFailure: string | undefined;
+  for (const candidate of candidates) {
+    if (victims.length === MAX_VICTIMS) return { victims, hasMore: true, pinFailure };
+    try {
+      const hasRivals = candidates.length > 1;
+      const victim = pinVictim(candidate, pool, byPath, scope, selectionContext, hasRivals);
+      if (victim) victims.push(victim);
+    } catch (error) {
+      // A seccomp filter may refuse it, or descriptors may run short.
+      if (!(error instanceof SystemCallError)) throw error;
+      pinFailure ??= error.message;
+    }
+  }
+  return { victims, hasMore: false, pinFailure };
+}
+
+/** `undefined` when the process or its cgroup is gone. Throws `SystemCallError`. */
 function pinVictim(
   candidate: RankedCandidate,
   pool: ReadPool,
+  byPath: ReadonlyMap<string, Cgroup>,
   scope: Cgroup,
-  { limitOwner, policy, outOfTime }: SelectionContext,
+  { limitOwner, policy, outOfTime, isExcluded }: SelectionContext,
   hasRivals: boolean,
 ): Victim | undefined {
   const { process } = candidate;
   const { pid } = process;
-  const byPath = new Map(pool.cgroups.map((cgroup) => [cgroup.path, cgroup]));
+  using opened = new DisposableStack();
   const cgroupFd = openCgroupFd(byPath.get(process.cgroup)!);
-  // A seccomp filter may refuse it, or descriptors may run short.
-  const pidfd = cgroupFd && orUndefined(() => openPidfd(pid));
-  if (cgroupFd === undefined || pidfd === undefined) return void cgroupFd?.close();
+  if (cgroupFd === undefined) return undefined;
+  opened.use(cgroupFd);
+  const pidfd = openPidfd(pid);
+  if (pidfd === undefined) return undefined;
+  opened.use(pidfd);
   const hasGroup = (path: string) => {
     const at = byPath.get(path);
     return at !== undefined && tryReadControl(at, "memory.oom.group")?.trim() === "1";
@@ -264,13 +310,18 @@ function pinVictim(
   const groupPath = groupOf(process.cgroup, limitOwner.path, hasGroup);
   const group = groupPath === undefined ? undefined : byPath.get(groupPath);
   const container = containerAround(process.cgroup, byPath, scope);
-  const scopeOf = (cgroup: Cgroup, immune: readonly number[]): KillScope => ({
+  const scopeOf = (cgroup: Cgroup, immunity?: Immunity): KillScope => ({
     cgroup,
-    excluded: new Set([...policy.protectedPids, ...immune, ...excludedIn(cgroup, pool)]),
+    spared: {
+      pids: new Set([...policy.protectedPids, ...immunity?.immune ?? []]),
+      isSparedCgroup: (path) => isExcludedIn(scope, path, isExcluded),
+      ...immunity && { knownMortal: immunity.mortal },
+    },
   });
   // This read takes a lock that the process holds while it allocates.
   const isKnown = process.cmdline.length > 0 || pool.isPartial || outOfTime();
   const cmdline = isKnown ? process.cmdline : commandLineOf(pid);
+  opened.move();
   return {
     pid,
     scored: scored({ ...process, cmdline }, candidate),
@@ -279,22 +330,40 @@ function pinVictim(
     cgroupFd,
     statm: hasRivals ? tryOpenControlFile(`/proc/${pid}/statm`) : undefined,
     killScopes: {
-      victim: group && scopeOf(group, immuneIn(group)),
-      container: scopeOf(container, []),
+      victim: group && scopeOf(group, immunityIn(group)),
+      container: scopeOf(container),
     },
   };
 }
 
-/** The pids that a rule excludes although they are in a cgroup that is killed as a whole. */
-function excludedIn(root: Cgroup, { cgroups, attributes }: ReadPool): number[] {
-  const isExcludedHere = ({ path }: Cgroup) =>
-    attributes.get(path) === "excluded" && isInSubtree(path, root.path);
-  return cgroups.filter(isExcludedHere).flatMap(pidsOf);
+/** Whether a rule excludes this cgroup or one above it, although it is in a cgroup that is killed as a whole. */
+function isExcludedIn(
+  scope: Cgroup,
+  path: string,
+  isExcluded: SelectionContext["isExcluded"],
+): boolean {
+  for (let at = path; at !== ""; at = at.slice(0, at.lastIndexOf("/"))) {
+    // A rule for a parent does not exclude a cgroup that is guarded itself.
+    if (!isInSubtree(scope.path, at) && isExcluded(at)) return true;
+  }
+  return false;
 }
 
-/** The pids that the kernel spares also when it kills a group; reads all of them, also when the pool is partial. */
-function immuneIn(group: Cgroup): number[] {
-  return [...walk(group)].flatMap(pidsOf).filter((pid) => oomScoreAdjOf(pid) === -1000);
+/** Pids with oom_score_adj -1000, and those with another value. */
+interface Immunity {
+  readonly immune: readonly number[];
+  readonly mortal: ReadonlySet<number>;
+}
+
+/** What the kernel spares also when it kills a group; reads all of it, also when the pool is partial. */
+function immunityIn(group: Cgroup): Immunity {
+  const pids = [...walkAccessible(group)].flatMap(pidsOf);
+  const scores = new Map(pids.map((pid) => [pid, oomScoreAdjOf(pid)]));
+  const isMortal = (pid: number) => scores.get(pid) !== undefined && scores.get(pid) !== -1000;
+  return {
+    immune: pids.filter((pid) => scores.get(pid) === -1000),
+    mortal: new Set(pids.filter(isMortal)),
+  };
 }
 
 const pidsOf = (cgroup: Cgroup) => [...tryListPids(cgroup)];
@@ -313,24 +382,13 @@ function containerAround(
   return identify(scope.path).containerId === undefined ? outermost : scope;
 }
 
-/** `undefined` when the cgroup is gone, or another has its name. */
+/** `undefined` when another cgroup has its name. Throws `SystemCallError`. */
 function openCgroupFd(cgroup: Cgroup): Fd | undefined {
-  return orUndefined(() => {
-    const cgroupFd = openDirectory(cgroup.dir);
-    if (inodeOfFd(cgroupFd) === cgroup.inode) return cgroupFd;
-    cgroupFd.close();
-    return undefined;
-  });
-}
-
-/** The result of `call`, or `undefined` when it throws a `SystemCallError`. */
-function orUndefined<T>(call: () => T): T | undefined {
-  try {
-    return call();
-  } catch (error) {
-    if (error instanceof SystemCallError) return undefined;
-    throw error;
-  }
+  using opened = new DisposableStack();
+  const cgroupFd = opened.use(openDirectory(cgroup.dir));
+  if (inodeOfFd(cgroupFd) !== cgroup.inode) return undefined;
+  opened.move();
+  return cgroupFd;
 }
 
 function scored(

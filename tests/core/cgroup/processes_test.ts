@@ -42,7 +42,7 @@ Deno.test("processes of a threaded cgroup are listed in its domain", () => {
   const a = openCgroup(discover(tree.dir), "/a")!;
   assert.deepEqual(listProcesses(a).unread, []);
   assert.equal(inspect(a, 10, { memory: {} })?.members?.total, 1);
-  assert.equal(isEmpty(a, new Set([Deno.ppid])), true);
+  assert.equal(isEmpty(a, { pids: new Set([Deno.ppid]) }), true);
 });
 
 Deno.test("a torn pid is ignored: it would be another process", () => {
