@@ -36,13 +36,13 @@ export interface SimulatedProcess {
   killedAt?: number;
 }
 
-export interface World {
+export interface World<Process extends SimulatedProcess = SimulatedProcess> {
   now: number;
   limit: number;
   cache: number;
   /** Bytes of page cache that were ever reclaimed. */
   reclaimed: number;
-  processes: SimulatedProcess[];
+  processes: Process[];
   /** v1 with the OOM killer switched off. */
   readonly oomKillerDisabled: boolean;
   /** How many processes the kernel has killed at the limit. */
@@ -95,7 +95,8 @@ export function charge(world: World, charged: SimulatedProcess, bytes: number): 
   if (over() <= 0 && world.processes.includes(charged)) charged.anon += bytes;
 }
 
-function reclaim(world: World, bytes: number): void {
+/** Frees page cache. */
+export function reclaim(world: World, bytes: number): void {
   const reclaimed = Math.min(world.cache, Math.max(0, bytes));
   world.cache -= reclaimed;
   world.reclaimed += reclaimed;
