@@ -338,6 +338,8 @@ export function nextStep(
         const isUrgent = isRising(observation) && kernelWouldKill(observation);
         return isUrgent || phaseMs >= killSettings.exitTimeoutMs ? kill() : stayInPhase(wait);
       }
+      // The victim of SIGTERM cannot be sent SIGKILL: it has left the cgroup, or has other credentials.
+      if (observation.victim === "none") return kill();
       if (isRising(observation) && !reclaimSuffices(observation)) return kill();
       if (!isMemoryFreed(observation, phaseMs)) return stayInPhase(wait);
       if (reclaimSuffices(observation)) return skip();

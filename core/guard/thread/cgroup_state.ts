@@ -107,10 +107,12 @@ export interface ActionState {
   /** So that the same thing is not reported at every poll. */
   reclaimReportedAt: number;
   skipReportedAt: number;
-  /** Why the last kill failed. */
-  failure: string | undefined;
-  /** Why processes could not be signalled, by pid. */
-  readonly refused: Map<number, string>;
+  /** Why kills have failed since the last one that did not; each reason is reported once. */
+  readonly reportedFailures: Set<string>;
+  /** When a kill failed last. */
+  failedAt: number;
+  /** Why processes could not be signalled, by pid; `undefined` for those that were gone. */
+  readonly refused: Map<number, string | undefined>;
   /** Since when this kill cycle waits for a process that exits without its doing. */
   exitingSince: number | undefined;
 }
@@ -158,7 +160,13 @@ export interface PendingKill {
   /** Milliseconds of this thread's clock. */
   readonly since: number;
   rounds: number;
+  /** When the last round was. */
+  repeatedAt: number;
   exitLatencyMs: number | undefined;
+  /** It was reported as survived because it had not exited in time. */
+  isOverdue: boolean;
+  /** Why the rest of its cgroup cannot be signalled. */
+  refusal: string | undefined;
 }
 
 /** `undefined` when the cgroup is gone, or another has its name. Throws `SystemCallError` when descriptors run short. */
@@ -197,7 +205,8 @@ export function openCgroupState(spec: CgroupSpec, policy: ResolvedPolicy): Cgrou
       reclaim: undefined,
       reclaimReportedAt: -Infinity,
       skipReportedAt: -Infinity,
-      failure: undefined,
+      reportedFailures: new Set(),
+      failedAt: -Infinity,
       refused: new Map(),
       exitingSince: undefined,
     },

@@ -14,6 +14,8 @@ import {
 import { parseLimit } from "../../parse/cgroupfs.ts";
 import { SuspensionLog } from "../../control/journal.ts";
 import { startReclaim, startReclaimAt } from "../../control/reclaim.ts";
+import type { CandidateJson } from "../../events/event.ts";
+import { hasEnded } from "../../kernel/process.ts";
 import { type KillAction, killActionOf } from "../../policy/actions.ts";
 import {
   continueKillCycle,
@@ -67,6 +69,10 @@ const MAX_HEADROOM_SHARE_WHILE_SELECTING = 1 / 8;
 const MAX_OBSERVATION_AGE_MS = 5;
 /** Minimum time between two reports of a reclaim, and between two of a skipped action (milliseconds). */
 const MIN_MS_BETWEEN_REPORTS = 1000;
+const MAX_REFUSALS_IN_REASON = 8;
+const NOT_EXITED = "it has not exited since SIGKILL, and no other process may be killed";
+/** A reason names the processes, which may be other ones at each attempt. */
+const MAX_REMEMBERED_FAILURES = 100;
 /** If the limit is reached sooner than this, the victim's memory is not free in time: SIGSTOP the other candidates (milliseconds). */
 const SUSPEND_WITHIN_MS = 5;
 
@@ -127,7 +133,7 @@ export class KillExecutor {
       state.files.limitFile.rest();
       state.files.kernelMemoryFile?.rest();
     }
-    state.actions.failure = undefined;
+    state.actions.reportedFailures.clear();
     state.actions.refused.clear();
   }
 
@@ -135,6 +141,11 @@ export class KillExecutor {
   runStep(state: CgroupState, now: number): number {
     const seenAt = performance.now();
     const observation = observe(state, now, this.#pending.victimStatus(state, now));
+    this.#pending.reportSurvivors(state, now);
+    const { metricValue, killLevelBytes } = observation;
+    const { hysteresis } = state.policy.triggerPolicy;
+    // A level triggers again only outside of a kill cycle.
+    if (metricValue < killLevelBytes * (1 - hysteresis)) state.actions.reportedFailures.clear();
     const { killCycle, step } = nextStep(
       state.decision.killCycle!,
       observation,
@@ -159,7 +170,7 @@ export class KillExecutor {
     this.#endReclaim(state, now);
     this.finish(state, now);
     this.dropSelection(state);
-    state.actions.failure = undefined;
+    state.actions.reportedFailures.clear();
   }
 
   #tryKill(
@@ -171,7 +182,7 @@ export class KillExecutor {
   ): number {
     let decision: RecordedDecision = "deferred";
     let pollAt = now + 1;
-    if (!this.#overlapsPendingKill(state)) {
+    if (!this.#overlapsPendingKill(state, now)) {
       this.#renewSelection(state, now);
       // The thread was preempted meanwhile: the allocator may have exited, and the next process would be killed needlessly.
       if (performance.now() - seenAt > MAX_OBSERVATION_AGE_MS) pollAt = now;
@@ -301,11 +312,14 @@ export class KillExecutor {
     }
   }
 
-  /** Overlapping cgroups contain the same processes: a kill in one counts for the other. */
-  #overlapsPendingKill(state: CgroupState): boolean {
+  /** Overlapping cgroups contain the same processes: a kill in one counts for the other, as long as its victim may exit in time. */
+  #overlapsPendingKill(state: CgroupState, now: number): boolean {
     for (const other of this.options.states()) {
       // A victim of SIGTERM has its grace period, which another cgroup may not have.
-      const isKilling = other.pinned.kills.some(({ kill }) => kill.signal === "SIGKILL");
+      const { exitTimeoutMs } = other.policy.killSettings;
+      const isKilling = other.pinned.kills.some(({ kill, since }) =>
+        kill.signal === "SIGKILL" && now - since <= exitTimeoutMs
+      );
       if (other === state || !isKilling) continue;
       if (overlap(other.scope.path, state.scope.path)) return true;
     }
@@ -314,7 +328,7 @@ export class KillExecutor {
 
   /**
    * @returns `no_victim` if no process could be signalled and none is exiting; then the kill cycle is over, and starts again later.
-   * `deferred` if one exits without this guard's doing: then nothing has changed.
+   * `deferred` if one exits without this guard's doing, or further ones are to be tried: then nothing has changed.
    */
   #startKill(
     state: CgroupState,
@@ -332,22 +346,52 @@ export class KillExecutor {
       failure = this.#killFirstPresent(state, now, killAction);
     }
     if (failure === undefined) return "kill";
-    // No other candidate while the first victim is still exiting is not a failure, even if it has exited since the observation.
-    if (failure === "gone" && victim === "alive") return "kill";
-    const refused = [...actions.refused.values()];
-    const reason = refused.length > 0 ? refused.join("; ") : noVictimReason(pinned.selection);
+    // The refused ones are left out of the next selection.
+    if (pinned.selection?.hasMore) {
+      this.dropSelection(state);
+      return "deferred";
+    }
+    const refused = refusalReason(
+      [...actions.refused.values()].filter((each) => each !== undefined),
+    );
     // Next time all of them are tried again.
     actions.refused.clear();
     const candidates = pinned.selection?.candidates ?? [];
+    // No other candidate while the first victim is still exiting is not a failure, even if it has exited since the observation.
+    if (victim === "alive") {
+      const overdue = pinned.kills.find(({ isOverdue }) => isOverdue);
+      const reason = refused ?? (overdue && refusalText(overdue.victim, NOT_EXITED));
+      if (reason) {
+        this.#reportFailure(state, now, killAction, reason, candidates);
+        this.options.leaveToKernel?.(state);
+      }
+      return "kill";
+    }
+    const reason = refused ?? noVictimReason(pinned.selection);
     // Report earlier kills first.
     this.#pending.finish(state, now);
-    if (actions.failure !== reason) {
-      this.#pending.fail(state, now, killAction, reason, candidates);
-    }
-    actions.failure = reason;
+    this.#reportFailure(state, now, killAction, reason, candidates);
     this.options.leaveToKernel?.(state);
     retryLater(decision, now);
     return "no_victim";
+  }
+
+  /** Reports each reason once, until a process is signalled or the level triggers again. */
+  #reportFailure(
+    state: CgroupState,
+    now: number,
+    killAction: KillAction,
+    reason: string,
+    candidates: readonly CandidateJson[],
+  ): void {
+    const { actions, decision: { levelStates, killLevel } } = state;
+    const { reportedFailures } = actions;
+    const isNew = levelStates[killLevel].lastTriggeredAt > actions.failedAt;
+    if (isNew || reportedFailures.size >= MAX_REMEMBERED_FAILURES) reportedFailures.clear();
+    actions.failedAt = now;
+    if (reportedFailures.has(reason)) return;
+    reportedFailures.add(reason);
+    this.#pending.fail(state, now, killAction, reason, candidates);
   }
 
   /** Signals the first victim that is still in its cgroup and may be signalled. Reports those that may not, once each. */
@@ -364,9 +408,14 @@ export class KillExecutor {
       if (pinned.kills.some((open) => open.victim.pid === victim.pid)) continue;
       const present = pidsInCgroup(victim.cgroupFd);
       // If the victim has left, its container or group is not killed either.
-      if (!present.has(victim.pid)) continue;
-      const failure = executeKill(state, victim, present, killAction, signal);
-      if (failure === "gone") continue;
+      const failure = present.has(victim.pid)
+        ? executeKill(state, victim, present, killAction, signal)
+        : "gone";
+      if (failure === "gone") {
+        // So that the next selection has others.
+        if (pinned.selection?.hasMore) state.actions.refused.set(victim.pid, undefined);
+        continue;
+      }
       if (failure) {
         refused.push(victim);
         state.actions.refused.set(victim.pid, refusalText(victim, failure.reason));
@@ -380,6 +429,7 @@ export class KillExecutor {
         this.#pending.suspendOthers(state, victim, present, now);
       }
       this.#pending.open(state, now, victim, killAction, signal, signalLatencyMs);
+      state.actions.reportedFailures.clear();
       for (const each of refused) this.#pending.markRefused(state, now, killAction, each);
       return undefined;
     }
@@ -388,13 +438,21 @@ export class KillExecutor {
 
   #escalate(state: CgroupState, now: number): void {
     const open = state.pinned.kills.at(-1);
-    if (open === undefined) return;
+    // The grace period of a kill that found no other process: the last victim has been sent SIGKILL before.
+    if (open === undefined || open.kill.signal === "SIGKILL") return;
     const { victim, kill: { action } } = open;
-    const reason = "did not exit before the grace period ended or the limit was near";
-    this.#pending.markSurvived(state, open, reason);
     const present = pidsInCgroup(victim.cgroupFd);
-    if (executeKill(state, victim, present, action, SIGKILL) !== undefined) return;
-    this.#pending.open(state, now, victim, action, SIGKILL, performance.now() - now);
+    const failure = executeKill(state, victim, present, action, SIGKILL);
+    if (failure === "gone" && hasEnded(victim.pidfd)) return;
+    const reason = "did not exit before the grace period ended or the limit was near";
+    if (failure === undefined) {
+      const signalLatencyMs = performance.now() - now;
+      this.#pending.markSurvived(state, open, reason);
+      return this.#pending.open(state, now, victim, action, SIGKILL, signalLatencyMs);
+    }
+    const refusal = failure === "gone" ? "has left its cgroup" : failure.reason;
+    state.actions.refused.set(victim.pid, refusalText(victim, refusal));
+    this.#pending.giveUp(state, open, `${reason}; SIGKILL: ${refusal}`);
   }
 
   #reclaim(state: CgroupState, now: number): void {
@@ -448,6 +506,14 @@ export class KillExecutor {
 const refusalText = ({ pid, scored: { comm } }: Victim, reason: string): string =>
   `pid ${pid} (${comm}): ${reason}`;
 
+/** Why none of several processes could be signalled; `undefined` without any. */
+function refusalReason(refused: readonly string[]): string | undefined {
+  if (refused.length === 0) return undefined;
+  const more = refused.length - MAX_REFUSALS_IN_REASON;
+  const first = refused.slice(0, MAX_REFUSALS_IN_REASON).join("; ");
+  return more > 0 ? `${first}; and ${more} more` : first;
+}
+
 /** Reads what the decision depends on once more: memory may have been freed since, and the limit raised. */
 function isStillFull({ files, settings, policy, decision, limitOwner }: CgroupState): boolean {
   const usage = files.usageFile.number();
@@ -474,6 +540,8 @@ function executeKill(
   const first = !killScope || signal === SIGKILL
     ? signalProcess(victim, present, signal, dryRun)
     : undefined;
-  if (!killScope || (first !== undefined && first !== "gone")) return first;
-  return killCgroup(killScope.cgroup, signal, dryRun, killScope.spared, false);
+  if (!killScope) return first;
+  const all = killCgroup(killScope.cgroup, signal, dryRun, killScope.spared, false);
+  // One that is refused, the victim or another, does not keep the rest from being killed.
+  return first === undefined && signal === SIGKILL ? undefined : all;
 }

@@ -20,6 +20,10 @@ import {
 
 /** After this many rounds of SIGKILL over a cgroup that is not empty yet, its processes are frozen first. */
 const ROUNDS_BEFORE_FREEZE = 2;
+/** The time between two rounds, as a share of the time since the first: a cgroup that is never empty is not walked at each poll. */
+const ROUND_INTERVAL_SHARE = 1 / 8;
+/** A victim is not reported as survived before this (milliseconds). 512 MiB are free after 18 ms (docs/performance.md). */
+const MIN_MS_TO_REPORT_SURVIVOR = 1000;
 /** Maximum time that the other candidates are stopped (milliseconds). 512 MiB are free after 18 ms (docs/performance.md). */
 const MAX_SUSPENSION_MS = 200;
 
@@ -49,7 +53,10 @@ export class PendingKills {
       kill: describeKill(state, killAction, signal, signalLatencyMs, victim),
       stat: state.memory.stat,
       rounds: 1,
+      repeatedAt: now,
       exitLatencyMs: undefined,
+      isOverdue: false,
+      refusal: undefined,
     };
     pinned.kills.push(open);
     if (!state.policy.dryRun) {
@@ -71,6 +78,28 @@ export class PendingKills {
     return kills.some((open) => isAlive(open, now)) ? "alive" : "dead";
   }
 
+  /**
+   * Reports each victim of SIGKILL that has not exited in time, once: in an uninterruptible sleep, or frozen on v1, it may never do
+   * so, and the kill cycle would not end. It stays pinned, and is reported as killed when it exits. What exits meanwhile beside it
+   * is reported too.
+   */
+  reportSurvivors(state: CgroupState, now: number): void {
+    const timeout = Math.max(state.policy.killSettings.exitTimeoutMs, MIN_MS_TO_REPORT_SURVIVOR);
+    for (const open of state.pinned.kills) {
+      if (open.isOverdue || open.kill.signal !== "SIGKILL" || now - open.since < timeout) continue;
+      if (!isAlive(open, now)) continue;
+      open.isOverdue = true;
+      const reason = open.refusal ?? `has not exited ${timeout} ms after SIGKILL`;
+      this.#reportKill(state, open, "survived", reason);
+    }
+    if (!state.pinned.kills.some((open) => open.isOverdue && isAlive(open, now))) return;
+    for (const open of state.pinned.kills) {
+      if (isAlive(open, now)) continue;
+      this.#reportKill(state, open, "killed");
+      this.#forget(state, open);
+    }
+  }
+
   /** Repeats the last SIGKILL over a cgroup that is not empty yet, and resumes processes that were suspended long enough. */
   repeatKill(state: CgroupState, now: number): void {
     const { kills, suspended, suspendedAt } = state.pinned;
@@ -78,9 +107,12 @@ export class PendingKills {
     const last = kills.at(-1);
     const killScope = last && killScopeOf(last.victim, last.kill.action);
     if (!last || !killScope || last.kill.signal === "SIGTERM" || !isAlive(last, now)) return;
+    if (now - last.repeatedAt < (now - last.since) * ROUND_INTERVAL_SHARE) return;
     last.rounds += 1;
+    last.repeatedAt = now;
     const freeze = last.rounds > ROUNDS_BEFORE_FREEZE && this.suspensions;
-    killCgroup(killScope.cgroup, SIGKILL, false, killScope.spared, freeze);
+    const failure = killCgroup(killScope.cgroup, SIGKILL, false, killScope.spared, freeze);
+    last.refusal = typeof failure === "object" ? failure.reason : undefined;
   }
 
   /**
@@ -122,6 +154,22 @@ export class PendingKills {
   markSurvived(state: CgroupState, open: PendingKill, reason: string): void {
     this.#reportKill(state, open, "survived", reason);
     state.pinned.kills = state.pinned.kills.filter((each) => each !== open);
+  }
+
+  /** Like {@link markSurvived}, and releases the victim: others are to be selected. */
+  giveUp(state: CgroupState, open: PendingKill, reason: string): void {
+    this.markSurvived(state, open, reason);
+    this.#forget(state, open);
+    this.replaceSelection(state, undefined);
+  }
+
+  /** Releases the victim unless it is pinned for something else. */
+  #forget({ pinned }: CgroupState, open: PendingKill): void {
+    const { victim } = open;
+    pinned.kills = pinned.kills.filter((each) => each !== open);
+    const isPinned = pinned.selection?.victims.includes(victim) ||
+      pinned.suspended.some((suspended) => suspended.victim === victim);
+    if (!isPinned) releaseVictim(victim);
   }
 
   /** Reports that it could not be signalled; another process was. It is not selected again while others are. */
@@ -168,7 +216,9 @@ export class PendingKills {
     const signalled = new Set(pinned.kills.map(({ victim }) => victim));
     this.#resume(state);
     for (const open of pinned.kills) {
-      this.#reportKill(state, open, isAlive(open, now) ? "survived" : "killed");
+      const hasSurvived = isAlive(open, now);
+      if (hasSurvived && open.isOverdue) continue;
+      this.#reportKill(state, open, hasSurvived ? "survived" : "killed");
     }
     pinned.kills = [];
     const { selection } = pinned;
@@ -196,7 +246,10 @@ export class PendingKills {
 
   #reportKill(
     state: CgroupState,
-    { kill, stat, exitLatencyMs, since }: Omit<PendingKill, "victim" | "rounds">,
+    { kill, stat, exitLatencyMs, since }: Pick<
+      PendingKill,
+      "kill" | "stat" | "exitLatencyMs" | "since"
+    >,
     outcome: KillBody["outcome"],
     reason: string | null = null,
   ): void {
