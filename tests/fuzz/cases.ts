@@ -10,6 +10,12 @@ const DEFAULT_RUNS = 200;
 
 fc.configureGlobal({ numRuns: wholeNumber("OOMKIT_FUZZ_RUNS") ?? DEFAULT_RUNS, ...seeded() });
 
+/** Parameters of a property that has the same few cases in each run, unless a number of runs or a seed is given. */
+export function repeatable(numRuns: number): { seed?: number; numRuns?: number } {
+  const isGiven = wholeNumber("OOMKIT_FUZZ_RUNS") !== undefined || "seed" in seeded();
+  return isGiven ? {} : { seed: 1, numRuns };
+}
+
 function seeded(): { seed?: number } {
   const seed = wholeNumber("OOMKIT_FUZZ_SEED");
   return seed === undefined ? {} : { seed };
