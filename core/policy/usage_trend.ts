@@ -75,7 +75,13 @@ export interface UnreclaimableTrend {
   /** At `unreclaimableAt`, when its rate was computed last. */
   unreclaimable: number;
   unreclaimableAt: number;
+  /**
+   * The lower one of the last two rates. Usage and memory.stat are read one after the other, and pages that are just being
+   * reclaimed are on no list (mm/vmscan.c, isolate_lru_folios): while gigabytes of page cache a second are read and reclaimed, a
+   * megabyte or two of it seems to have become unreclaimable in one reading, and has not in the next.
+   */
   unreclaimableRate: number | undefined;
+  latestUnreclaimableRate: number | undefined;
   /** When memory.stat was read last. */
   statAt: number;
 }
@@ -84,6 +90,7 @@ export const noUnreclaimableTrend: Readonly<UnreclaimableTrend> = {
   unreclaimable: NaN,
   unreclaimableAt: -Infinity,
   unreclaimableRate: undefined,
+  latestUnreclaimableRate: undefined,
   statAt: -Infinity,
 };
 
@@ -98,7 +105,12 @@ export function updateUnreclaimable(
   const growth = unreclaimable - trend.unreclaimable;
   // Within one wake-up memory.stat may be read twice, at the same usage: that is no growth of 0.
   if (isTooShortForRate(over, growth)) return;
-  trend.unreclaimableRate = over < FAR_FROM_LIMIT_MS ? 1000 * growth / over : undefined;
+  const rate = over < FAR_FROM_LIMIT_MS ? 1000 * growth / over : undefined;
+  const before = trend.latestUnreclaimableRate;
+  trend.unreclaimableRate = rate === undefined || before === undefined
+    ? undefined
+    : Math.min(before, rate);
+  trend.latestUnreclaimableRate = rate;
   trend.unreclaimable = unreclaimable;
   trend.unreclaimableAt = now;
 }

@@ -285,6 +285,9 @@ const MAX_SWAP_AGE_MS = 5;
 /** Unless it is older than this: near the level it is read at each poll, unless the thread lost the CPU (milliseconds). */
 const MAX_STAT_AGE_MS = 1;
 
+/** Where page cache was less of usage than this, memory that grows so fast is taken for anonymous (an estimate). */
+const MIN_SHARE_OF_PAGE_CACHE = 1 / 4;
+
 /** @param victim whether a signalled process is alive. */
 export function observe(
   state: CgroupState,
@@ -296,11 +299,11 @@ export function observe(
   // killed needlessly.
   const usage = victim === "dead" ? files.usageFile.number() : undefined;
   if (usage !== undefined) updateTrend(memory, usage, performance.now());
-  // Half a margin of new page cache matters less than the time that it takes to read memory.stat.
+  // Half a margin of new page cache matters less than the time that it takes to read memory.stat. Where there is page cache it may be
+  // far more: readahead charges 10 MiB in a millisecond.
   const age = performance.now() - memory.statAt;
-  if (age > MAX_STAT_AGE_MS || (age > 0 && msUntilLimit(memory, limit) > MAX_MS_TO_SKIP_STAT)) {
-    readStat(state, now);
-  }
+  const isUrgent = msUntilLimit(memory, limit) <= MAX_MS_TO_SKIP_STAT && !hasMuchPageCache(memory);
+  if (age > MAX_STAT_AGE_MS || (age > 0 && !isUrgent)) readStat(state, now);
   const { inactiveFile, reclaimable, writeback = 0, reclaimed } = memory.reclaimStat;
   const killLevelBytes = levelBytes[decision.killLevel];
   return {
@@ -325,6 +328,10 @@ export function observe(
 /** Allocators wait at the limit. */
 export const isOomKillerDisabled = ({ settings, hold }: CgroupState): boolean =>
   settings.mode === "hold" || hold.isDisabled;
+
+/** At the last reading of memory.stat. */
+const hasMuchPageCache = ({ reclaimStat: { reclaimable = 0 }, unreclaimable }: MemoryReading) =>
+  reclaimable >= MIN_SHARE_OF_PAGE_CACHE * (reclaimable + unreclaimable);
 
 /** Keeps the last reading when memory.stat cannot be read. */
 export function readStat(state: CgroupState, now: number): void {

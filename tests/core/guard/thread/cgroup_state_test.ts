@@ -1,5 +1,11 @@
 import assert from "node:assert/strict";
-import { byHeadroom, type CgroupState } from "../../../../core/guard/thread/cgroup_state.ts";
+import {
+  byHeadroom,
+  type CgroupState,
+  observe,
+} from "../../../../core/guard/thread/cgroup_state.ts";
+import { initialDecision } from "../../../../core/policy/kill_cycle.ts";
+import { noTrend, noUnreclaimableTrend } from "../../../../core/policy/usage_trend.ts";
 
 /** @param usage as it is read now; the last poll read 0. */
 function state(limit: number, usage: number | undefined): CgroupState {
@@ -16,4 +22,36 @@ Deno.test("the cgroup with the least headroom comes first, by present usage", ()
   const less = state(100, 90);
   const gone = state(100, undefined);
   assert.deepEqual(byHeadroom([some, gone, less, least]), [least, less, some, gone]);
+});
+
+const MIB = 1024 ** 2;
+
+/** Usage grows at 10 GiB/s and is 0.1 ms away from the limit; memory.stat was read at half of it. */
+function racingState(pageCache: number, statAgeMs: number): CgroupState {
+  const memory = {
+    ...noTrend,
+    ...noUnreclaimableTrend,
+    usage: 15 * MIB,
+    rate: 10240 * MIB,
+    reclaimStat: { reclaimable: pageCache },
+    unreclaimable: 8 * MIB - pageCache,
+    statAt: performance.now() - statAgeMs,
+  };
+  return {
+    settings: { limit: 16 * MIB, levelBytes: { imminent: 15 * MIB }, canSwap: false },
+    memory,
+    policy: { metric: "usage", killSettings: {} },
+    decision: initialDecision(),
+    actions: {},
+    files: { statFile: { text: () => `inactive_file ${14 * MIB}\nactive_file 0\n` } },
+  } as unknown as CgroupState;
+}
+
+Deno.test("close to the limit memory.stat is read again where page cache may be what grows", () => {
+  const pageCacheSeen = (pageCache: number, statAgeMs: number) =>
+    observe(racingState(pageCache, statAgeMs), performance.now(), "none").reclaimable;
+  assert.equal(pageCacheSeen(7 * MIB, 0.5), 14 * MIB);
+  // Anonymous memory: nothing is read, so that the kill is in time.
+  assert.equal(pageCacheSeen(MIB, 0.01), MIB);
+  assert.equal(pageCacheSeen(MIB, 5), 14 * MIB);
 });
