@@ -29,6 +29,7 @@ export const v1: CgroupVersion = {
   notifiesPressureLevels: true,
   canThrottle: false,
   canDisableOomKiller: true,
+  protectsPageCache: false,
   omitsForeignPids: true,
   hierarchyFile: "memory.use_hierarchy",
   delegatesControllers: false,

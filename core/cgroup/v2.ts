@@ -28,6 +28,7 @@ export const v2: CgroupVersion = {
   notifiesPressureLevels: false,
   canThrottle: true,
   canDisableOomKiller: false,
+  protectsPageCache: true,
   eventsFile: "memory.events",
   freezeFile: "cgroup.freeze",
   omitsForeignPids: false,

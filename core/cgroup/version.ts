@@ -73,6 +73,8 @@ export interface CgroupVersion {
   readonly canThrottle: boolean;
   /** True if `memory.oom_control` disables the kernel's OOM killer. */
   readonly canDisableOomKiller: boolean;
+  /** True if `memory.min` and `memory.low` keep page cache from being reclaimed. */
+  readonly protectsPageCache: boolean;
   /** The file that reports POLLPRI when a counter rises. */
   readonly eventsFile?: string;
   /** The file that freezes the cgroup; absent if the freezer is a hierarchy of its own. */

@@ -146,7 +146,8 @@ export class Replayed {
         JSON.stringify([own.recorded.levels, line.mode]);
     const levelBytes = isSame ? recordedLevelBytes(line) : levelBytesIn(policy, limit, mode);
     if (levelBytes === undefined) return "the margin leaves nothing of the limit";
-    return { policy, levelBytes, limit, mode };
+    const { protectsPageCache } = version;
+    return { policy, levelBytes, limit, mode, protectsPageCache };
   }
 }
 

@@ -33,6 +33,7 @@ export interface ReplaySettings {
   readonly levelBytes: LevelBytes;
   readonly limit: number;
   readonly mode: Mode;
+  readonly protectsPageCache: boolean;
 }
 
 export class ReplayedState {
@@ -168,7 +169,7 @@ export class ReplayedState {
   }
 
   #observe(seen: RecordedSnapshot): Observation {
-    const { levelBytes, limit, mode } = this.#settings;
+    const { levelBytes, limit, mode, protectsPageCache } = this.#settings;
     const { usage, victim = "dead" } = seen;
     if (this.#reclaimable === undefined) this.assumedReads++;
     return {
@@ -188,6 +189,7 @@ export class ReplayedState {
         (this.#ofGuard
           ? seen.oom_killer_disabled === true
           : mode === "hold-near-limit" && usage >= levelBytes.critical),
+      protectsPageCache,
       victim: this.#hasKilled ? victim : "none",
     };
   }

@@ -45,6 +45,8 @@ export interface Observation {
   readonly unreclaimableRate: number | undefined;
   /** In mode `hold` an allocator that reaches the limit waits there. */
   readonly oomKillerDisabled: boolean;
+  /** `memory.min` can keep page cache from being reclaimed; v1 has nothing like it. */
+  readonly protectsPageCache: boolean;
   /** The signalled processes: alive while one of them is. */
   readonly victim: "none" | "alive" | "dead";
 }
@@ -441,7 +443,15 @@ function reclaimOutcome(
 const isConclusive = (killCycle: KillCycle, observation: Observation): boolean =>
   !mayReclaimSuffice(observation)
     ? !onlySwapSuffices(observation)
-    : isNearlyFull(observation) && observation.usage > killCycle.usage;
+    : isNearlyFull(observation) && observation.usage > killCycle.usage &&
+      !isBeingRead(observation);
+
+/**
+ * v1: all page cache that a reclaim has left is still being read from a disk. It is locked until then, and readahead charges all of
+ * a small cgroup in a millisecond (with 8 MiB of it, a disk of 100 MB/s takes 80 ms for that). The process waits for the disk.
+ */
+const isBeingRead = (observation: Observation) =>
+  !observation.protectsPageCache && reclaimSuffices(observation);
 
 /** Usage rises towards the limit, and the kernel reclaims nothing: its figures have not been tested. */
 const isUntested = (killCycle: KillCycle, observation: Observation, phaseMs: number) =>

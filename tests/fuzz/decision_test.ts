@@ -222,6 +222,7 @@ Deno.test("an exhausted cycle a page below the limit kills on growth, and not wi
     peakRate: 0,
     unreclaimableRate: 0,
     oomKillerDisabled: false,
+    protectsPageCache: true,
     victim: "none",
   };
   const since = { ...startKillCycle(0), phase: "exhausted", usage } as const;

@@ -180,6 +180,7 @@ export function poll(world: World, guard: Guard): Poll {
     ...rates,
     peakRate: Math.max(0, rates.rate ?? 0),
     oomKillerDisabled: world.oomKillerDisabled,
+    protectsPageCache: true,
     victim: victimStatus(world, guard),
   };
   const before: KillCycle = decision.killCycle;

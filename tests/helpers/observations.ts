@@ -29,6 +29,7 @@ export const observation: fc.Arbitrary<Observation> = fc.record({
   writeback: fc.oneof(fc.constant(0), fc.nat({ max: 64 * MIB })),
   swap: fc.oneof(fc.constant(0), share),
   oomKillerDisabled: fc.boolean(),
+  protectsPageCache: fc.boolean(),
   victim: fc.constantFrom<Observation["victim"]>("none", "alive", "dead"),
 }).map(({ limit, margin, used, cache, inactive, kernel, swap, ...rest }) => {
   const usage = Math.floor(limit * used);

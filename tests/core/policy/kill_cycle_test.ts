@@ -37,6 +37,7 @@ const full: Observation = {
   peakRate: 0,
   unreclaimableRate: undefined,
   oomKillerDisabled: false,
+  protectsPageCache: true,
   victim: "none",
 };
 const below: Observation = { ...full, metricValue: 97 * MIB, usage: 97 * MIB };
@@ -115,6 +116,21 @@ Deno.test("dirty page cache is waited for, as by the kernel", () => {
     "reclaim",
     "wait",
     "skip",
+  ]);
+});
+
+Deno.test("page cache that is not reclaimed on v1, which cannot protect it, is not killed for: a disk still reads it", () => {
+  const reading = { ...cached, protectsPageCache: false };
+  assert.deepEqual(
+    firstSteps(withoutGrace, [0, reading], [99, reading], [100, reading], [5000, reading]),
+    ["reclaim", "wait", "skip", "skip"],
+  );
+  const allocated = { ...full, protectsPageCache: false };
+  assert.deepEqual(firstSteps(withoutGrace, [0, allocated], [100, allocated]), ["reclaim", "kill"]);
+  assert.deepEqual(firstSteps(withoutGrace, [0, reading], [100, reading], [110, allocated]), [
+    "reclaim",
+    "skip",
+    "reclaim",
   ]);
 });
 

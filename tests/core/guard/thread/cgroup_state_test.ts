@@ -43,6 +43,7 @@ function racingState(pageCache: number, statAgeMs: number): CgroupState {
     policy: { metric: "usage", killSettings: {} },
     decision: initialDecision(),
     actions: {},
+    limitOwner: { hierarchy: { version: { protectsPageCache: false } } },
     files: { statFile: { text: () => `inactive_file ${14 * MIB}\nactive_file 0\n` } },
   } as unknown as CgroupState;
 }

@@ -27,6 +27,7 @@ const observation: Observation = {
   peakRate: 0,
   unreclaimableRate: undefined,
   oomKillerDisabled: true,
+  protectsPageCache: true,
   victim: "alive",
 };
 
