@@ -82,6 +82,8 @@ export interface UnreclaimableTrend {
    */
   unreclaimableRate: number | undefined;
   latestUnreclaimableRate: number | undefined;
+  /** Usage and what was ever reclaimed, at `unreclaimableAt`; `undefined` when unknown. */
+  charged: number | undefined;
   /** When memory.stat was read last. */
   statAt: number;
 }
@@ -91,26 +93,33 @@ export const noUnreclaimableTrend: Readonly<UnreclaimableTrend> = {
   unreclaimableAt: -Infinity,
   unreclaimableRate: undefined,
   latestUnreclaimableRate: undefined,
+  charged: undefined,
   statAt: -Infinity,
 };
 
-/** @param unreclaimable bytes, as memory.stat was just read. */
+/**
+ * @param unreclaimable bytes, as memory.stat was just read.
+ * @param charged usage and what was ever reclaimed: no other memory can have grown by more than this has.
+ */
 export function updateUnreclaimable(
   trend: UnreclaimableTrend,
   unreclaimable: number,
   now: number,
+  charged?: number,
 ): void {
   trend.statAt = now;
   const over = now - trend.unreclaimableAt;
   const growth = unreclaimable - trend.unreclaimable;
   // Within one wake-up memory.stat may be read twice, at the same usage: that is no growth of 0.
   if (isTooShortForRate(over, growth)) return;
-  const rate = over < FAR_FROM_LIMIT_MS ? 1000 * growth / over : undefined;
+  const bound = charged === undefined ? Infinity : charged - (trend.charged ?? -Infinity);
+  const rate = over < FAR_FROM_LIMIT_MS ? 1000 * Math.min(growth, bound) / over : undefined;
   const before = trend.latestUnreclaimableRate;
   trend.unreclaimableRate = rate === undefined || before === undefined
     ? undefined
     : Math.min(before, rate);
   trend.latestUnreclaimableRate = rate;
+  trend.charged = charged;
   trend.unreclaimable = unreclaimable;
   trend.unreclaimableAt = now;
 }

@@ -349,7 +349,9 @@ export function readStat(state: CgroupState, now: number): void {
   }
   const unreclaimable = withoutPageCache(memory.usage, memory.reclaimStat.reclaimable) -
     swappableBytes(memory) - kernelMemory(memory, limit - levelBytes.imminent);
-  updateUnreclaimable(memory, Math.max(0, unreclaimable), now);
+  const { reclaimed } = memory.reclaimStat;
+  const charged = reclaimed === undefined ? undefined : memory.usage + reclaimed;
+  updateUnreclaimable(memory, Math.max(0, unreclaimable), now, charged);
 }
 
 /** What swap has room for. */

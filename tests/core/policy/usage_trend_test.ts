@@ -33,3 +33,15 @@ Deno.test("memory that seems unreclaimable in a single reading has no rate", () 
   // The last reading is long ago: what has happened meanwhile is unknown.
   assert.deepEqual(ratesOf([9000, 20], [9002, 22]), [undefined, undefined]);
 });
+
+Deno.test("memory that leaves the lists while nothing is charged is being reclaimed", () => {
+  const trend = { ...noUnreclaimableTrend };
+  // Measured while a file is copied in a cgroup of 16 MiB, at a usage of 15 MiB: 7 MiB of page cache are isolated in two readings.
+  const readings = [[0, 0.3, 18], [2, 2.5, 18], [4, 6.7, 18], [6, 9, 21], [8, 12, 24]] as const;
+  const rates = readings.map(([now, mib, charged]) => {
+    updateUnreclaimable(trend, mib * MIB, now, charged * MIB);
+    return trend.unreclaimableRate;
+  });
+  assert.deepEqual(rates.slice(0, 4), [undefined, undefined, 0, 0]);
+  assert.equal(Math.round(rates[4]! / MIB), 1150);
+});
