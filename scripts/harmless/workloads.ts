@@ -92,7 +92,7 @@ used 38; read_in . "$COLD"; : >"$DIR/go"; all $holder`,
   {
     name: "cache-readers",
     what: "four processes read one file each at the same time",
-    limit: 16,
+    limit: 64,
     cold: 32,
     moreCold: 3,
     script: `
@@ -595,6 +595,14 @@ const CONTROLS: readonly Workload[] = [
     cold: 96,
     control: "kernel kills",
     script: `read_in . "$COLD"; memory . anon:128@64`,
+  },
+  {
+    name: "over-cached",
+    what: "fills the limit with page cache, then allocates twice the limit at full speed",
+    limit: 64,
+    cold: 96,
+    control: "kernel kills",
+    script: `read_in . "$COLD"; memory . anon:128`,
   },
   {
     name: "over-locked",
