@@ -8,7 +8,7 @@ import { kernelTest } from "../helpers/kernel_cases.ts";
 const executable = Deno.env.get("OOMKIT_BIN");
 /** With a readahead of 8 MiB a guard killed each of them in one run of two. */
 const NAMES = ["cache-reread", "compress"];
-const RUNS = 5;
+const RUNS = 3;
 
 // On v2 memory.high slows such a workload down before anything is in question.
 kernelTest(
