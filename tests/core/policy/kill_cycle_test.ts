@@ -121,13 +121,14 @@ Deno.test("dirty page cache is waited for, as by the kernel", () => {
 
 Deno.test("page cache that is not reclaimed on v1, which cannot protect it, is not killed for: a disk still reads it", () => {
   const reading = { ...cached, protectsPageCache: false };
+  const brim = { ...reading, usage: 99.9 * MIB, metricValue: 99.9 * MIB };
   assert.deepEqual(
-    firstSteps(withoutGrace, [0, reading], [99, reading], [100, reading], [5000, reading]),
+    firstSteps(withoutGrace, [0, reading], [100, brim], [1000, brim], [5000, brim]),
     ["reclaim", "wait", "skip", "skip"],
   );
   const allocated = { ...full, protectsPageCache: false };
   assert.deepEqual(firstSteps(withoutGrace, [0, allocated], [100, allocated]), ["reclaim", "kill"]);
-  assert.deepEqual(firstSteps(withoutGrace, [0, reading], [100, reading], [110, allocated]), [
+  assert.deepEqual(firstSteps(withoutGrace, [0, reading], [1000, brim], [1010, allocated]), [
     "reclaim",
     "skip",
     "reclaim",

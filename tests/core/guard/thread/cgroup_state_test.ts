@@ -26,6 +26,9 @@ Deno.test("the cgroup with the least headroom comes first, by present usage", ()
 
 const MIB = 1024 ** 2;
 
+/** Of the clock, which stands still. */
+const NOW = 10_000;
+
 /** Usage grows at 10 GiB/s and is 0.1 ms away from the limit; memory.stat was read at half of it. */
 function racingState(pageCache: number, statAgeMs: number): CgroupState {
   const memory = {
@@ -35,7 +38,7 @@ function racingState(pageCache: number, statAgeMs: number): CgroupState {
     rate: 10240 * MIB,
     reclaimStat: { reclaimable: pageCache },
     unreclaimable: 8 * MIB - pageCache,
-    statAt: performance.now() - statAgeMs,
+    statAt: NOW - statAgeMs,
   };
   return {
     settings: { limit: 16 * MIB, levelBytes: { imminent: 15 * MIB }, canSwap: false },
@@ -43,14 +46,18 @@ function racingState(pageCache: number, statAgeMs: number): CgroupState {
     policy: { metric: "usage", killSettings: {} },
     decision: initialDecision(),
     actions: {},
+    hold: { isDisabled: false },
     limitOwner: { hierarchy: { version: { protectsPageCache: false } } },
     files: { statFile: { text: () => `inactive_file ${14 * MIB}\nactive_file 0\n` } },
   } as unknown as CgroupState;
 }
 
 Deno.test("close to the limit memory.stat is read again where page cache may be what grows", () => {
+  const { now } = performance;
+  using _clock = { [Symbol.dispose]: () => void (performance.now = now) };
+  performance.now = () => NOW;
   const pageCacheSeen = (pageCache: number, statAgeMs: number) =>
-    observe(racingState(pageCache, statAgeMs), performance.now(), "none").reclaimable;
+    observe(racingState(pageCache, statAgeMs), NOW, "none").reclaimable;
   assert.equal(pageCacheSeen(7 * MIB, 0.5), 14 * MIB);
   // Anonymous memory: nothing is read, so that the kill is in time.
   assert.equal(pageCacheSeen(MIB, 0.01), MIB);
