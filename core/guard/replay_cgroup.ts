@@ -189,6 +189,7 @@ export class ReplayedState {
         (this.#ofGuard
           ? seen.oom_killer_disabled === true
           : mode === "hold-near-limit" && usage >= levelBytes.critical),
+      isThrottled: mode === "throttle",
       protectsPageCache,
       victim: this.#hasKilled ? victim : "none",
     };

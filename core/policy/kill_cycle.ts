@@ -45,6 +45,8 @@ export interface Observation {
   readonly unreclaimableRate: number | undefined;
   /** In mode `hold` an allocator that reaches the limit waits there. */
   readonly oomKillerDisabled: boolean;
+  /** In mode `throttle` an allocator is slowed down from the imminent level on. */
+  readonly isThrottled: boolean;
   /** `memory.min` can keep page cache from being reclaimed; v1 has nothing like it. */
   readonly protectsPageCache: boolean;
   /** The signalled processes: alive while one of them is. */
@@ -461,6 +463,9 @@ const isUntested = (killCycle: KillCycle, observation: Observation, phaseMs: num
 /** The limit is reached, with all that is reclaimable reclaimed, before a reclaim or a grace period has had an effect. */
 function isTooLateToReclaim(observation: Observation): boolean {
   const { limit, rate: usageRate = 0, peakRate, unreclaimableRate = 0 } = observation;
+  // An allocator that gets there waits: a process that allocates 16 MiB in 10 ms may need no more.
+  const waits = observation.oomKillerDisabled || observation.isThrottled;
+  if (waits && mayReclaimSuffice(observation)) return false;
   // Where nothing is reclaimable all rates are the same, and that of usage is known sooner. An allocator that pauses continues as before.
   const rate = mayReclaimSuffice(observation)
     ? unreclaimableRate

@@ -223,6 +223,7 @@ Deno.test("an exhausted cycle a page below the limit kills on growth, and not wi
     unreclaimableRate: 0,
     oomKillerDisabled: false,
     protectsPageCache: true,
+    isThrottled: false,
     victim: "none",
   };
   const since = { ...startKillCycle(0), phase: "exhausted", usage } as const;

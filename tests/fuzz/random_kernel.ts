@@ -181,6 +181,7 @@ export function poll(world: World, guard: Guard): Poll {
     peakRate: Math.max(0, rates.rate ?? 0),
     oomKillerDisabled: world.oomKillerDisabled,
     protectsPageCache: true,
+    isThrottled: false,
     victim: victimStatus(world, guard),
   };
   const before: KillCycle = decision.killCycle;

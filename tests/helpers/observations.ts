@@ -30,6 +30,7 @@ export const observation: fc.Arbitrary<Observation> = fc.record({
   swap: fc.oneof(fc.constant(0), share),
   oomKillerDisabled: fc.boolean(),
   protectsPageCache: fc.boolean(),
+  isThrottled: fc.boolean(),
   victim: fc.constantFrom<Observation["victim"]>("none", "alive", "dead"),
 }).map(({ limit, margin, used, cache, inactive, kernel, swap, ...rest }) => {
   const usage = Math.floor(limit * used);

@@ -321,6 +321,7 @@ export function observe(
     peakRate: now - memory.peakRateAt > PEAK_RATE_MS ? 0 : memory.peakRate,
     unreclaimableRate: memory.unreclaimableRate,
     oomKillerDisabled: isOomKillerDisabled(state),
+    isThrottled: state.settings.mode === "throttle",
     protectsPageCache: state.limitOwner.hierarchy.version.protectsPageCache,
     victim,
   };

@@ -38,6 +38,7 @@ const full: Observation = {
   unreclaimableRate: undefined,
   oomKillerDisabled: false,
   protectsPageCache: true,
+  isThrottled: false,
   victim: "none",
 };
 const below: Observation = { ...full, metricValue: 97 * MIB, usage: 97 * MIB };
@@ -133,6 +134,20 @@ Deno.test("page cache that is not reclaimed on v1, which cannot protect it, is n
     "skip",
     "reclaim",
   ]);
+});
+
+Deno.test("where an allocator waits near the limit, nothing is killed for what it may go on to allocate", () => {
+  // 16 MiB in 10 ms, beside page cache of 50 MiB.
+  const bursting = { ...cached, ...racing, rate: 1600 * MIB, unreclaimableRate: 5000 * MIB };
+  assert.deepEqual(firstSteps(withoutGrace, [0, bursting]), ["kill"]);
+  for (const waits of [{ isThrottled: true }, { oomKillerDisabled: true }]) {
+    const seen = { ...bursting, ...waits };
+    assert.deepEqual(firstSteps(withoutGrace, [0, seen], [2, seen]), ["reclaim", "wait"]);
+    // Nothing is left to be reclaimed.
+    const allocated = { ...full, ...waits, rate: 1600 * MIB };
+    assert.deepEqual(firstSteps(withoutGrace, [0, seen], [2, allocated]), ["reclaim", "kill"]);
+    assert.deepEqual(firstSteps(withoutGrace, [0, allocated]), ["kill"]);
+  }
 });
 
 Deno.test("a reclaim is repeated only for more than the last one has left", () => {

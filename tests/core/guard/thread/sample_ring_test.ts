@@ -28,6 +28,7 @@ const observation: Observation = {
   unreclaimableRate: undefined,
   oomKillerDisabled: true,
   protectsPageCache: true,
+  isThrottled: false,
   victim: "alive",
 };
 
