@@ -276,6 +276,13 @@ export function nextStep(
   });
   const pollMs = killCycle.phase === "sigkill_sent" ? POLL_MS_AFTER_SIGKILL : POLL_MS;
   const wait: Step = { do: "wait", until: now + pollMs };
+  /** Less and less often while usage does not rise: with one CPU the victim needs it to exit. */
+  const waitForExit = (timeout: number): Step => {
+    const slower = Math.min(MAX_EXIT_POLL_MS, (now - killCycle.since) * MAX_EXIT_LATENCY_ERROR);
+    const isStill = (observation.rate ?? 0) <= 0;
+    const until = Math.min(now + slower, killCycle.since + timeout);
+    return isStill ? { do: "wait", until: Math.max(now + pollMs, until) } : wait;
+  };
   const kill = (unreclaimed = killCycle.unreclaimed) =>
     enterPhase(
       killSettings.graceMs > 0 ? "sigterm_sent" : "sigkill_sent",
@@ -293,12 +300,10 @@ export function nextStep(
   // In this form NaN counts as below the level.
   if (!(observation.metricValue >= observation.killLevelBytes)) {
     // Keep the victim: its exit frees more, and after SIGTERM it may free enough to live. A slow exit is no reason to kill another
-    // process while usage is below the level. Poll less and less often: the victim may need this CPU to exit.
+    // process while usage is below the level.
     const time = killCycle.phase === "sigterm_sent" ? killSettings.graceMs : MAX_MS_TO_EXIT;
     if (observation.victim !== "alive" || phaseMs >= time) return stayInPhase({ do: "end" });
-    const slower = Math.min(MAX_EXIT_POLL_MS, phaseMs * MAX_EXIT_LATENCY_ERROR);
-    const isStill = (observation.rate ?? 0) <= 0;
-    return stayInPhase({ do: "wait", until: now + (isStill ? Math.max(pollMs, slower) : pollMs) });
+    return stayInPhase(waitForExit(time));
   }
   switch (killCycle.phase) {
     case "reached":
@@ -340,7 +345,9 @@ export function nextStep(
       // The memory of a victim that exits is still part of usage. If usage rises meanwhile, another process allocates.
       if (observation.victim === "alive") {
         const isUrgent = isRising(observation) && kernelWouldKill(observation);
-        return isUrgent || phaseMs >= killSettings.exitTimeoutMs ? kill() : stayInPhase(wait);
+        return isUrgent || phaseMs >= killSettings.exitTimeoutMs
+          ? kill()
+          : stayInPhase(waitForExit(killSettings.exitTimeoutMs));
       }
       // The victim of SIGTERM cannot be sent SIGKILL: it has left the cgroup, or has other credentials.
       if (observation.victim === "none") return kill();

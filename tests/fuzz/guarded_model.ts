@@ -29,7 +29,7 @@ export const CHILD_ID = 2;
 export const LIMIT = 64 * MIB;
 export const FIRST_NEWCOMER = FIRST_PID + 100;
 /** Virtual milliseconds of a run. */
-export const RUN_MS = 3600;
+export const RUN_MS = 7800;
 const HYSTERESIS = 0.05;
 /** The longest time between two attempts, with some time for the attempt. */
 export const MAX_RETRY_MS = 1100;

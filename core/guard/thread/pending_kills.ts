@@ -22,8 +22,13 @@ import {
 const ROUNDS_BEFORE_FREEZE = 2;
 /** The time between two rounds, as a share of the time since the first: a cgroup that is never empty is not walked at each poll. */
 const ROUND_INTERVAL_SHARE = 1 / 8;
-/** A victim is not reported as survived before this (milliseconds). 512 MiB are free after 18 ms (docs/performance.md). */
-const MIN_MS_TO_REPORT_SURVIVOR = 1000;
+/**
+ * A victim is not reported as survived before this (milliseconds): 100 GiB take 4 s at the rate of docs/performance.md, 512 MiB in 18
+ * ms, and an emulated machine with one CPU took more than a second for 17 MiB.
+ */
+const MIN_MS_TO_REPORT_SURVIVOR = 5000;
+/** A kill is reported before the exit of another victim that takes longer than this (milliseconds, an estimate). */
+const MAX_MS_TO_WAIT_FOR_OTHERS = 1000;
 /** Maximum time that the other candidates are stopped (milliseconds). 512 MiB are free after 18 ms (docs/performance.md). */
 const MAX_SUSPENSION_MS = 200;
 
@@ -92,7 +97,8 @@ export class PendingKills {
       const reason = open.refusal ?? `has not exited ${timeout} ms after SIGKILL`;
       this.#reportKill(state, open, "survived", reason);
     }
-    if (!state.pinned.kills.some((open) => open.isOverdue && isAlive(open, now))) return;
+    const isLate = ({ since }: PendingKill) => now - since >= MAX_MS_TO_WAIT_FOR_OTHERS;
+    if (!state.pinned.kills.some((open) => isLate(open) && isAlive(open, now))) return;
     for (const open of state.pinned.kills) {
       if (isAlive(open, now)) continue;
       this.#reportKill(state, open, "killed");

@@ -86,7 +86,7 @@ Deno.test("a cgroup that may not be accessed is neither taken for removed nor th
 Deno.test("a process that does not exit is reported once, and that no other one may be killed", () => {
   const { outcomes } = run({ processes: [STUCK] });
   assert.deepEqual(outcomes, [
-    ["survived", FIRST_PID, "SIGKILL", "has not exited 1000 ms after SIGKILL"],
+    ["survived", FIRST_PID, "SIGKILL", "has not exited 5000 ms after SIGKILL"],
     [
       "failed",
       undefined,
