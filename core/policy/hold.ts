@@ -13,6 +13,10 @@ const MAX_FILL_RATE = 2.5 * 1024 ** 3;
 const MAX_WAKEUP_DELAY_MS = 20;
 /** Within a wake-up that late usage grows by this much at most (bytes): 51 MiB. */
 const MAX_GROWTH = MAX_FILL_RATE * MAX_WAKEUP_DELAY_MS / 1000;
+/** Closer than this the limit is near at any rate: 13 MiB, which may be filled within 5 ms, where many cgroups are due at once. */
+const ALWAYS_NEAR = MAX_FILL_RATE * 5 / 1000;
+/** But no more than this share of the limit. */
+const MAX_SHARE_ALWAYS_NEAR = 1 / 2;
 /** Growth between two looks that are further apart than this may have happened at the end of it, at the highest rate (milliseconds). */
 const MAX_MS_FOR_KNOWN_RATE = 5;
 /** Less growth is no burst (bytes). */
@@ -52,7 +56,8 @@ export function isLimitNear(
   now: number,
 ): boolean {
   const { usage, peakRateAt } = trend;
-  if (usage >= critical) return true;
+  const always = limit - Math.min(ALWAYS_NEAR, limit * MAX_SHARE_ALWAYS_NEAR);
+  if (usage >= Math.min(critical, always)) return true;
   if (now - peakRateAt <= PEAK_RATE_MS && msUntilLimitAtPeakRate(trend, limit) < NEAR_MS) {
     return true;
   }

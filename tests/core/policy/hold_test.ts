@@ -24,6 +24,15 @@ Deno.test("from the critical level on the limit is near, however slowly usage ri
   assert.equal(isNearAfter([0, 460]), true);
   assert.equal(isNearAfter([0, 460], [1000, 460]), true);
   assert.equal(isNearAfter([0, 460], [1000, 459]), false);
+  // Where the last tenth is little, 13 MiB or half of the limit count instead.
+  const isNear = (limit: number, usage: number) => {
+    const trend: UsageTrend = { ...noTrend };
+    updateTrend(trend, usage * MIB, 0);
+    const levels = { critical: 0.9 * limit * MIB, limit: limit * MIB };
+    return isLimitNear(trend, levels, { usage: NaN, at: -Infinity }, 0);
+  };
+  assert.deepEqual([isNear(64, 51), isNear(64, 52)], [false, true]);
+  assert.deepEqual([isNear(8, 3.9), isNear(8, 4)], [false, true]);
 });
 
 Deno.test("below the critical level it is near when the steepest rate of the last 250 ms reaches it within 100 ms", () => {
