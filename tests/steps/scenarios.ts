@@ -1,6 +1,11 @@
 /** Guards that change something, one for each kind of change. */
 
-import { changingModeOf, isKillAction, type StateDirectory } from "../helpers/guarded.ts";
+import {
+  changingModeOf,
+  feedSlowly,
+  isKillAction,
+  type StateDirectory,
+} from "../helpers/guarded.ts";
 import { type HungryProcess, startHungryProcess } from "../helpers/hungry_process.ts";
 import { MIB } from "../helpers/kernel_cases.ts";
 import { makeRealCgroup, type RealCgroup } from "../helpers/real_cgroup.ts";
@@ -28,12 +33,14 @@ export const changing: Scenario = async () => {
   stays.limit(2 * LIMIT);
   goes.limit(LIMIT);
   const hungry = await startHungryProcess(stays);
+  let feeding = Promise.resolve();
   const mode = changingModeOf(parent);
   const args = ["--mode", mode, "--policy", "process", stays.path, goes.path];
   const play = async (guarded: EventStream) => {
     stays.limit(LIMIT);
     await guarded.next(({ type, limit }) => type === "guard_armed" && limit === LIMIT);
-    feed(hungry);
+    // At full speed tail(1) may reach the limit first, where under hold its system call fails, and it exits by itself.
+    feeding = feedSlowly(hungry, () => false);
     await guarded.next(isKillAction);
     await goes[Symbol.asyncDispose]();
     await guarded.next(({ type, outcome }) => type === "restored" && outcome === "gone");
@@ -45,6 +52,7 @@ export const changing: Scenario = async () => {
     run: (state, killPoint) => runGuard(args, state, play, killPoint),
     async [Symbol.asyncDispose]() {
       await hungry[Symbol.asyncDispose]();
+      await feeding;
       await parent[Symbol.asyncDispose]();
     },
   };
