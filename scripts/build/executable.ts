@@ -149,8 +149,7 @@ const timeout = 180;
  * Small heaps, and the right to say when garbage is collected: core/guard/garbage_collection.ts. With a young generation of less than
  * 1 MiB it is collected several times before the first output, which takes 5 ms. No thread of the engine works beside the two of the
  * program: with a CPU limit the kernel stops it for 100 ms, and a monitor thread under SCHED_FIFO, to which the limit does not apply,
- * would wait for it at the next collection. That costs in mode notify, which promises nothing: of 200 cgroups that fill up within a
- * second it lost 15 to 23 instead of up to 21 (tests/kernel/scale_test.ts, three runs each).
+ * would wait for it at the next collection. That costs in mode notify, which promises nothing: docs/performance.md.
  */
 const engine = `--v8-flags=${
   [
