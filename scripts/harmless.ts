@@ -6,9 +6,10 @@
  *
  * Controls exceed their limit, so that a guard that never kills would be noticed. Needs the executable (`deno task compile`) and
  * the right to make cgroups: oomkit-harmless-…, which are removed. Exit: 0 when all are harmless, 1 when one is not, 2 when it
- * cannot run. --record keeps what the guard decided by (`oomkit replay`). What runs: scripts/harmless/workloads.ts.
+ * cannot run. --record keeps what the guard decided by (`oomkit simulate --replay`). What runs: scripts/harmless/workloads.ts.
  */
 
+import { basename, dirname, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { omitUndefined } from "../core/omit_undefined.ts";
@@ -42,7 +43,7 @@ async function main(): Promise<number> {
   const signal = interruption();
   if (values.guest !== undefined) {
     const names = workloads.map(({ name }) => name);
-    return await runInside(values.guest, names, runs, signal);
+    return await runInside(values.guest, names, runs, values.record, signal);
   }
   if (!isThere(executable)) throw new Mistake(`there is no ${executable}; deno task compile`);
   return await compare(workloads, runs, values.record, signal);
@@ -123,6 +124,7 @@ async function runInside(
   version: string,
   names: readonly string[],
   runs: number,
+  recording: string | undefined,
   signal: AbortSignal,
 ): Promise<number> {
   if (version !== "v1" && version !== "v2") {
@@ -143,6 +145,7 @@ async function runInside(
       command: [
         ...["sh", "-c", `${makeSwap} && exec ${inGuest} "$@"`, "sh"],
         ...[...names, "--runs", String(runs)],
+        ...recording === undefined ? [] : ["--record", `/out/${basename(recording)}`],
       ],
       environment: {
         NO_COLOR: "1",
@@ -159,7 +162,10 @@ async function runInside(
       signal,
       onOutput: pass,
       onStage: (what) => progress.show(`harmless: ${what} in the guest`),
-      ...omitUndefined({ executable: Deno.env.get("OOMKIT_BIN") }),
+      ...omitUndefined({
+        executable: Deno.env.get("OOMKIT_BIN"),
+        out: recording === undefined ? undefined : dirname(resolve(recording)),
+      }),
     });
     if (code !== undefined) return code;
     note(console.trimEnd());

@@ -56,6 +56,7 @@ export interface Case extends
     | "hasReclaim"
     | "reclaimable"
     | "hasDescriptors"
+    | "callMs"
     | "preemption"
     | "incidents"
     | "faults"
@@ -124,6 +125,7 @@ export function runCase(one: Case): Run {
     reports.push({ at: world.now, report });
   });
   for (const spec of specsOf(one, kernel)) loop.add(spec);
+  kernel.isGuarded = true;
   const { imminent } = levelBytes;
   const excesses = new SpanRecorder();
   const lows = new SpanRecorder();

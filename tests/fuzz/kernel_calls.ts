@@ -36,8 +36,8 @@ export const FIRST_PID = 5_000_000;
 const FIRST_INODE = 100;
 const DEVICE = 1;
 
-/** What a call that costs nothing else takes (milliseconds). */
-const CALL_MS = 0.004;
+/** What a call that costs nothing else takes on a fast machine (milliseconds). */
+export const CALL_MS = 0.004;
 /** The world moves in steps of at most this (milliseconds). */
 const STEP_MS = 5;
 const MAX_WAIT_MS = 1000;
@@ -114,6 +114,8 @@ export interface ModelSettings {
   readonly cache: number;
   readonly oomKillerDisabled: boolean;
   readonly faults: Faults | undefined;
+  /** What a call that costs nothing else takes (milliseconds). */
+  readonly callMs: number;
   /** The share of calls after which the thread loses its CPU for some milliseconds. */
   readonly preemption: number;
   readonly incidents: readonly {
@@ -169,6 +171,8 @@ export class ModelKernel implements Disposable {
   isFrozen = false;
   isFrozenByGuard = false;
   isRemoved = false;
+  /** No call fails before: a cgroup that cannot be opened is added again, by the main thread. */
+  isGuarded = false;
   /** Calls that failed although the object was in order. */
   injected = 0;
   readonly #descriptors = new Map<number, Descriptor>();
@@ -224,7 +228,7 @@ export class ModelKernel implements Disposable {
   /** Waits as epoll_wait(2) without an event. */
   readonly epoll: JoinedEpoll = {
     block: (ms) => {
-      this.pass(Math.max(CALL_MS, Math.min(ms, MAX_WAIT_MS)));
+      this.pass(Math.max(this.settings.callMs, Math.min(ms, MAX_WAIT_MS)));
       return { events: [], woken: 0 };
     },
     add() {},
@@ -340,11 +344,12 @@ export class ModelKernel implements Disposable {
 
   /** Counts a call, and throws where it is to fail. */
   #enter(kind: CallKind, object: string): void {
-    const { faults, preemption } = this.settings;
+    const { faults, callMs, preemption } = this.settings;
     this.#count += 1;
-    this.world.now += CALL_MS;
+    this.world.now += callMs;
     if (preemption > 0 && hash(`cpu ${this.#count}`, 7) < preemption) this.world.now += 8;
-    if (faults === undefined || this.world.now < faults.from || this.world.now >= faults.until) {
+    if (!this.isGuarded || faults === undefined) return;
+    if (this.world.now < faults.from || this.world.now >= faults.until) {
       return;
     }
     if (!faults.calls.includes(kind)) return;

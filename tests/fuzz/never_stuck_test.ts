@@ -20,6 +20,7 @@ import {
   SCOPE_ID,
 } from "./guarded_model.ts";
 import {
+  CALL_MS,
   CALLS,
   CHILD,
   type Delivered,
@@ -143,6 +144,8 @@ const anyCase: fc.Arbitrary<Case> = fc.record({
     }),
     { maxLength: 5 },
   ),
+  // An emulated machine takes 100 times as long.
+  callMs: fc.constantFrom(CALL_MS, CALL_MS, 100 * CALL_MS),
   preemption: fc.constantFrom(0, 0, 0.002),
   faults: fc.option(faults, { nil: undefined, freq: 4 }),
 });

@@ -115,6 +115,8 @@ export interface ActionState {
   readonly refused: Map<number, string | undefined>;
   /** Since when this kill cycle waits for a process that exits without its doing. */
   exitingSince: number | undefined;
+  /** The last turn read all processes, which took so long that the kill is left to the next turn. */
+  isKillDeferred: boolean;
 }
 
 /** All processes that the thread holds by a pidfd. */
@@ -209,6 +211,7 @@ export function openCgroupState(spec: CgroupSpec, policy: ResolvedPolicy): Cgrou
       failedAt: -Infinity,
       refused: new Map(),
       exitingSince: undefined,
+      isKillDeferred: false,
     },
     pinned: { selection: undefined, kills: [], suspended: [], suspendedAt: -Infinity },
     hold: { ...noHold },

@@ -162,6 +162,7 @@ export class KillExecutor {
   finish(state: CgroupState, now: number): void {
     this.#pending.finish(state, now);
     state.actions.exitingSince = undefined;
+    state.actions.isKillDeferred = false;
     state.decision.killCycle = undefined;
   }
 
@@ -183,9 +184,14 @@ export class KillExecutor {
     let decision: RecordedDecision = "deferred";
     let pollAt = now + 1;
     if (!this.#overlapsPendingKill(state, now)) {
-      this.#renewSelection(state, now);
+      const { actions } = state;
+      // The second time it goes ahead: on a slow machine, or with thousands of processes, each selection takes longer than that.
+      const isSecondTry = actions.isKillDeferred;
+      if (!isSecondTry) this.#renewSelection(state, now);
       // The thread was preempted meanwhile: the allocator may have exited, and the next process would be killed needlessly.
-      if (performance.now() - seenAt > MAX_OBSERVATION_AGE_MS) pollAt = now;
+      const isOld = performance.now() - seenAt > MAX_OBSERVATION_AGE_MS;
+      actions.isKillDeferred = isOld && !isSecondTry;
+      if (actions.isKillDeferred) pollAt = now;
       else if (!this.#waitsForExit(state, now) && isStillFull(state)) {
         const before = state.decision.killCycle;
         continueKillCycle(state.decision, killCycle, now);

@@ -9,7 +9,15 @@ import {
   type ProcessCase,
   runCase,
 } from "../../../fuzz/guarded_model.ts";
-import { CHILD, type Faults, FIRST_PID, KEPT, OMITTED, SCOPE } from "../../../fuzz/kernel_calls.ts";
+import {
+  CALL_MS,
+  CHILD,
+  type Faults,
+  FIRST_PID,
+  KEPT,
+  OMITTED,
+  SCOPE,
+} from "../../../fuzz/kernel_calls.ts";
 
 const ALLOCATOR: ProcessCase = {
   cgroup: SCOPE,
@@ -46,6 +54,7 @@ const FULL: Case = {
   processes: [ALLOCATOR],
   newcomers: [],
   incidents: [],
+  callMs: CALL_MS,
   preemption: 0,
   faults: undefined,
 };
@@ -159,6 +168,13 @@ Deno.test("however many processes may not be signalled, the next one is killed",
   const many = Array.from({ length: 40 }, () => ({ ...DENIED, share: 2 }));
   const { killed } = run({ processes: [...many, ALLOCATOR] });
   assert.deepEqual([...killed], [FIRST_PID + 40]);
+});
+
+Deno.test("a process is killed although each selection takes longer than its observation may be old", () => {
+  const three = [ALLOCATOR, ALLOCATOR, ALLOCATOR];
+  const { kills } = run({ callMs: 2000 * CALL_MS, processes: three });
+  assert.equal(kills[0]?.outcome, "killed");
+  assert.ok(kills[0].at < 1000, String(kills[0].at));
 });
 
 Deno.test("the reason says why processes could not be pinned", () => {
