@@ -1,7 +1,8 @@
 /**
  * Measures the figures of docs/performance.md on this machine: `deno task bench [start-up] [sweep] [latency] [idle] [scale] [peers]
- * [footprint] [live] [race]`; without a name all. `--record` adds the results to docs/benchmarks.jsonl, which later runs are
- * compared with. Other options are for `scale`, `footprint` and `race`: scripts/bench/scale.ts, footprint.ts, race_results.ts.
+ * [footprint] [live] [race] [throughput]`; without a name all. `--record` adds the results to docs/benchmarks.jsonl, which later runs are
+ * compared with. Other options are for `scale`, `footprint`, `race` and
+ * `throughput`: scripts/bench/scale.ts, footprint.ts, race_results.ts, throughput.ts.
  *
  * Measures the executable: run `deno task compile` first. Needs the right to make cgroups. They are called oomkit-bench-… and
  * are removed on every way out; those of a killed run by the next one.
@@ -31,6 +32,7 @@ import { scale } from "./bench/scale.ts";
 import { startUp } from "./bench/start_up.ts";
 import { type Measured, tableLines } from "./bench/statistics.ts";
 import { sweep } from "./bench/sweep.ts";
+import { throughput } from "./bench/throughput.ts";
 import { root } from "./command.ts";
 import { Mistake, note, printLine, progress, run } from "./terminal.ts";
 
@@ -52,6 +54,7 @@ const benches: Readonly<Record<string, () => Promise<Measured>>> = {
   footprint: () => footprint(options),
   live,
   race: () => race(options),
+  throughput: () => throughput(options),
 };
 
 await run("bench", async () => {

@@ -111,6 +111,12 @@ export class Journal {
     return this.#changes.some((each) => each.dir === dir && each.file === file && each.set === now);
   }
 
+  /** What this journal has changed in the file, and its value before. */
+  changeOf(dir: string, file: string): Pick<Change, "before" | "set"> | undefined {
+    const change = this.#changes.find((each) => each.dir === dir && each.file === file);
+    return change && { before: change.before, set: change.set };
+  }
+
   /** Creates the file of {@link ownSuspensionLog}. Returns why it cannot be created. */
   prepareSuspensionLog(): string | undefined {
     if (this.#hasSuspensionLog) return undefined;

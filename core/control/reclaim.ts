@@ -1,11 +1,8 @@
 /** Page cache reclaim: cgroup-v2.rst, memory.reclaim (Linux 5.19); cgroup-v1/memory.rst, force_empty. */
 
-import { type Fd, O_WRONLY, openDirectory, openIn, writeOnThread } from "../kernel/fd.ts";
+import { type Fd, openDirectory } from "../kernel/fd.ts";
 import { SystemCallError } from "../kernel/libc.ts";
-
-/** No write reports its end, and until then its file must stay open and its text in memory. */
-const underway: { readonly file: Fd; readonly text: Uint8Array<ArrayBuffer> }[] = [];
-const MAX_UNDERWAY = 16;
+import { writeInBackground } from "./background_write.ts";
 
 /**
  * Starts a reclaim without waiting for its end: of `bytes` by memory.reclaim, which returns EAGAIN when there is less to reclaim; of
@@ -22,11 +19,7 @@ export function startReclaim(directory: Fd, bytes: number): string | undefined {
   let refused = "the kernel has neither memory.reclaim nor memory.force_empty";
   for (const [name, value] of requests) {
     try {
-      const file = openIn(directory, name, O_WRONLY);
-      const text = new TextEncoder().encode(value);
-      underway.push({ file, text });
-      if (underway.length > MAX_UNDERWAY) underway.shift()!.file.close();
-      writeOnThread(file, text);
+      writeInBackground(directory, name, value);
       return undefined;
     } catch (error) {
       if (!(error instanceof SystemCallError)) throw error;

@@ -396,6 +396,9 @@ export class Guard {
         });
         return affects === "lost_cgroup" ? this.#registry.remove(path) : undefined;
       }
+      case "throttle":
+        guarded.isThrottleLifted = report.isLifted;
+        return;
       case "gone":
         return this.#registry.markLost(guarded);
     }
@@ -407,6 +410,7 @@ export class Guard {
     if (isHold(mode)) return this.#reenableOomKiller(guarded, reason);
     if (mode !== "throttle") return;
     this.#unthrottled.add(guarded.id);
+    this.#registry.leaveToKernel(guarded.id);
     this.#reportRestored(this.#journal.restore(guarded.limitOwner.dir, "memory.high"));
     const fallback = "the kernel's OOM killer";
     this.#reportFallback(guarded.cgroup.path, { requested: mode, fallback, reason });

@@ -40,6 +40,8 @@ export interface GuardedCgroup {
   readonly requested: Mode;
   readonly settings: GuardSettings;
   armed: readonly ArmedEventfd[];
+  /** The monitor thread has restored memory.high for the time being. */
+  isThrottleLifted: boolean;
 }
 
 export interface GuardRegistryOptions {
@@ -113,6 +115,9 @@ export class GuardRegistry {
       canSwap,
       levelBytes,
       mode,
+      memoryHigh: mode === "throttle"
+        ? this.options.journal.changeOf(limitOwner.dir, "memory.high")
+        : undefined,
       eventfds,
     };
     const id = known?.id ?? this.#nextId++;
@@ -131,6 +136,7 @@ export class GuardRegistry {
       requested,
       settings,
       armed,
+      isThrottleLifted: false,
     };
     this.#byPath.set(cgroup.path, guarded);
     this.#byId.set(id, guarded);
@@ -175,7 +181,7 @@ export class GuardRegistry {
     this.options.send({ type: "policies", policies: this.#policies });
   }
 
-  /** In mode `hold-near-limit` the monitor thread enables the OOM killer. */
+  /** In mode `hold-near-limit` the monitor thread enables the OOM killer; memory.high was restored before. */
   leaveToKernel(id: number): void {
     this.options.send({ type: "leave_to_kernel", id });
   }
@@ -211,7 +217,8 @@ export class GuardRegistry {
       known.settings.limit === limit && known.settings.oomTotalBytes === oomTotalBytes &&
       known.settings.canSwap === canSwap &&
       // Another program may have undone the change, as systemd does on daemon-reload.
-      (!isChange(mode) || this.options.journal.isOurs(limitOwner.dir, fileOf(mode)));
+      (!isChange(mode) || known.isThrottleLifted ||
+        this.options.journal.isOurs(limitOwner.dir, fileOf(mode)));
   }
 
   /** `notify` where the limit is too small for a margin that throttles in time. */

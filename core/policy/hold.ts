@@ -5,14 +5,14 @@
  * the host of a virtual machine. So the distance counts, at the steepest rate seen, and where that is unknown at the highest possible.
  */
 
-import { msUntilLimitAtPeakRate, PEAK_RATE_MS, type UsageTrend } from "./usage_trend.ts";
+import {
+  MAX_FILL_RATE,
+  MAX_GROWTH,
+  msUntilLimitAtPeakRate,
+  PEAK_RATE_MS,
+  type UsageTrend,
+} from "./usage_trend.ts";
 
-/** The highest fill rate measured: bytes per second, of one process on one CPU (docs/performance.md). */
-const MAX_FILL_RATE = 2.5 * 1024 ** 3;
-/** A wake-up that is later than this is lost; hosts of virtual machines withhold a CPU for 3 ms and more (docs/performance.md). */
-const MAX_WAKEUP_DELAY_MS = 20;
-/** Within a wake-up that late usage grows by this much at most (bytes): 51 MiB. */
-const MAX_GROWTH = MAX_FILL_RATE * MAX_WAKEUP_DELAY_MS / 1000;
 /** Closer than this the limit is near at any rate: 13 MiB, which may be filled within 5 ms, where many cgroups are due at once. */
 const ALWAYS_NEAR = MAX_FILL_RATE * 5 / 1000;
 /** But no more than this share of the limit. */

@@ -14,7 +14,7 @@ import {
   triggeredLevels,
   type TriggerPolicy,
 } from "./levels.ts";
-import { withoutPageCache } from "./usage_trend.ts";
+import { MAX_FILL_RATE, MAX_GROWTH, withoutPageCache } from "./usage_trend.ts";
 
 /** The sample that a step is decided on; sizes in bytes, rates in bytes per second. */
 export interface Observation {
@@ -87,8 +87,10 @@ const MIN_MS_BETWEEN_FAILED_RECLAIMS = 10_000;
 const MAX_MS_WITHOUT_RECLAIM = 1000;
 /** An allocator that is blocked found no room for a charge, which is a page, and 256 KiB at most (mm/memcontrol.c, MEMCG_CHARGE_BATCH). */
 const MAX_ROOM_WHEN_BLOCKED = 256 * 1024;
-/** Poll interval of a cgroup full of page cache. It can stay so for weeks; other memory must push out the page cache first. */
+/** Minimum poll interval of a cgroup full of page cache. It can stay so for weeks; other memory must push out the page cache first. */
 const CACHE_POLL_MS = 10;
+/** Maximum of that (milliseconds, an estimate). */
+const MAX_CACHE_POLL_MS = 200;
 /** Poll interval when the victims freed too little and usage does not rise. */
 const EXHAUSTED_POLL_MS = 10;
 /** Maximum wait for a signalled process to exit when usage is below the level again. */
@@ -289,7 +291,8 @@ export function nextStep(
       { do: "kill" },
       unreclaimed,
     );
-  const skip = () => enterPhase("skipped", { do: "skip", until: now + CACHE_POLL_MS });
+  const skipStep = { do: "skip", until: now + cachePollMs(observation) } as const;
+  const skip = () => enterPhase("skipped", skipStep);
   const reclaim = () => enterPhase("reclaiming", { do: "reclaim" });
   // A reclaim that failed is repeated only for what it did not see. The kernel swaps by itself, and only as much as it must, where
   // memory.force_empty would swap all of the cgroup.
@@ -308,6 +311,7 @@ export function nextStep(
   switch (killCycle.phase) {
     case "reached":
       if (isTooLateToReclaim(observation)) return kill();
+      if (isLeftToKernel(observation, killCycle)) return skip();
       if (mayReclaim) return reclaim();
       return mayReclaimSuffice(observation) ? skip() : kill();
     case "reclaiming": {
@@ -328,7 +332,7 @@ export function nextStep(
       const isRecent = phaseMs < MAX_MS_WITHOUT_RECLAIM || !killSettings.reclaimFirst;
       const suffices = reclaimSuffices(observation) || (isRecent && mayReclaimSuffice(observation));
       if (suffices && !(mayReclaim && isUntested(killCycle, observation, phaseMs))) {
-        return stayInPhase({ do: "skip", until: now + CACHE_POLL_MS });
+        return stayInPhase(skipStep);
       }
       return mayReclaim ? reclaim() : kill();
     }
@@ -416,6 +420,36 @@ const unreclaimable = ({ usage, reclaimable, swappable }: Observation): number =
 /** Without what is reclaimable, usage would be below the level. */
 const reclaimSuffices = (observation: Observation) =>
   unreclaimable(observation) < observation.killLevelBytes;
+
+/**
+ * Full of page cache, and other memory cannot come near the level within a wake-up that is late: what a mode changes near the limit is not
+ * needed. Never so in a cgroup with a limit below {@link MAX_GROWTH}.
+ *
+ * @param unreclaimed see {@link KillCycle}.
+ */
+export function isFarFromLevel(estimate: Observation, unreclaimed: number | undefined): boolean {
+  const observation = corrected(estimate, unreclaimed);
+  return observation.reclaimable !== undefined && distanceOf(observation) >= MAX_GROWTH;
+}
+
+/** Bytes of memory that cannot be reclaimed until the level is reached by that alone. */
+const distanceOf = (observation: Observation) =>
+  observation.killLevelBytes - unreclaimable(observation);
+
+/** Half of the time in which such memory can reach the level. */
+const cachePollMs = (observation: Observation) =>
+  Math.min(
+    MAX_CACHE_POLL_MS,
+    Math.max(CACHE_POLL_MS, 500 * distanceOf(observation) / MAX_FILL_RATE),
+  );
+
+/**
+ * A stream of page cache would be reclaimed dozens of times a second, which the kernel does by itself. Not where the kernel's figures may be
+ * wrong, as with memory.min, and an allocator is not slowed down until that is known.
+ */
+const isLeftToKernel = (observation: Observation, { unreclaimed }: KillCycle) =>
+  (observation.isThrottled || !observation.protectsPageCache) && unreclaimed === undefined &&
+  isFarFromLevel(observation, undefined);
 
 /** The same, if all kernel memory is reclaimable too. */
 const mayReclaimSuffice = (observation: Observation) =>

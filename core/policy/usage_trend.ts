@@ -13,6 +13,13 @@ export const PEAK_RATE_MS = 250;
 /** A limit that is further away than this does not matter yet, and an older reading gives no rate (milliseconds). */
 export const FAR_FROM_LIMIT_MS = 5000;
 
+/** The highest fill rate measured: bytes per second, of one process on one CPU (docs/performance.md). */
+export const MAX_FILL_RATE = 2.5 * 1024 ** 3;
+/** A wake-up that is later than this is lost; hosts of virtual machines withhold a CPU for 3 ms and more (docs/performance.md). */
+const MAX_WAKEUP_DELAY_MS = 20;
+/** Within a wake-up that late usage grows by this much at most (bytes): 51 MiB. */
+export const MAX_GROWTH = MAX_FILL_RATE * MAX_WAKEUP_DELAY_MS / 1000;
+
 /** Unknown page cache may be all of usage: no process is killed for it. */
 export const withoutPageCache = (usage: number, pageCache: number | undefined): number =>
   Math.max(0, usage - (pageCache ?? usage));

@@ -7,10 +7,13 @@ import {
   feedWhileItLives,
   isAlive,
   isArmed,
+  isChanged,
   isKillAction,
   kernelKills,
   killActionsOf,
   startGuarded,
+  until,
+  usageOf,
   WIDE,
 } from "../helpers/guarded.ts";
 import { startHungryProcess } from "../helpers/hungry_process.ts";
@@ -78,6 +81,54 @@ kernelTest("a process that writes a file at full speed is not killed", async () 
     Deno.removeSync(directory, { recursive: true });
   }
 }, { why: disk === undefined ? "there is no disk" : undefined });
+
+/** Little above what other memory is to be away from the level: 51 MiB. */
+const CACHE_LIMIT = 72 * MIB;
+
+kernelTest(
+  "a cgroup that stays full of page cache is left unchanged, until other memory comes near the limit",
+  async () => {
+    await using cgroup = makeRealCgroup("full");
+    cgroup.limit(CACHE_LIMIT);
+    await using guarded = await startGuarded(["--policy", "process", cgroup.path]);
+    await using process = await startHungryProcess(cgroup);
+    const directory = Deno.makeTempDirSync({ dir: disk!, prefix: "oomkit-test-" });
+    try {
+      await using writer = startRewriting(cgroup, `${directory}/file`);
+      await until("it is full", () => usageOf(cgroup) > 0.98 * CACHE_LIMIT || !isChanged(cgroup));
+      await until("nothing is changed", () => {
+        return !isChanged(cgroup) && usageOf(cgroup) > 0.98 * CACHE_LIMIT;
+      });
+      await feedSlowly(process, () => isChanged(cgroup));
+      assert.ok(isChanged(cgroup), "it was killed without being slowed down or held");
+      await writer[Symbol.asyncDispose]();
+      await feedSlowly(process, () => false);
+      const kill = await guarded.next(isKillAction);
+      assert.equal(kill.victim.pid, process.pid);
+      const events = await guarded.stop();
+      assert.equal(killActionsOf(events).length, 1);
+      assert.equal(kernelKills(cgroup), 0);
+    } finally {
+      Deno.removeSync(directory, { recursive: true });
+    }
+  },
+  { why: disk === undefined ? "there is no disk" : undefined },
+);
+
+/** Writes a file of more than the limit over and over. */
+function startRewriting(cgroup: RealCgroup, file: string): AsyncDisposable {
+  const write = `echo 0 > "$0/cgroup.procs"
+    while :; do dd if=/dev/zero of="$1" bs=64k count=1280 conv=notrunc 2>/dev/null; done`;
+  const child = new Deno.Command("sh", { args: ["-c", write, cgroup.dir, file] }).spawn();
+  let lives = true;
+  return {
+    async [Symbol.asyncDispose]() {
+      if (lives) child.kill("SIGKILL");
+      lives = false;
+      await child.status;
+    },
+  };
+}
 
 /** Writes what it is fed to a file, which becomes page cache of its cgroup. */
 function startWriter(cgroup: RealCgroup, file: string) {

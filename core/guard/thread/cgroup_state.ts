@@ -58,6 +58,8 @@ export interface CgroupState {
   readonly pinned: PinnedVictims;
   /** Written by `oom_killer_switch.ts`. */
   readonly hold: OomKillerHold;
+  /** Written by `throttle_switch.ts`. */
+  readonly throttle: ThrottleState;
 }
 
 /** Kept open within the descriptor budget; otherwise opened for each read. */
@@ -97,6 +99,8 @@ export interface Schedule {
   wakeSource: WakeSource;
   /** Since when usage cannot be read, or is unknown; `undefined` while it is known. */
   unreadableSince: number | undefined;
+  /** Since when the cgroup is full of page cache, with other memory far from the level; `undefined` while it is not. */
+  farSince: number | undefined;
 }
 
 export interface ActionState {
@@ -150,6 +154,21 @@ const noHold: Readonly<OomKillerHold> = {
   at: -Infinity,
 };
 
+/** In mode `throttle`. */
+export interface ThrottleState {
+  /** memory.high is what it was before the guard. */
+  isLifted: boolean;
+  /** No attempt to lift it before this. */
+  retryAt: number;
+}
+
+const noThrottle: Readonly<ThrottleState> = { isLifted: false, retryAt: -Infinity };
+
+/** For new settings, with which memory.high has been set again. */
+export function resetThrottle({ throttle }: CgroupState): void {
+  Object.assign(throttle, noThrottle);
+}
+
 /** A kill with an outcome that is not known yet. */
 export interface PendingKill {
   readonly victim: Victim;
@@ -200,6 +219,7 @@ export function openCgroupState(spec: CgroupSpec, policy: ResolvedPolicy): Cgrou
       busyPollUntil: -Infinity,
       wakeSource: "poll",
       unreadableSince: undefined,
+      farSince: undefined,
     },
     settings,
     policy,
@@ -215,6 +235,7 @@ export function openCgroupState(spec: CgroupSpec, policy: ResolvedPolicy): Cgrou
     },
     pinned: { selection: undefined, kills: [], suspended: [], suspendedAt: -Infinity },
     hold: { ...noHold },
+    throttle: { ...noThrottle },
   };
 }
 

@@ -19,6 +19,7 @@ import { hasEnded } from "../../kernel/process.ts";
 import { type KillAction, killActionOf } from "../../policy/actions.ts";
 import {
   continueKillCycle,
+  isFarFromLevel,
   type KillCycle,
   nextStep,
   type Observation,
@@ -142,6 +143,8 @@ export class KillExecutor {
     const seenAt = performance.now();
     const observation = observe(state, now, this.#pending.victimStatus(state, now));
     this.#pending.reportSurvivors(state, now);
+    const isFar = isFarFromLevel(observation, state.decision.killCycle!.unreclaimed);
+    state.schedule.farSince = isFar ? state.schedule.farSince ?? now : undefined;
     const { metricValue, killLevelBytes } = observation;
     const { hysteresis } = state.policy.triggerPolicy;
     // A level triggers again only outside of a kill cycle.

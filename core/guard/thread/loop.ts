@@ -29,12 +29,14 @@ import {
   openCgroupState,
   readMetric,
   reportHead,
+  resetThrottle,
 } from "./cgroup_state.ts";
 import { CpuFollower } from "./cpu_follower.ts";
 import { KillExecutor } from "./kill_executor.ts";
 import { OomKillerSwitch } from "./oom_killer_switch.ts";
 import type { CgroupSpec, GuardSettings, Report, WakeSource } from "./protocol.ts";
 import type { SampleWriter } from "./sample_ring.ts";
+import { ThrottleSwitch } from "./throttle_switch.ts";
 
 /** Maximum poll interval of a notified cgroup: a lost notification is found by then (milliseconds). */
 const MAX_MS_BETWEEN_POLLS = 1000;
@@ -84,6 +86,7 @@ interface TokenSource {
 export class MonitorLoop {
   readonly #killExecutor: KillExecutor;
   readonly #oomKiller: OomKillerSwitch;
+  readonly #throttle = new ThrottleSwitch((report) => void this.#outbox.push(report));
   #policies: PolicySet;
   #resolved: readonly ResolvedPolicy[];
   readonly #states = new Map<number, CgroupState>();
@@ -171,6 +174,7 @@ export class MonitorLoop {
       resetDecision(state.decision);
     }
     state.policy = policy;
+    resetThrottle(state);
     if (state.settings.mode !== "hold-near-limit") this.#oomKiller.release(state);
     this.#prepareSuspensions(state);
     this.#bindEventfds(state);
@@ -178,10 +182,13 @@ export class MonitorLoop {
     this.#dueBeforeNextRound.add(state);
   }
 
-  /** Its allocators have waited too long. */
+  /** Its allocators have waited too long, or nothing can be killed and memory.high was restored. */
   leaveToKernel(id: number): void {
     const state = this.#states.get(id);
-    if (state !== undefined) this.#oomKiller.leaveToKernel(state);
+    if (state === undefined) return;
+    if (state.settings.mode === "throttle") {
+      state.settings = { ...state.settings, memoryHigh: undefined };
+    } else this.#oomKiller.leaveToKernel(state);
   }
 
   remove(id: number): void {
@@ -282,6 +289,7 @@ export class MonitorLoop {
   #poll(state: CgroupState, now: number): void {
     const { schedule, hold } = state;
     this.#readAndStep(state, now);
+    this.#throttle.update(state, now);
     if (hold.isDisabled && hold.until > now) {
       schedule.nextPollAt = Math.min(schedule.nextPollAt, hold.until);
     }
@@ -300,6 +308,7 @@ export class MonitorLoop {
     const isGrowing = !(usage <= memory.usage);
     const hasChanged = usage !== memory.usage;
     updateTrend(memory, usage, now);
+    if (usage < state.settings.levelBytes.critical) schedule.farSince = undefined;
     this.#switchOomKiller(state, now);
     if (decision.killCycle) schedule.nextPollAt = this.#killExecutor.runStep(state, now);
     else if (isGrowing || !isIdle(state)) this.#evaluate(state, now, hasChanged);

@@ -31,8 +31,11 @@ export class OomKillerSwitch {
    * @returns why it cannot be disabled.
    */
   update(state: CgroupState, now: number): string | undefined {
-    const { hold, memory, settings: { limit, levelBytes: { critical } }, decision } = state;
-    const isNear = isLimitNear(memory, { critical, limit }, hold, now);
+    const { hold, memory, settings: { limit, levelBytes: { critical } }, decision, schedule } =
+      state;
+    // A cgroup can stay full of page cache for weeks.
+    const isFar = schedule.farSince !== undefined;
+    const isNear = !isFar && isLimitNear(memory, { critical, limit }, hold, now);
     hold.usage = memory.usage;
     hold.at = now;
     if (isNear) {
@@ -40,7 +43,7 @@ export class OomKillerSwitch {
       return hold.isDisabled || hold.isLeftToKernel ? undefined : this.#disable(state);
     }
     hold.isLeftToKernel = false;
-    if (now >= hold.until && !decision.killCycle) this.release(state);
+    if (now >= hold.until && (isFar || !decision.killCycle)) this.release(state);
     return undefined;
   }
 

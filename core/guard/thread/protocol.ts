@@ -42,6 +42,8 @@ export interface GuardSettings {
   readonly limit: number;
   readonly levelBytes: LevelBytes;
   readonly mode: Mode;
+  /** In mode `throttle`: what the main thread has set, and the value before; absent after it was restored. */
+  readonly memoryHigh?: { readonly before: string; readonly set: string } | undefined;
   /** Bytes, see `oomTotalBytesOf`. */
   readonly oomTotalBytes: number;
   /** The machine has swap. */
@@ -80,7 +82,7 @@ export type Command =
   /** The limit has changed, and with it the notifications. */
   | { readonly type: "update_settings"; readonly id: number; readonly settings: GuardSettings }
   | { readonly type: "remove"; readonly id: number }
-  /** In mode `hold-near-limit` its allocators have waited too long. */
+  /** In mode `hold-near-limit` its allocators have waited too long; in `throttle` memory.high was restored. */
   | { readonly type: "leave_to_kernel"; readonly id: number }
   | { readonly type: "stop" };
 
@@ -115,6 +117,8 @@ export type Report =
     readonly fallback: string;
     readonly reason: string;
   }
+  /** memory.high is lifted, or set again. */
+  | ReportHead & { readonly type: "throttle"; readonly isLifted: boolean }
   /** The cgroup was removed. */
   | ReportHead & { readonly type: "gone" }
   | { readonly type: "stopped" }

@@ -23,7 +23,7 @@ const kindsOf = (each: Replayed) => rowsOf(each).map(({ kind }) => kind);
 
 const recorded: readonly (readonly [string, readonly string[]])[] = [
   ["race", ["warn", "critical", "imminent", "kill"]],
-  ["reclaim", ["warn", "critical", "imminent", "reclaim", "reclaim", "reclaim"]],
+  ["reclaim", ["warn", "imminent", "reclaim", "critical", ...Array(4).fill("reclaim")]],
   ["grace", ["warn", "critical", "imminent", "kill", "escalate"]],
   ["rehearsal", ["warn", "critical", "imminent", "kill"]],
 ];
