@@ -36,11 +36,11 @@ export class ThrottleSwitch {
       if (!isFull) this.#set(state, memoryHigh.before, memoryHigh.set, writeInBackground);
     } else if (isFull && now - schedule.farSince! >= MIN_MS_FAR && now >= throttle.retryAt) {
       throttle.retryAt = now + MS_BETWEEN_ATTEMPTS;
-      if (!hasProtectedMemory(state)) this.#set(state, memoryHigh.set, memoryHigh.before, write);
+      if (!hasProtectedMemory(state)) this.#set(state, memoryHigh.set, memoryHigh.before, writeNow);
     }
   }
 
-  /** Where another program has changed it, the main thread finds out. */
+  /** Where another program has changed it, it stays, and the main thread finds out. */
   #set(
     state: CgroupState,
     from: string,
@@ -48,19 +48,21 @@ export class ThrottleSwitch {
     write: (directory: Fd, name: string, value: string) => void,
   ): void {
     const { files, limitOwner: { dir, inode }, throttle } = state;
+    const isLift = write === writeNow;
     try {
       using opened = files.directory ? undefined : openDirectory(dir);
-      const directory = files.directory ?? opened!;
       if (opened !== undefined && inodeOfFd(opened) !== inode) return;
-      if (read(directory) === from) write(directory, FILE, to);
+      const directory = files.directory ?? opened!;
+      const isOurs = read(directory) === from;
+      if (isOurs) write(directory, FILE, to);
+      else if (isLift) return;
     } catch (error) {
       // Removed, or no descriptors: as it was.
       if (!(error instanceof SystemCallError)) throw error;
       return;
     }
-    throttle.isLifted = to === state.settings.memoryHigh!.before;
-    const { isLifted } = throttle;
-    this.report({ type: "throttle", ...reportHead(state), isLifted });
+    throttle.isLifted = isLift;
+    this.report({ type: "throttle", ...reportHead(state), isLifted: isLift });
   }
 }
 
@@ -69,7 +71,7 @@ function read(directory: Fd): string | undefined {
   return file.text()?.trim();
 }
 
-function write(directory: Fd, name: string, value: string): void {
+function writeNow(directory: Fd, name: string, value: string): void {
   using file = openIn(directory, name, O_WRONLY);
   writeText(file, value);
 }
