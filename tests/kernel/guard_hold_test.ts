@@ -1,15 +1,19 @@
 /** The default mode on cgroup v1: the kernel's OOM killer is off only while a cgroup is about to reach its limit. */
 
 import assert from "node:assert/strict";
+import { disk, withoutDisk } from "../helpers/disk.ts";
 import {
+  feedSlowly,
   isAlive,
   isChanged,
   isKillAction,
+  isLevel,
   kernelKills,
   makeStateDirectory,
   startGuarded,
   type StateDirectory,
   until,
+  usageOf,
 } from "../helpers/guarded.ts";
 import { startHungryProcess } from "../helpers/hungry_process.ts";
 import {
@@ -61,6 +65,34 @@ kernelTest(
     assert.deepEqual(ofType(events, "action"), []);
   },
   { only: 1 },
+);
+
+kernelTest(
+  "above the critical level the OOM killer stays enabled where page cache is what fills the cgroup",
+  async () => {
+    await using cgroup = makeRealCgroup("cached");
+    using state = makeStateDirectory();
+    cgroup.limit(2 * LIMIT);
+    await using guarded = await startGuarded([...HALF, cgroup.path], {
+      stateDirectory: state.path,
+    });
+    const directory = Deno.makeTempDirSync({ dir: disk!, prefix: "oomkit-test-" });
+    try {
+      const write = 'echo 0 > "$0/cgroup.procs" && exec dd if=/dev/zero of="$1" bs=64k count=1600';
+      const args = ["-c", write, cgroup.dir, `${directory}/file`];
+      const { code } = await new Deno.Command("sh", { args, stderr: "null" }).output();
+      assert.equal(code, 0);
+      await guarded.next(isLevel("critical"));
+      await until("it is enabled", () => !isChanged(cgroup));
+      assert.ok(usageOf(cgroup) > LIMIT, "usage is above the critical level");
+      await using process = await startHungryProcess(cgroup);
+      await feedSlowly(process, () => isChanged(cgroup));
+      assert.ok(isChanged(cgroup) && isAlive(process.pid), "it is disabled before the limit");
+    } finally {
+      Deno.removeSync(directory, { recursive: true });
+    }
+  },
+  { only: 1, why: withoutDisk },
 );
 
 kernelTest("by default a burst from nothing to the limit is killed by the guard", async () => {

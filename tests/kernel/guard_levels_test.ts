@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { dirname, join } from "node:path";
+import { disk, withoutDisk } from "../helpers/disk.ts";
 import {
   feedSlowly,
   feedWhileItLives,
@@ -22,22 +23,6 @@ import { makeRealCgroup, type RealCgroup } from "../helpers/real_cgroup.ts";
 import { startSimulation } from "../helpers/simulation.ts";
 
 const LIMIT = 48 * MIB;
-
-/** A directory on a disk, where the page cache of files can be reclaimed; `undefined` where there is none. */
-function diskDirectory(): string | undefined {
-  const mounts = Deno.readTextFileSync("/proc/self/mountinfo").split("\n").map((line) => {
-    const [left = "", right = ""] = line.split(" - ");
-    return { point: left.split(" ")[4], type: right.split(" ")[0] };
-  });
-  const inMemory = ["tmpfs", "ramfs", "rootfs"];
-  const typeOf = (directory: string) => mounts.findLast(({ point }) => point === directory)?.type;
-  return [["/disk", "/disk"], ["/tmp", "/tmp"], ["/var/tmp", "/"]].find(([directory, point]) => {
-    const type = typeOf(directory!) ?? typeOf(point!);
-    return type !== undefined && !inMemory.includes(type);
-  })?.[0];
-}
-
-const disk = diskDirectory();
 
 kernelTest(
   "a cgroup full of page cache is skipped or reclaimed, and nothing is killed",
@@ -63,7 +48,7 @@ kernelTest(
       Deno.removeSync(directory, { recursive: true });
     }
   },
-  { why: disk === undefined ? "there is no disk" : undefined },
+  { why: withoutDisk },
 );
 
 kernelTest("a process that writes a file at full speed is not killed", async () => {
@@ -80,7 +65,7 @@ kernelTest("a process that writes a file at full speed is not killed", async () 
   } finally {
     Deno.removeSync(directory, { recursive: true });
   }
-}, { why: disk === undefined ? "there is no disk" : undefined });
+}, { why: withoutDisk });
 
 /** Little above what other memory is to be away from the level: 51 MiB. */
 const CACHE_LIMIT = 72 * MIB;
@@ -112,7 +97,7 @@ kernelTest(
       Deno.removeSync(directory, { recursive: true });
     }
   },
-  { why: disk === undefined ? "there is no disk" : undefined },
+  { why: withoutDisk },
 );
 
 /** Writes a file of more than the limit over and over. */

@@ -1,15 +1,13 @@
 /** `oomkit watch` and what the kernel reports before an OOM, which differs between cgroup v1 and v2. */
 
 import assert from "node:assert/strict";
+import { disk, withoutDisk } from "../helpers/disk.ts";
 import { makeDirectory } from "../helpers/directory.ts";
 import { allocateUntilKilled, kernelTest, killOf, MIB, ofType } from "../helpers/kernel_cases.ts";
 import { noMountNamespace, withKernelLog } from "../helpers/kernel_log.ts";
 import { makeRealCgroup, type RealCgroup } from "../helpers/real_cgroup.ts";
 import { oomkit } from "../helpers/run_oomkit.ts";
 import { startWatched } from "../helpers/watched.ts";
-
-/** The types of tmpfs and ramfs in statfs(2); a root file system in memory is one of them. */
-const MEMORY_ONLY = ["1021994", "858458f6"];
 
 /** Allocates without end until it is disposed of. */
 function startAllocator(cgroup: RealCgroup): AsyncDisposable {
@@ -47,16 +45,6 @@ kernelTest("every pressure level is reported before an OOM", async () => {
   assert.equal(ofType(events, "oom_kill").length, 1);
 }, { only: 1 });
 
-const disk = Deno.build.os === "linux" ? ["/disk", "/var/tmp"].find(isOnDisk) : undefined;
-const noDisk = disk ? undefined : "there is no disk here with a page cache to reclaim";
-
-/** The files of an initramfs or a tmpfs cannot be reclaimed. */
-function isOnDisk(dir: string): boolean {
-  const { success, stdout } = new Deno.Command("stat", { args: ["-f", "-c", "%t", dir] })
-    .outputSync();
-  return success && !MEMORY_ONLY.includes(new TextDecoder().decode(stdout).trim());
-}
-
 kernelTest("a cgroup full of page cache is reported as low pressure, not as an OOM", async () => {
   await using cgroup = makeRealCgroup("cache");
   cgroup.limit(16 * MIB);
@@ -82,7 +70,7 @@ kernelTest("a cgroup full of page cache is reported as low pressure, not as an O
   } finally {
     Deno.removeSync(file);
   }
-}, { only: 1, why: noDisk });
+}, { only: 1, why: withoutDisk });
 
 kernelTest("reaching memory.high is reported as high, and its stalls as PSI", async () => {
   await using cgroup = makeRealCgroup("high");

@@ -10,7 +10,7 @@ import { EPOLLPRI, type JoinedEpoll } from "../../kernel/epoll.ts";
 import { SystemCallError } from "../../kernel/libc.ts";
 import { hasEnded } from "../../kernel/process.ts";
 import { sleepMicroseconds } from "../../kernel/scheduling.ts";
-import { evaluateLevels, resetDecision } from "../../policy/kill_cycle.ts";
+import { evaluateLevels, isFarFromLevel, resetDecision } from "../../policy/kill_cycle.ts";
 import { allArmed, nextTriggerAt } from "../../policy/levels.ts";
 import { maxPollInterval, nextPollIn } from "../../policy/poll_interval.ts";
 import { msUntilLimitAtPeakRate, updateTrend } from "../../policy/usage_trend.ts";
@@ -26,6 +26,7 @@ import {
   byHeadroom,
   type CgroupState,
   closeCgroupState,
+  observe,
   openCgroupState,
   readMetric,
   reportHead,
@@ -308,13 +309,23 @@ export class MonitorLoop {
     const isGrowing = !(usage <= memory.usage);
     const hasChanged = usage !== memory.usage;
     updateTrend(memory, usage, now);
-    if (usage < state.settings.levelBytes.critical) schedule.farSince = undefined;
+    this.#updateFar(state, now);
     this.#switchOomKiller(state, now);
     if (decision.killCycle) schedule.nextPollAt = this.#killExecutor.runStep(state, now);
     else if (isGrowing || !isIdle(state)) this.#evaluate(state, now, hasChanged);
     else {
       schedule.nextPollAt = nextIdlePollAt(state, now, this.#states.size);
       if (hasChanged) this.samples?.level(state, now, usage, []);
+    }
+  }
+
+  /** In a kill cycle each step does it. Not before the OOM killer is disabled: to read memory.stat takes time. */
+  #updateFar(state: CgroupState, now: number): void {
+    const { memory, schedule, decision, hold, settings: { levelBytes } } = state;
+    if (memory.usage < levelBytes.critical) schedule.farSince = undefined;
+    else if (!decision.killCycle && (hold.isDisabled || schedule.farSince !== undefined)) {
+      const isFar = isFarFromLevel(observe(state, now, "none"), decision.unreclaimed);
+      schedule.farSince = isFar ? schedule.farSince ?? now : undefined;
     }
   }
 
