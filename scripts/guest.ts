@@ -23,6 +23,7 @@ const usage = `usage: scripts/guest [option…] -- command [argument…]
   --memory MIB            of the machine (3072)
   --timeout SECONDS       after which it is switched off (600)
   --add HOST=GUEST        a file or directory of this machine, and where it goes
+  --program HOST=GUEST    a program, which takes its shared libraries along
   --env NAME=VALUE        for the command
   --out DIRECTORY         gets what the command leaves in /out
   --filter TEXT           only tests with this text in their name
@@ -38,6 +39,7 @@ const options = {
   memory: { type: "string" },
   timeout: { type: "string" },
   add: { type: "string", multiple: true },
+  program: { type: "string", multiple: true },
   env: { type: "string", multiple: true },
   out: { type: "string" },
   filter: { type: "string" },
@@ -64,9 +66,8 @@ async function main(): Promise<number> {
   const machine: Omit<Run, "command" | "deno"> = {
     cgroup: hierarchy(values.cgroup),
     environment: pairs("--env", values.env ?? []),
-    files: Object.fromEntries(
-      Object.entries(pairs("--add", values.add ?? [])).map(([from, to]) => [to, resolve(from)]),
-    ),
+    files: byGuestPath("--add", values.add),
+    programs: byGuestPath("--program", values.program),
     signal,
     onOutput: pass,
     onStage: (what, ...far) => progress.show(`guest: ${what}`, ...far),
@@ -126,6 +127,13 @@ function pairs(option: string, texts: readonly string[]): Record<string, string>
     if (at < 1) throw new Mistake(`cannot use ${option} "${text}": an equals sign must part it`);
     return [text.slice(0, at), text.slice(at + 1)];
   }));
+}
+
+/** Host paths by guest path. */
+function byGuestPath(option: string, texts: readonly string[] = []): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(pairs(option, texts)).map(([from, to]) => [to, resolve(from)]),
+  );
 }
 
 if (import.meta.main) await run("guest", main);

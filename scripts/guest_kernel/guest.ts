@@ -18,6 +18,8 @@ export interface Run {
   readonly environment?: Readonly<Record<string, string>>;
   /** Host paths by guest path. */
   readonly files?: Readonly<Record<string, string>>;
+  /** The same for programs, which need their shared libraries. */
+  readonly programs?: Readonly<Record<string, string>>;
   /** With Deno in the guest, which makes it 124 MB larger. */
   readonly deno?: boolean;
   /** The executable that becomes /oomkit; by default dist/oomkit, where it exists. */
@@ -267,8 +269,8 @@ async function makeDisk(path: string, size: number): Promise<void> {
   await succeed(mkfs, ["-q", "-t", "ext4", "-F", path]);
 }
 
-function programs({ deno, executable }: Run): Record<string, string> {
-  const found: Record<string, string> = {};
+function programs({ deno, executable, programs }: Run): Record<string, string> {
+  const found: Record<string, string> = { ...programs };
   // busybox has a setpriv too, which cannot change the user; its shell takes that unless /bin/setpriv is named.
   for (const name of ["runc", "setpriv", "tmux"]) {
     const path = findProgram(name);
