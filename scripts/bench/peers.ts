@@ -5,6 +5,7 @@ import { startContainer } from "../../tests/helpers/runc_container.ts";
 import { MIB } from "../cgroups.ts";
 import { executable } from "../command.ts";
 import { createBenchCgroup, directoryPrefix, makeChildren } from "./cleanup.ts";
+import { whyNot } from "./programs.ts";
 import { measureInTurn } from "./start_up.ts";
 import { type Measured, type Row, row, summarize } from "./statistics.ts";
 
@@ -49,14 +50,3 @@ const parentOf = ({ dir, path, hierarchy }: Cgroup) => ({
   path,
   version: hierarchy.version.number,
 });
-
-/** Why it cannot be run; `undefined` when it can. */
-function whyNot([program, ...args]: readonly string[]): string | undefined {
-  try {
-    const { success, stderr } = new Deno.Command(program!, { args, stdin: "null" }).outputSync();
-    const said = new TextDecoder().decode(stderr).trim().split("\n")[0];
-    return success ? undefined : `it says "${said}"`;
-  } catch {
-    return "it is not installed";
-  }
-}

@@ -67,13 +67,21 @@ async function drain(reader: ReadableStreamDefaultReader<string>): Promise<void>
   while (!(await reader.read()).done);
 }
 
+export interface Kill {
+  readonly pid: number;
+  /** Milliseconds since the epoch. */
+  readonly ts: number;
+  /** From the level that was seen to the signal. */
+  readonly signalMs: number | undefined;
+}
+
 /** A guard with its output in a file, so that no reader of a pipe takes CPU time meanwhile. */
 export interface RaceGuard extends AsyncDisposable {
   readonly pid: number;
   /** Its start line. */
   readonly said: string;
-  /** Events of a cgroup so far. */
-  events(cgroup: string): readonly OomkitEvent[];
+  /** Processes of a cgroup that it has killed so far. */
+  kills(cgroup: string): readonly Kill[];
   /** `undefined` when no such event came within `ms`. */
   find<Type extends OomkitEvent["type"]>(
     type: Type,
@@ -147,7 +155,7 @@ export async function startRaceGuard(
   return {
     pid: child.pid,
     said,
-    events,
+    kills: (cgroup) => events(cgroup).flatMap(killsIn),
     async find(type, cgroup, ms) {
       for (const deadline = performance.now() + ms;; await delay(LOOK_MS)) {
         const found = events(cgroup).find((event) => event.type === type);
@@ -157,6 +165,12 @@ export async function startRaceGuard(
     },
     [Symbol.asyncDispose]: end,
   };
+}
+
+function killsIn(event: OomkitEvent): Kill[] {
+  if (event.type !== "action" || !("victim" in event) || event.signal !== "SIGKILL") return [];
+  const { victim, ts, signal_ms } = event;
+  return victim ? [{ pid: victim.pid, ts: Date.parse(ts), signalMs: signal_ms ?? undefined }] : [];
 }
 
 async function firstLine(path: string, child: Deno.ChildProcess): Promise<string> {
@@ -184,4 +198,15 @@ function follow(path: string): () => OomkitEvent[] {
     rest = lines.pop()!;
     return lines.map((line): OomkitEvent => JSON.parse(line));
   };
+}
+
+/** Why a program cannot be run; `undefined` when it can. */
+export function whyNot([program, ...args]: readonly string[]): string | undefined {
+  try {
+    const { success, stderr } = new Deno.Command(program!, { args, stdin: "null" }).outputSync();
+    const said = new TextDecoder().decode(stderr).trim().split("\n")[0];
+    return success ? undefined : `it says "${said}"`;
+  } catch {
+    return "it is not installed";
+  }
 }

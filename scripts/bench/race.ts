@@ -1,5 +1,6 @@
 /**
- * `oomkit guard` against the kernel's OOM killer: each run fills a new cgroup and counts which of the two kills first.
+ * `oomkit guard`, or another program in its place, against the kernel's OOM killer: each run fills a new cgroup and counts
+ * which of the two kills first.
  *
  * The filler logs the crossing of the level and the last page; it reads usage after each 32 KiB. On v1 usage
  * includes the charge that each CPU has taken in advance, up to 64 pages, so that the crossing is seen too early: the
@@ -27,21 +28,27 @@ import {
   unlessInterrupted,
   within,
 } from "./cleanup.ts";
-import { type RaceGuard, startRaceGuard } from "./programs.ts";
+import { startRaceGuard, whyNot } from "./programs.ts";
 import { type Filling, mapLog, STEP } from "./race_filler.ts";
+import { isPeer, type Racer, startPeer, whyNotRaced } from "./race_peers.ts";
 import {
   type Cell,
   cellName,
   cellsOf,
   type Condition,
   hasWon,
+  type Load,
+  LOADS,
   parseRaceOptions,
   type Raced,
   raceLines,
+  type RaceMode,
+  type RaceOptions,
   raceTables,
   type Run,
   targetLines,
 } from "./race_results.ts";
+import { load } from "./records.ts";
 import type { Measured } from "./statistics.ts";
 
 const MAX_FILLERS = 4;
@@ -66,12 +73,18 @@ export async function race(args: readonly string[]): Promise<Measured> {
   if (refused) note(`race: memory may be seen to be free late (SCHED_FIFO: ${refused})`);
   const logs = makeLogs(directory);
   const raced: Raced[] = [];
+  await using _load = await startLoad(options.beside);
   for (const mode of new Set(cells.map((cell) => cell.mode))) {
-    await using guard = await startRaceGuard(mode, guardedParent, directory, options);
-    note(`race: ${guard.said}`);
+    const why = isPeer(mode) ? whyNotRaced(mode) : undefined;
+    if (why !== undefined) {
+      note(`race: without ${mode}: ${why}`);
+      continue;
+    }
+    await using racer = await startRacer(mode, guardedParent, directory, options);
+    note(`race: ${racer.said}`);
     for (const cell of cells.filter((each) => each.mode === mode)) {
       const name = `${mode}, ${cellName(cell, cores)}`;
-      await using _stress = await stress(cell.condition, cores, guardedParent, guard);
+      await using _stress = await stress(cell.condition, cores, guardedParent, racer);
       const guarded: Run[] = [];
       const alone: Run[] = [];
       for (let run = 0; run < options.runs; run++) {
@@ -79,9 +92,9 @@ export async function race(args: readonly string[]): Promise<Measured> {
         const done = raced.length * options.runs + run;
         progress.show(`bench: race, ${name}`, done, cells.length * options.runs);
         // In turn, so that other load affects both alike.
-        guarded.push(await raceOnce({ parent: guardedParent, epoll, logs }, cell, guard));
+        guarded.push(await raceOnce({ parent: guardedParent, epoll, logs }, cell, racer));
         // The kernel frees memory at the same pace, however slowly it was filled.
-        if (cell.rate === undefined) {
+        if (isTimed && cell.rate === undefined) {
           alone.push(await raceOnce({ parent: aloneParent, epoll, logs }, cell, undefined));
         }
         if (guarded.filter(({ isStuck }) => isStuck).length >= MAX_STUCK) break;
@@ -92,13 +105,17 @@ export async function race(args: readonly string[]): Promise<Measured> {
   }
   const minutes = (performance.now() - started) / 60_000;
   const lines = [
-    `guard against the kernel's killer, ${options.runs} runs each, ${minutes.toFixed(1)} minutes${
+    `${
+      options.isOfPeers ? "peers" : "guard"
+    } against the kernel's killer, ${options.runs} runs each, ${minutes.toFixed(1)} minutes${
       options.isLive ? ", with the live view" : ""
-    }`,
+    }${options.beside ? `, beside ${LOADS[options.beside]}` : ""}; load ${
+      load().toFixed(2)
+    } at the end`,
     ...isTimed ? [] : ["this machine is emulated: wins count here, times do not"],
     ...raceLines(raced, version, cores),
     "",
-    ...targetLines(
+    ...options.isOfPeers ? [] : targetLines(
       raced,
       version === 1 ? ["hold-near-limit", "notify", "hold"] : ["throttle"],
       isTimed,
@@ -107,7 +124,8 @@ export async function race(args: readonly string[]): Promise<Measured> {
   return {
     tables: isTimed ? raceTables(raced, cores) : [],
     lines: ["", ...lines],
-    isPart: options.only.length > 0 || options.isLive,
+    isPart: options.only.length > 0 || options.isLive || options.isOfPeers ||
+      options.beside !== undefined,
   };
 }
 
@@ -144,6 +162,7 @@ interface Arena {
 
 /** Also enough for an emulated machine. */
 const LONGEST_MS = 20_000;
+const GUARDED_WITHIN_MS = 60_000;
 /** From the exits to the last event about them. */
 const MAX_MS_TO_REPORT = 2000;
 /** Between two kills that are reported together, once memory is free. */
@@ -159,18 +178,16 @@ let count = 0;
 async function raceOnce(
   { parent, epoll, logs }: Arena,
   cell: Cell,
-  guard: RaceGuard | undefined,
+  racer: Racer | undefined,
 ): Promise<Run> {
   const limit = cell.limit * MIB;
-  const cgroup = makeChild(parent, `run${count++}`);
+  const cgroup = makeChild(parent, `run${cell.limit}-${count++}`);
   forbidSwap(cgroup);
   setLimit(cgroup, limit);
-  const guarding = guard && await guard.find("guard_armed", cgroup.path, LONGEST_MS);
-  if (guard && guarding?.mode !== cell.mode) {
-    await removeCgroup(cgroup);
-    throw new Mistake(`cannot race: ${cgroup.path} is not guarded by ${cell.mode}`);
+  const threshold = await racer?.follow(cgroup, limit) ?? limit;
+  if (cell.condition === "high") {
+    Deno.writeTextFileSync(`${cgroup.dir}/memory.high`, String(threshold));
   }
-  const threshold = guarding?.imminent ?? limit;
   const mine = logs.slice(0, cell.condition === "four" ? MAX_FILLERS : 1);
   const fillers = mine.map(({ path }) => startFiller(fillingOf(cgroup, cell, threshold, path)));
   try {
@@ -183,24 +200,26 @@ async function raceOnce(
       : await timeFree(cgroup, limit / 2, mine[0]!.entries, epoll, begin);
     const isOver = await within(LONGEST_MS, Promise.all(fillers.map(({ ended }) => ended)));
     const kernelKills = Number(readCounters(cgroup)?.local.oomKill ?? NaN);
-    const pendingKills = await killsOf(guard, cgroup.path, fillers.length - kernelKills);
-    const first = pendingKills[0];
-    const victim = fillers.findIndex(({ pid }) => pid === first?.victim?.pid);
+    const kills = racer?.kills
+      ? await killsOf(racer.kills, cgroup.path, fillers.length - kernelKills)
+      : racer && isOver && kernelKills === 0
+      ? [{ pid: fillers[0]!.pid, ts: 0, signalMs: undefined }]
+      : [];
+    const first = kills[0];
+    const victim = fillers.findIndex(({ pid }) => pid === first?.pid);
     const crossedAt = Math.min(...mine.map(({ entries }) => crossing(entries, threshold)));
     const lastAt = lastOf(mine[Math.max(0, victim)]!.entries);
-    const since = guard ? crossedAt : lastAt;
+    const since = racer ? crossedAt : lastAt;
     return {
       limit,
       threshold,
       kernelKills,
-      killed: pendingKills.filter(({ ts }) =>
-        Date.parse(ts) - Date.parse(first!.ts) <= TOGETHER_MS
-      ).length,
+      killed: kills.filter(({ ts }) => ts - first!.ts <= TOGETHER_MS).length,
       isStuck: !isOver,
       peak: readPeak(cgroup),
-      signalMs: first?.signal_ms ?? undefined,
+      signalMs: first?.signalMs,
       lastPage: victim < 0 ? undefined : duration(crossedAt, lastAt),
-      free: freedAt === undefined || (guard && victim < 0) ? undefined : duration(since, freedAt),
+      free: freedAt === undefined || (racer && victim < 0) ? undefined : duration(since, freedAt),
     };
   } finally {
     for (const { child } of fillers) endChild(child);
@@ -306,21 +325,48 @@ function duration(from: number, to: number): number | undefined {
 }
 
 /** Waits for a bounded time until `expected` are reported. */
-async function killsOf(guard: RaceGuard | undefined, cgroup: string, expected: number) {
-  if (guard === undefined) return [];
-  const pendingKills = () =>
-    guard.events(cgroup).filter((event) => event.type === "action" && "victim" in event)
-      .filter(({ victim, signal }) => victim !== null && signal === "SIGKILL");
+async function killsOf(kills: NonNullable<Racer["kills"]>, cgroup: string, expected: number) {
   const deadline = performance.now() + MAX_MS_TO_REPORT;
-  while (pendingKills().length < expected && performance.now() < deadline) await delay(4);
-  return pendingKills();
+  while (kills(cgroup).length < expected && performance.now() < deadline) await delay(4);
+  return kills(cgroup);
+}
+
+async function startRacer(
+  mode: RaceMode,
+  parent: Cgroup,
+  directory: string,
+  options: RaceOptions,
+): Promise<Racer> {
+  if (isPeer(mode)) return await startPeer(mode, parent, directory);
+  const guards = [await startRaceGuard(mode, parent, directory, options)];
+  if (options.beside === "guard") {
+    guards.push(await startRaceGuard(mode, parent, makeBenchDirectory(true)));
+  }
+  return {
+    said: guards[0]!.said,
+    async follow({ path }) {
+      const armed = await Promise.all(
+        guards.map((guard) => guard.find("guard_armed", path, GUARDED_WITHIN_MS)),
+      );
+      const own = armed.find((each) => each?.mode === mode);
+      if (own?.imminent && !armed.includes(undefined)) return own.imminent;
+      throw new Mistake(`cannot race: ${path} is not guarded by ${mode}`);
+    },
+    kills(path) {
+      const kills = guards.flatMap((guard) => guard.kills(path)).sort((a, b) => a.ts - b.ts);
+      // Two guards may signal the same process.
+      return kills.filter(({ pid }, at) => kills.findIndex((each) => each.pid === pid) === at);
+    },
+    async [Symbol.asyncDispose]() {
+      for (const guard of guards) await guard[Symbol.asyncDispose]();
+    },
+  };
 }
 
 const OTHERS = 50;
 const OTHER_LIMIT = 16 * MIB;
 /** Above the first level, so that they occupy the guard, and below the others in every mode. */
 const OTHER_MIB = 11;
-const GUARDED_WITHIN_MS = 60_000;
 /** Until the load runs (milliseconds). */
 const SETTLE_MS = 500;
 
@@ -338,9 +384,9 @@ async function stress(
   condition: Condition,
   cores: number,
   parent: Cgroup,
-  guard: RaceGuard,
+  racer: Racer,
 ): Promise<AsyncDisposable> {
-  const cgroups = condition === "fifty" ? await makeOthers(parent, guard) : [];
+  const cgroups = condition === "fifty" ? await makeOthers(parent, racer) : [];
   const children = [
     ...Array.from({ length: condition === "busy" ? 2 * cores : 0 }, () => shell(SPIN, {})),
     ...cgroups.map(({ dir }) => shell(CYCLE, { DIR: dir, PAUSE: isEmulated() ? "20" : "1" })),
@@ -356,15 +402,12 @@ async function stress(
   };
 }
 
-async function makeOthers(parent: Cgroup, guard: RaceGuard): Promise<Cgroup[]> {
+async function makeOthers(parent: Cgroup, racer: Racer): Promise<Cgroup[]> {
   const cgroups = Array.from(
     { length: OTHERS },
     (_, n) => makeChild(parent, `other${n}`, OTHER_LIMIT),
   );
-  for (const { path } of cgroups) {
-    if (await guard.find("guard_armed", path, GUARDED_WITHIN_MS)) continue;
-    throw new Mistake(`cannot race: ${path} is not guarded`);
-  }
+  for (const cgroup of cgroups) await racer.follow(cgroup, OTHER_LIMIT);
   return cgroups;
 }
 
@@ -375,4 +418,34 @@ function shell(script: string, env: Record<string, string>): Deno.ChildProcess {
     stderr: "null",
     env,
   });
+}
+
+const STRESS_NG: Readonly<Record<Exclude<Load, "guard">, readonly string[]>> = {
+  cpu4: ["--cpu", "4"],
+  cpu8: ["--cpu", "8"],
+  io: ["--hdd", "1", "--hdd-bytes", "256m", "--hdd-opts", "fsync"],
+};
+
+/** stress-ng ends its workers on SIGTERM, which the kernel sends when this program is killed. */
+async function startLoad(name: Load | undefined): Promise<AsyncDisposable | undefined> {
+  if (name === undefined || name === "guard") return undefined;
+  const refused = whyNot(["stress-ng", "--version"]);
+  if (refused) {
+    throw new Mistake(`cannot race beside ${LOADS[name]}: ${refused}; apt-get install stress-ng`);
+  }
+  const args = [...STRESS_NG[name], "--temp-path", makeBenchDirectory()];
+  const child = startChild(
+    ["setpriv", "--pdeathsig", "TERM", "stress-ng", ...args],
+    { stdin: "null", stdout: "null", stderr: "null" },
+    "SIGTERM",
+  );
+  if (await within(SETTLE_MS, child.status)) {
+    throw new Mistake(`cannot race beside ${LOADS[name]}: stress-ng has ended`);
+  }
+  return {
+    async [Symbol.asyncDispose]() {
+      endChild(child, "SIGTERM");
+      await child.status;
+    },
+  };
 }

@@ -6,8 +6,20 @@ import { MIB } from "../cgroups.ts";
 import { Mistake, parsed } from "../terminal.ts";
 import { against, figure, row, summarize, type Table } from "./statistics.ts";
 
-export type Condition = "idle" | "busy" | "huge" | "four" | "fifty";
-export type RaceMode = Mode;
+export type Condition = "idle" | "busy" | "huge" | "four" | "fifty" | "high";
+/** Other programs that kill before the kernel does. */
+export type Peer = "earlyoom" | "oomd" | "systemd-oomd";
+/** What races against the kernel: a guard in this mode, or a peer instead of it. */
+export type RaceMode = Mode | Peer;
+
+/** What runs beside all cells of a race. */
+export const LOADS = {
+  cpu4: "4 CPU workers of stress-ng",
+  cpu8: "8 CPU workers of stress-ng",
+  io: "an I/O worker of stress-ng",
+  guard: "a second guard of the same cgroups",
+} as const;
+export type Load = keyof typeof LOADS;
 
 export interface Cell {
   readonly mode: RaceMode;
@@ -18,16 +30,19 @@ export interface Cell {
   readonly condition: Condition;
 }
 
-interface RaceOptions {
+export interface RaceOptions {
   readonly runs: number;
   /** Words that a cell must have; a kind without a word does not matter. */
   readonly only: readonly string[];
   /** With the live view of the guard, in a terminal of its own. */
   readonly isLive: boolean;
+  readonly beside?: Load;
+  /** The peers race instead of the guard. */
+  readonly isOfPeers: boolean;
 }
 
 const RUNS = 30;
-const LIMITS = [64, 512];
+export const LIMITS = [64, 512];
 const RATES = [10, 100, 1000, undefined];
 const STRESSES: readonly Condition[] = ["busy", "huge", "four", "fifty"];
 
@@ -37,12 +52,27 @@ const MODES: Readonly<Record<1 | 2, readonly RaceMode[]>> = {
   2: ["throttle", "notify"],
 };
 
-export function cellsOf(version: 1 | 2, { only }: Pick<RaceOptions, "only">): Cell[] {
-  const all = MODES[version].flatMap((mode): Cell[] => [
+/** oomd and systemd-oomd read files of v2 only. */
+const PEERS: Readonly<Record<1 | 2, readonly Peer[]>> = {
+  1: ["earlyoom"],
+  2: ["earlyoom", "oomd", "systemd-oomd"],
+};
+
+/** They act on pressure, for which their documents advise a `memory.high`. */
+const PEER_STRESSES: Readonly<Record<1 | 2, readonly Condition[]>> = { 1: [], 2: ["high"] };
+
+export function cellsOf(
+  version: 1 | 2,
+  { only: words, isOfPeers }: Pick<RaceOptions, "only" | "isOfPeers">,
+): Cell[] {
+  const modes = (isOfPeers ? PEERS : MODES)[version];
+  const only = words.map((word) => word === "default" ? MODES[version][0]! : word);
+  const stresses = isOfPeers ? PEER_STRESSES[version] : STRESSES;
+  const all = modes.flatMap((mode): Cell[] => [
     ...LIMITS.flatMap((limit) =>
       RATES.map((rate) => ({ mode, limit, rate, condition: "idle" as const }))
     ),
-    ...STRESSES.map((condition) => ({ mode, limit: 64, rate: undefined, condition })),
+    ...stresses.map((condition) => ({ mode, limit: 64, rate: undefined, condition })),
   ]);
   const kinds = [0, 1, 2, 3].map((kind) => new Set(all.map((cell) => wordsOf(cell)[kind]!)));
   const unknown = only.find((word) => !kinds.some((words) => words.has(word)));
@@ -62,14 +92,18 @@ function wordsOf({ mode, limit, rate, condition }: Cell): string[] {
   return [mode, String(limit), rate === undefined ? "unthrottled" : String(rate), condition];
 }
 
-/** `--runs 5 --only 64,unthrottled --live`. */
+/** `--runs 5 --only default,64,unthrottled --beside cpu4`, or `--live` or `--peers`. */
 export function parseRaceOptions(args: readonly string[]): RaceOptions {
   const option = { type: "string" } as const;
-  const options = { runs: option, only: option, live: { type: "boolean" } } as const;
-  const { runs = String(RUNS), only = "", live = false } = parsed(
+  const flag = { type: "boolean", default: false } as const;
+  const options = { runs: option, only: option, beside: option, live: flag, peers: flag } as const;
+  const { runs = String(RUNS), only = "", beside, live, peers } = parsed(
     () => parseArgs({ args: [...args], options }).values,
-    "race takes --runs, --only and --live",
+    "race takes --runs, --only, --beside, --live and --peers",
   );
+  if (beside !== undefined && !isLoad(beside)) {
+    throw new Mistake(`cannot race beside "${beside}": known are ${Object.keys(LOADS).join(", ")}`);
+  }
   if (!/^[1-9]\d{0,3}$/.test(runs)) {
     throw new Mistake(`cannot run "${runs}" times: --runs takes a whole number`);
   }
@@ -77,8 +111,12 @@ export function parseRaceOptions(args: readonly string[]): RaceOptions {
     runs: Number(runs),
     only: only.split(",").filter((word) => word !== ""),
     isLive: live,
+    isOfPeers: peers,
+    ...beside === undefined ? {} : { beside },
   };
 }
+
+const isLoad = (word: string): word is Load => Object.hasOwn(LOADS, word);
 
 /** The first column of the table. */
 export function cellName({ limit, rate, condition }: Cell, cores: number): string {
@@ -88,6 +126,7 @@ export function cellName({ limit, rate, condition }: Cell, cores: number): strin
     huge: ", 2 MiB pages",
     four: ", 4 allocators",
     fifty: ", 50 other cgroups busy",
+    high: ", memory.high at 90 %",
   }[condition];
   return `${limit} MiB, ${rate === undefined ? "unthrottled" : `${rate} MiB/s`}${under}`;
 }

@@ -35,7 +35,8 @@ const [cell] = cellsOf(1, parseRaceOptions(["--only", "64,unthrottled,idle,notif
 
 Deno.test("a race is of all cells, or of those that have the words of each kind that is named", () => {
   const names = (version: 1 | 2, only: string) =>
-    cellsOf(version, { only: only.split(",") }).map((each) => `${each.mode} ${cellName(each, 2)}`);
+    cellsOf(version, { only: only.split(","), isOfPeers: false })
+      .map((each) => `${each.mode} ${cellName(each, 2)}`);
   assert.equal(cellsOf(1, parseRaceOptions([])).length, 36);
   assert.deepEqual(names(1, "512,10,100,hold"), [
     "hold 512 MiB, 10 MiB/s",
@@ -44,7 +45,17 @@ Deno.test("a race is of all cells, or of those that have the words of each kind 
   assert.deepEqual(names(2, "busy,throttle"), [
     "throttle 64 MiB, unthrottled, 4 busy processes on 2 cores",
   ]);
+  assert.deepEqual(names(2, "default,fifty"), names(2, "throttle,fifty"));
+  assert.deepEqual(names(1, "default,busy"), names(1, "hold-near-limit,busy"));
   assert.throws(() => names(1, "throttle"), /cannot race "throttle" on cgroup v1/);
+});
+
+Deno.test("peers race in the place of a guard, on v1 only those that read it", () => {
+  const peers = (version: 1 | 2) =>
+    new Set(cellsOf(version, parseRaceOptions(["--peers"])).map(({ mode }) => mode));
+  assert.deepEqual([...peers(1)], ["earlyoom"]);
+  assert.deepEqual([...peers(2)], ["earlyoom", "oomd", "systemd-oomd"]);
+  assert.throws(() => cellsOf(2, parseRaceOptions(["--peers", "--only=throttle"])), /known are/);
 });
 
 Deno.test("a race takes a number of runs, and nothing that it does not know", () => {
@@ -52,11 +63,14 @@ Deno.test("a race takes a number of runs, and nothing that it does not know", ()
     runs: 5,
     only: ["64"],
     isLive: false,
+    isOfPeers: false,
   });
   assert.equal(parseRaceOptions(["--live"]).isLive, true);
   assert.equal(parseRaceOptions([]).runs, 30);
   assert.throws(() => parseRaceOptions(["--runs", "0"]), /takes a whole number/);
-  assert.throws(() => parseRaceOptions(["--fast"]), /race takes --runs, --only and --live/);
+  assert.equal(parseRaceOptions(["--beside", "io"]).beside, "io");
+  assert.throws(() => parseRaceOptions(["--beside", "all"]), /known are cpu4, cpu8, io, guard/);
+  assert.throws(() => parseRaceOptions(["--fast"]), /race takes --runs, --only, --beside/);
 });
 
 Deno.test("later races are compared by each cell's times, of the runs in which they are known", () => {
