@@ -249,8 +249,11 @@ export function targetLines(
   const counted = raced.filter(({ cell }) => promised.includes(cell.mode));
   const runs = counted.flatMap(({ guarded }) => guarded);
   const kills = runs.reduce((sum, { kernelKills }) => sum + kernelKills, 0);
-  const stuck = runs.filter((run) => run.kernelKills === 0 && !hasWon(run)).length;
-  const undone = stuck === 0 ? "" : `; in ${stuck} no process was killed in time`;
+  const others = runs.filter((run) => run.kernelKills === 0 && !hasWon(run));
+  const stuck = others.filter(({ isStuck }) => isStuck).length;
+  const unreported = others.length - stuck;
+  const undone = (stuck === 0 ? "" : `; in ${stuck} no process was killed in time`) +
+    (unreported === 0 ? "" : `; in ${unreported} the process ended and no kill was reported`);
   return [
     `the kernel's kills in ${runs.length} runs: ${count(kills)}${undone}`,
     ...counted.filter(({ cell: { limit, rate, condition } }) =>

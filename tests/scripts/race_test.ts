@@ -98,4 +98,5 @@ Deno.test("a kill by the kernel misses the target, and so does a run in which no
     lines([{ ...won, killed: 0, isStuck: true }])[0]!,
     /in 1 no process was killed in time/,
   );
+  assert.match(lines([{ ...won, killed: 0 }])[0]!, /in 1 the process ended and no kill/);
 });
