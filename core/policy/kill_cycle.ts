@@ -291,7 +291,7 @@ export function nextStep(
       { do: "kill" },
       unreclaimed,
     );
-  const skipStep = { do: "skip", until: now + cachePollMs(observation) } as const;
+  const skipStep = { do: "skip", until: now + msUntilNear(observation) } as const;
   const skip = () => enterPhase("skipped", skipStep);
   const reclaim = () => enterPhase("reclaiming", { do: "reclaim" });
   // A reclaim that failed is repeated only for what it did not see. The kernel swaps by itself, and only as much as it must, where
@@ -436,8 +436,8 @@ export function isFarFromLevel(estimate: Observation, unreclaimed: number | unde
 const distanceOf = (observation: Observation) =>
   observation.killLevelBytes - unreclaimable(observation);
 
-/** Half of the time in which such memory can reach the level. */
-const cachePollMs = (observation: Observation) =>
+/** Half of the time in which such memory can reach the level, within bounds (milliseconds). */
+export const msUntilNear = (observation: Observation): number =>
   Math.min(
     MAX_CACHE_POLL_MS,
     Math.max(CACHE_POLL_MS, 500 * distanceOf(observation) / MAX_FILL_RATE),

@@ -13,7 +13,7 @@ import { createBenchCgroup, makeBenchDirectory, startChild, unlessInterrupted } 
 import { type RaceGuard, startRaceGuard } from "./programs.ts";
 import { figure, type Measured, type Row, row } from "./statistics.ts";
 
-const LIMIT = 256 * MIB;
+const LIMIT = 128 * MIB;
 /** A new cgroup contains that before the file is written: the memory of its process. */
 const PROGRAM = 4 * MIB;
 /** By then a mode has seen that nothing but page cache fills the cgroup (core/guard/thread/throttle_switch.ts). */

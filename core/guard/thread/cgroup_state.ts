@@ -99,8 +99,13 @@ export interface Schedule {
   wakeSource: WakeSource;
   /** Since when usage cannot be read, or is unknown; `undefined` while it is known. */
   unreadableSince: number | undefined;
-  /** Since when the cgroup is full of page cache, with other memory far from the level; `undefined` while it is not. */
+  /**
+   * Since when the cgroup is full of page cache, with other memory far from the level; `undefined` while it is not, which is known
+   * only as far as it matters.
+   */
   farSince: number | undefined;
+  /** When that may have changed. */
+  lookAgainAt: number;
 }
 
 export interface ActionState {
@@ -220,6 +225,7 @@ export function openCgroupState(spec: CgroupSpec, policy: ResolvedPolicy): Cgrou
       wakeSource: "poll",
       unreadableSince: undefined,
       farSince: undefined,
+      lookAgainAt: Infinity,
     },
     settings,
     policy,

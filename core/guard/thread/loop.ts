@@ -10,7 +10,12 @@ import { EPOLLPRI, type JoinedEpoll } from "../../kernel/epoll.ts";
 import { SystemCallError } from "../../kernel/libc.ts";
 import { hasEnded } from "../../kernel/process.ts";
 import { sleepMicroseconds } from "../../kernel/scheduling.ts";
-import { evaluateLevels, isFarFromLevel, resetDecision } from "../../policy/kill_cycle.ts";
+import {
+  evaluateLevels,
+  isFarFromLevel,
+  msUntilNear,
+  resetDecision,
+} from "../../policy/kill_cycle.ts";
 import { allArmed, nextTriggerAt } from "../../policy/levels.ts";
 import { maxPollInterval, nextPollIn } from "../../policy/poll_interval.ts";
 import { msUntilLimitAtPeakRate, updateTrend } from "../../policy/usage_trend.ts";
@@ -71,6 +76,8 @@ const MAX_MS_FOR_EXITS = 100;
 const EXIT_POLL_MS = 0.05;
 /** Minimum time between two reads caused by memory.pressure_level (milliseconds). */
 const MIN_MS_BETWEEN_RECLAIM_READS = 2;
+/** Minimum time between two reads of memory.stat to find out whether memory.high can be lifted (milliseconds). */
+const MIN_MS_BETWEEN_CACHE_LOOKS = 500;
 /** Usage that is unknown for longer is reported: the cgroup is not guarded meanwhile (milliseconds, an estimate). */
 const MAX_MS_UNREADABLE = 2000;
 /** Tokens of the main thread's eventfds are below this; those of memory.events, one for each cgroup, are above. */
@@ -291,6 +298,10 @@ export class MonitorLoop {
     const { schedule, hold } = state;
     this.#readAndStep(state, now);
     this.#throttle.update(state, now);
+    // Without memory.high nothing wakes the guard at the level.
+    if (state.throttle.isLifted && !state.decision.killCycle) {
+      schedule.nextPollAt = Math.min(schedule.nextPollAt, schedule.lookAgainAt);
+    }
     if (hold.isDisabled && hold.until > now) {
       schedule.nextPollAt = Math.min(schedule.nextPollAt, hold.until);
     }
@@ -319,13 +330,15 @@ export class MonitorLoop {
     }
   }
 
-  /** In a kill cycle each step does it. Not before the OOM killer is disabled: to read memory.stat takes time. */
+  /** In a kill cycle each step does it. */
   #updateFar(state: CgroupState, now: number): void {
-    const { memory, schedule, decision, hold, settings: { levelBytes } } = state;
+    const { memory, schedule, decision, settings: { levelBytes } } = state;
     if (memory.usage < levelBytes.critical) schedule.farSince = undefined;
-    else if (!decision.killCycle && (hold.isDisabled || schedule.farSince !== undefined)) {
-      const isFar = isFarFromLevel(observe(state, now, "none"), decision.unreclaimed);
+    else if (!decision.killCycle && isToBeLookedAt(state, now)) {
+      const observation = observe(state, now, "none");
+      const isFar = isFarFromLevel(observation, decision.unreclaimed);
       schedule.farSince = isFar ? schedule.farSince ?? now : undefined;
+      schedule.lookAgainAt = now + msUntilNear(observation);
     }
   }
 
@@ -478,6 +491,19 @@ function nextPollAt(
   const again = nextTriggerAt(decision.levelStates, levelBytes, metricValue, triggerPolicy, acting);
   const at = wait < longest ? now + wait : nextRound(now, longest);
   return Math.max(decision.retryAt, Math.min(at, Math.max(now, again)));
+}
+
+/**
+ * Whether it matters how much of the cgroup, above the critical level, is page cache. Not before the OOM killer is disabled: to read
+ * memory.stat takes time.
+ */
+function isToBeLookedAt(
+  { settings: { mode }, hold, throttle, schedule, memory }: CgroupState,
+  now: number,
+): boolean {
+  if (mode === "hold-near-limit") return hold.isDisabled || schedule.farSince !== undefined;
+  return mode === "throttle" &&
+    (throttle.isLifted || now - memory.statAt >= MIN_MS_BETWEEN_CACHE_LOOKS);
 }
 
 /** Nothing is triggered, selected or in progress. */

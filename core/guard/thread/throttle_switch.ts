@@ -26,15 +26,21 @@ export class ThrottleSwitch {
 
   /** Lifts memory.high or sets it again. To be called after each look. */
   update(state: CgroupState, now: number): void {
-    const { settings: { mode, memoryHigh, levelBytes }, schedule, memory, throttle } = state;
+    const { settings: { mode, memoryHigh, levelBytes, limit }, schedule, memory, throttle } = state;
     if (mode !== "throttle" || memoryHigh === undefined) return;
     // Others may depend on the same limit.
     if (state.scope !== state.limitOwner) return;
-    const isFull = schedule.farSince !== undefined && memory.usage >= levelBytes.imminent;
+    const { farSince } = schedule;
     if (throttle.isLifted) {
       // Below the level that costs nothing; above it the kernel reclaims first, which takes milliseconds.
-      if (!isFull) this.#set(state, memoryHigh.before, memoryHigh.set, writeInBackground);
-    } else if (isFull && now - schedule.farSince! >= MIN_MS_FAR && now >= throttle.retryAt) {
+      if (farSince === undefined) {
+        this.#set(state, memoryHigh.before, memoryHigh.set, writeInBackground);
+      }
+      return;
+    }
+    // The kernel keeps usage a little below memory.high.
+    const isThrottled = memory.usage >= levelBytes.imminent - (limit - levelBytes.imminent) / 4;
+    if (isThrottled && now - (farSince ?? now) >= MIN_MS_FAR && now >= throttle.retryAt) {
       throttle.retryAt = now + MS_BETWEEN_ATTEMPTS;
       if (!hasProtectedMemory(state)) this.#set(state, memoryHigh.set, memoryHigh.before, writeNow);
     }
