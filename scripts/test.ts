@@ -4,8 +4,8 @@
  *     scripts/test [--only fmt,lint,check,layers,words,compile,unit,v1,v2,kernels,soak]
  *     scripts/test --help
  *
- * With CI=true a stage that could not run counts as failed. Stages on this machine's own kernel measure time and run
- * alone; before them the unit tests and the emulated machines run two at a time.
+ * With CI=true a stage that could not run counts as failed. The tests on this machine's own kernel measure time and run
+ * alone; before them the emulated machines run two at a time, beside the unit tests and the soak.
  */
 
 import { parseArgs } from "node:util";
@@ -25,12 +25,15 @@ import {
 
 interface Part {
   readonly run: () => Promise<Outcome>;
-  /** It may run beside another stage. */
-  readonly isPatient?: true;
+  /** Where it may run beside other stages; without one it runs alone. */
+  readonly lane?: "emulated" | "light";
 }
 
-/** At most this many: an emulated machine has two CPUs, and its tests have deadlines. */
-const MAX_LANES = 2;
+/**
+ * At most this many at once. An emulated machine has two CPUs, and its tests have deadlines. A light stage mostly waits: the soak
+ * keeps a core busy for 27 s of its 190 s.
+ */
+const MAX_AT_ONCE = { emulated: 2, light: 1 } as const;
 
 /** The arguments of Deno, by stage. */
 const CHECKS = {
@@ -74,16 +77,18 @@ async function main(): Promise<number> {
     show(outcome, (performance.now() - start) / 1000, strict);
     return outcome;
   };
-  const first = parts.findIndex(({ isPatient }) => isPatient);
-  const ready = parts.slice(0, Math.max(0, first));
-  const rest = parts.slice(Math.max(0, first));
-  const patient = rest.filter(({ isPatient }) => isPatient);
-  const alone = rest.filter(({ isPatient }) => !isPatient);
-  const lanes = Math.min(MAX_LANES, navigator.hardwareConcurrency);
+  const first = Math.max(0, parts.findIndex(({ lane }) => lane !== undefined));
+  const [ready, rest] = [parts.slice(0, first), parts.slice(first)];
+  const cpus = navigator.hardwareConcurrency;
+  const lanesOf = (kind: keyof typeof MAX_AT_ONCE) =>
+    inLanes(
+      rest.filter(({ lane }) => lane === kind).map(perform),
+      Math.min(MAX_AT_ONCE[kind], cpus),
+    );
   const outcomes = [
     ...await inLanes(ready.map(perform), 1),
-    ...await inLanes(patient.map(perform), lanes),
-    ...await inLanes(alone.map(perform), 1),
+    ...(await Promise.all([lanesOf("emulated"), lanesOf("light")])).flat(),
+    ...await inLanes(rest.filter(({ lane }) => lane === undefined).map(perform), 1),
   ];
   const totals = total(outcomes, strict);
   printLine(lastLine(totals));
@@ -99,11 +104,11 @@ function stagesUnder(signal: AbortSignal): Record<string, Part[]> {
   return {
     ...Object.fromEntries(checks),
     compile: [{ run: () => compile(signal) }, { run: () => executableTests(signal) }],
-    unit: [{ run: unit, isPatient: true }],
+    unit: [{ run: unit, lane: "light" }],
     v1: kernelParts("v1", signal),
     v2: kernelParts("v2", signal),
     kernels: matrixParts(signal),
-    soak: [{ run: () => soakStage(signal) }],
+    soak: [{ run: () => soakStage(signal), lane: "light" }],
   };
 }
 
@@ -119,7 +124,7 @@ function kernelParts(version: Version, signal: AbortSignal): Part[] {
   const guests = guestParts(version);
   guests.forEach((files, at) => {
     const part = guests.length > 1 ? ` ${at + 1} of ${guests.length}` : "";
-    parts.push({ run: () => inGuest(version, files, part, noHost, signal), isPatient: true });
+    parts.push({ run: () => inGuest(version, files, part, noHost, signal), lane: "emulated" });
   });
   return parts;
 }
@@ -129,7 +134,7 @@ function matrixParts(signal: AbortSignal): Part[] {
   const names = Deno.env.get(MATRIX_VARIABLE);
   return chosenCombinations(names, Date.now()).map((combination) => ({
     run: () => onKernel(combination, names !== undefined, signal),
-    isPatient: true,
+    lane: "emulated",
   }));
 }
 
