@@ -385,7 +385,9 @@ export function counterDeltas(watched: WatchedCgroup): CounterDeltas | undefined
   // v1 does not count OOMs: the notified ones are all that is known.
   const isNotified = notifications.ooms > 0 || notifications.source === "eventfd";
   const oomKills = risen("oomKill");
-  const otherKills = kills.beforeRemoval + kills.inUncountedChildren;
+  // Counted just before the first read of the counter, and logged just after that of the log (mm/oom_kill.c, __oom_kill_process).
+  const atStart = kills.pending < 0n ? -kills.pending : 0n;
+  const otherKills = atStart + kills.beforeRemoval + kills.inUncountedChildren;
   const { containerId, podUid } = identify(cgroup.path);
   const present = removedAt === undefined ? cgroup : undefined;
   const peak = present && unlessRefused(() => readPeak(present));

@@ -141,6 +141,15 @@ Deno.test("the source of an inferred kill is the parent's counter on v2, and the
   assert.deepEqual(sources, ["eventfd", "parent", "inotify"]);
 });
 
+Deno.test("a kill that was counted before the watch began and logged after it is counted, as it is reported", () => {
+  const kills = { pending: -1n, victims: 3 };
+  const counters = { last: { local: { oomKill: 2n }, subtree: { oomKill: 2n } } };
+  assert.equal(
+    deltas({ counters: { first: { local: {}, subtree: {} }, ...counters }, kills })!.oom_kill,
+    3n,
+  );
+});
+
 Deno.test("peak and limit are current for a living cgroup, and the last ones read for a removed one", () => {
   using tree = makeTree(2, { "/a": { "memory.peak": 70, "memory.max": 100 } });
   const removed = makeWatched("/a", {
