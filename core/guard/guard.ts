@@ -397,8 +397,7 @@ export class Guard {
         return affects === "lost_cgroup" ? this.#registry.remove(path) : undefined;
       }
       case "throttle":
-        guarded.isThrottleLifted = report.isLifted;
-        return;
+        return this.#registry.setThrottleLifted(guarded, report.isLifted);
       case "gone":
         return this.#registry.markLost(guarded);
     }

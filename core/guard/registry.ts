@@ -40,8 +40,6 @@ export interface GuardedCgroup {
   readonly requested: Mode;
   readonly settings: GuardSettings;
   armed: readonly ArmedEventfd[];
-  /** The monitor thread has restored memory.high for the time being. */
-  isThrottleLifted: boolean;
 }
 
 export interface GuardRegistryOptions {
@@ -67,6 +65,8 @@ export class GuardRegistry {
   readonly #byId = new Map<number, GuardedCgroup>();
   readonly #removed = new Map<number, GuardedCgroup>();
   readonly #lost: GuardedCgroup[] = [];
+  /** Directories in which the monitor thread has restored memory.high for the time being. */
+  readonly #lifted = new Set<string>();
   readonly #underway = new Set<Promise<void>>();
   #nextId = 1;
 
@@ -136,7 +136,6 @@ export class GuardRegistry {
       requested,
       settings,
       armed,
-      isThrottleLifted: false,
     };
     this.#byPath.set(cgroup.path, guarded);
     this.#byId.set(id, guarded);
@@ -181,8 +180,16 @@ export class GuardRegistry {
     this.options.send({ type: "policies", policies: this.#policies });
   }
 
-  /** In mode `hold-near-limit` the monitor thread enables the OOM killer; memory.high was restored before. */
+  /** Of a limit: other guarded cgroups may depend on it, too. */
+  setThrottleLifted({ limitOwner: { dir } }: GuardedCgroup, isLifted: boolean): void {
+    if (isLifted) this.#lifted.add(dir);
+    else this.#lifted.delete(dir);
+  }
+
+  /** In mode `hold-near-limit` the monitor thread enables the OOM killer; memory.high is restored by the caller. */
   leaveToKernel(id: number): void {
+    const guarded = this.#byId.get(id);
+    if (guarded) this.setThrottleLifted(guarded, false);
     this.options.send({ type: "leave_to_kernel", id });
   }
 
@@ -217,7 +224,7 @@ export class GuardRegistry {
       known.settings.limit === limit && known.settings.oomTotalBytes === oomTotalBytes &&
       known.settings.canSwap === canSwap &&
       // Another program may have undone the change, as systemd does on daemon-reload.
-      (!isChange(mode) || known.isThrottleLifted ||
+      (!isChange(mode) || this.#lifted.has(limitOwner.dir) ||
         this.options.journal.isOurs(limitOwner.dir, fileOf(mode)));
   }
 
@@ -233,6 +240,7 @@ export class GuardRegistry {
   }
 
   #applyMode(limitOwner: Cgroup, requested: Mode, imminent: number): Mode {
+    this.#lifted.delete(limitOwner.dir);
     const refusal = applyMode(this.options.journal, limitOwner, requested, imminent);
     if (refusal === undefined) return requested;
     if (isThere(limitOwner)) {
@@ -272,6 +280,7 @@ export class GuardRegistry {
     for (const other of this.#byPath.values()) {
       if (other !== guarded && other.limitOwner.dir === dir) return;
     }
+    this.#lifted.delete(dir);
     this.options.onRestored(this.options.journal.restore(dir));
   }
 }

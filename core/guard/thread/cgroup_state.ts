@@ -169,7 +169,7 @@ export interface ThrottleState {
 
 const noThrottle: Readonly<ThrottleState> = { isLifted: false, retryAt: -Infinity };
 
-/** For new settings, with which memory.high has been set again. */
+/** memory.high was set again for new settings, or restored for good. */
 export function resetThrottle({ throttle }: CgroupState): void {
   Object.assign(throttle, noThrottle);
 }

@@ -196,6 +196,7 @@ export class MonitorLoop {
     if (state === undefined) return;
     if (state.settings.mode === "throttle") {
       state.settings = { ...state.settings, memoryHigh: undefined };
+      resetThrottle(state);
     } else this.#oomKiller.leaveToKernel(state);
   }
 

@@ -2,8 +2,8 @@
  * The mode `throttle` (v2): memory.high is set while the limit may be near. A cgroup that stays full of page cache would lose the
  * margin for weeks, and its writers would wait for memory.high; there it is lifted, until other memory grows.
  *
- * The monitor thread does it, because there is no time to ask the main thread. The change stays on record meanwhile: its undoing finds the
- * value of before.
+ * The monitor thread does it, because there is no time to ask the main thread. The change stays on record meanwhile: undoing it finds the
+ * original value in place.
  */
 
 import { walkAccessible } from "../../cgroup/cgroup.ts";

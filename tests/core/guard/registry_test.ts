@@ -1,0 +1,84 @@
+import assert from "node:assert/strict";
+import { openCgroup } from "../../../core/cgroup/cgroup.ts";
+import { discover } from "../../../core/cgroup/hierarchy.ts";
+import { Journal } from "../../../core/control/journal.ts";
+import type { GuardPolicy } from "../../../core/guard/policy.ts";
+import { type GuardedCgroup, GuardRegistry } from "../../../core/guard/registry.ts";
+import { WARM_UP_POLICY } from "../../../core/guard/thread/warmup.ts";
+import { openEpoll } from "../../../core/kernel/epoll.ts";
+import { libc } from "../../../core/kernel/libc.ts";
+import { makeTree } from "../../helpers/trees.ts";
+
+// Stays loaded; within a test that would count as a leak.
+libc();
+
+const LIMIT = 256 * 1024 ** 2;
+
+/** A pod that is throttled, and its container, which has no limit of its own. */
+function throttledPod() {
+  const tree = makeTree(2, {
+    "/pod": { "memory.max": LIMIT, "memory.high": "max" },
+    "/pod/c": { "memory.max": "max" },
+  });
+  const state = Deno.makeTempDirSync({ prefix: "oomkit-test-" });
+  const epoll = openEpoll();
+  const policy: GuardPolicy = {
+    ...WARM_UP_POLICY,
+    dryRun: false,
+    mode: "throttle",
+    actions: { warn: [], critical: [], imminent: [{ kind: "process" }] },
+  };
+  const armed: GuardedCgroup[] = [];
+  const registry = new GuardRegistry({
+    policies: { all: [policy], rules: [], labels: new Map() },
+    epoll,
+    journal: new Journal(state),
+    send: () => {},
+    onArmed: (guarded) => void armed.push(guarded),
+    onRestored: () => {},
+    onFallback: (_, { reason }) => assert.fail(reason),
+    onError: (error) => assert.fail(String(error)),
+  });
+  const hierarchy = discover(tree.dir);
+  const update = () => {
+    for (const path of ["/pod", "/pod/c"]) registry.update(openCgroup(hierarchy, path)!, true);
+  };
+  update();
+  assert.deepEqual(armed.map(({ settings }) => settings.mode), ["throttle", "throttle"]);
+  return {
+    registry,
+    armed,
+    update,
+    high: () => Deno.readTextFileSync(`${tree.dir}/pod/memory.high`).trim(),
+    write: (text: string) => Deno.writeTextFileSync(`${tree.dir}/pod/memory.high`, text),
+    [Symbol.dispose]() {
+      registry.close();
+      epoll[Symbol.dispose]();
+      tree[Symbol.dispose]();
+      Deno.removeSync(state, { recursive: true });
+    },
+  };
+}
+
+Deno.test("a memory.high that was lifted stays so for all cgroups that depend on the limit", () => {
+  using pod = throttledPod();
+  const [owner] = pod.armed;
+  pod.registry.setThrottleLifted(owner!, true);
+  pod.write("max");
+  pod.update();
+  assert.equal(pod.high(), "max");
+  assert.equal(pod.armed.length, 2);
+  pod.registry.setThrottleLifted(owner!, false);
+  pod.update();
+  assert.notEqual(pod.high(), "max", "another program has undone it");
+});
+
+Deno.test("a memory.high that was lifted when nothing could be killed is set again later", () => {
+  using pod = throttledPod();
+  const [owner] = pod.armed;
+  pod.registry.setThrottleLifted(owner!, true);
+  pod.registry.leaveToKernel(owner!.id);
+  pod.write("max");
+  pod.update();
+  assert.notEqual(pod.high(), "max");
+});
