@@ -104,22 +104,25 @@ export const killsIn = (reports: readonly Posted[], id?: number): PostedKill[] =
     report.type === "kill" && (id ?? report.id) === report.id ? [{ ...report.kill, at }] : []
   );
 
-/** Throws where the monitor thread would end, and at a busy loop. */
-export function runCase(one: Case): Run {
+export function modelOf(one: Case): ModelKernel {
   const cache = Math.floor(LIMIT * one.usage * one.cache);
-  const processes = processesOf(one.processes, LIMIT * one.usage - cache, FIRST_PID);
-  const newcomers = processesOf(one.newcomers, LIMIT / 8, FIRST_NEWCOMER);
-  const own = [...processes, ...newcomers].filter(({ protection }) => protection === "self");
-  using kernel = new ModelKernel({
+  return new ModelKernel({
     ...one,
     limit: LIMIT,
     cache,
-    newcomers,
+    newcomers: processesOf(one.newcomers, LIMIT / 8, FIRST_NEWCOMER),
     mayKillImmune: one.action === "container",
     oomKillerDisabled: one.isHold,
-  }, processes);
+  }, processesOf(one.processes, LIMIT * one.usage - cache, FIRST_PID));
+}
+
+/** Throws where the monitor thread would end, and at a busy loop. */
+export function runCase(one: Case): Run {
+  using kernel = modelOf(one);
   const { world } = kernel;
   const reports: Posted[] = [];
+  const own = [...kernel.processes, ...kernel.settings.newcomers]
+    .filter(({ protection }) => protection === "self");
   const policies = policiesOf(one, new Set(own.map(({ pid }) => pid)));
   const loop = new MonitorLoop(policies, kernel.epoll, (report) => {
     reports.push({ at: world.now, report });

@@ -75,8 +75,11 @@ export interface Faults {
   readonly seed: number;
 }
 
-/** `move`: to a cgroup outside of the scope. `deny`: its credentials change, and it may not be signalled any more. */
-export type Incident = "move" | "deny" | "exit" | "freeze" | "thaw" | "remove";
+/**
+ * `move`: to a cgroup outside of the scope. `deny`: its credentials change, and it may not be signalled any more. `kill`: another program
+ * or the kernel kills it.
+ */
+export type Incident = "move" | "deny" | "exit" | "kill" | "freeze" | "thaw" | "remove";
 
 export interface ModelProcess extends SimulatedProcess {
   /** The cgroup that lists it. Its memory stays charged to the guarded one when it moves. */
@@ -339,6 +342,9 @@ export class ModelKernel implements Disposable {
       case "exit":
         if (process && Number.isFinite(process.exitMs)) this.#leave(process);
         return;
+      case "kill":
+        if (process && Number.isFinite(process.exitMs)) process.killedAt ??= world.now;
+        return;
     }
   }
 
@@ -467,12 +473,16 @@ export class ModelKernel implements Disposable {
 
   #readProcess(pid: number, file: string): string {
     const process = this.#processOf(pid) ?? fail(ESRCH);
-    const { anon, protection, killedAt, isStopped } = process;
+    const { anon, protection, killedAt, exitMs, isStopped } = process;
     switch (file) {
       case "status": {
-        const pending = killedAt === undefined ? "0".repeat(16) : "0000000000000100";
+        // Then the signal is taken from the queue, and the address space is given up before its memory is free (kernel/exit.c, exit_mm).
+        const isFreeing = killedAt !== undefined && this.world.now >= killedAt + exitMs / 10;
+        const isPending = killedAt !== undefined && !isFreeing;
+        const pending = isPending ? "0000000000000100" : "0".repeat(16);
+        const rss = isFreeing ? "" : `VmRSS:\t${Math.ceil(anon / 1024)} kB\n`;
         return `Name:\tp${pid}\nState:\t${isStopped ? "T (stopped)" : "S (sleeping)"}\n` +
-          `PPid:\t1\nNSpid:\t${pid}\nVmRSS:\t${Math.ceil(anon / 1024)} kB\n` +
+          `PPid:\t1\nNSpid:\t${pid}\n${rss}` +
           `SigPnd:\t${"0".repeat(16)}\nShdPnd:\t${pending}\n`;
       }
       case "oom_score_adj":

@@ -53,7 +53,7 @@ const place = fc.constantFrom<Pick<ProcessCase, "cgroup" | "protection">>(
   { cgroup: KEPT, protection: "exempt" },
   { cgroup: OMITTED, protection: "exempt" },
 );
-const incident = fc.constantFrom<Incident>("move", "deny", "exit", "freeze", "thaw");
+const incident = fc.constantFrom<Incident>("move", "deny", "exit", "kill", "freeze", "thaw");
 const processCase = fc.tuple(
   place,
   fc.record({

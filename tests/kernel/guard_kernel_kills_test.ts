@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import {
   feedWhileItLives,
+  isAlive,
   isArmed,
   isKillAction,
   killActionsOf,
@@ -31,6 +32,26 @@ kernelTest(
     assert.equal(ofType(events, "oom_kill").length, 1);
     const [deltas] = events.at(-1)!.cgroups;
     assert.deepEqual([deltas.cgroup, deltas.victims, deltas.oom_kill], [pod.path, 1, 1]);
+  },
+);
+
+kernelTest(
+  "when the kernel has killed a process that is not guarded, none that is guarded is killed as well",
+  async () => {
+    await using parent = makeRealCgroup("neighbour");
+    const [child, neighbour] = [parent.child("child"), parent.child("neighbour")];
+    parent.limit(64 * MIB);
+    await using guarded = await startGuarded(["--policy", "process", child.path]);
+    for (let run = 1; run <= 5; run++) {
+      await using process = await startHungryProcess(child);
+      await using larger = await startHungryProcess(neighbour);
+      await larger.feed(40 * MIB);
+      await process.feed(32 * MIB);
+      await larger.status;
+      assert.ok(isAlive(process.pid), `run ${run}`);
+    }
+    const events = await guarded.stop();
+    assert.deepEqual(killActionsOf(events).filter(({ outcome }) => outcome === "killed"), []);
   },
 );
 

@@ -37,7 +37,12 @@ import {
 } from "../../policy/usage_trend.ts";
 import type { ResolvedPolicy } from "../policy.ts";
 import { type CgroupSpec, type GuardSettings, unflatten, type WakeSource } from "./protocol.ts";
-import type { Victim, VictimSelection } from "./victim_selection.ts";
+import {
+  type KnownProcesses,
+  NOTHING_KNOWN,
+  type Victim,
+  type VictimSelection,
+} from "./victim_selection.ts";
 
 export interface CgroupState {
   readonly id: number;
@@ -131,6 +136,8 @@ export interface ActionState {
 /** All processes that the thread holds by a pidfd. */
 export interface PinnedVictims {
   selection: VictimSelection | undefined;
+  /** From the last selection; kept beyond it, until usage is below all levels. */
+  known: KnownProcesses;
   /** In the order of their signals; each is reported when its outcome is known. */
   kills: PendingKill[];
   /** Stopped next to a victim, and since when. */
@@ -239,7 +246,13 @@ export function openCgroupState(spec: CgroupSpec, policy: ResolvedPolicy): Cgrou
       exitingSince: undefined,
       isKillDeferred: false,
     },
-    pinned: { selection: undefined, kills: [], suspended: [], suspendedAt: -Infinity },
+    pinned: {
+      selection: undefined,
+      known: NOTHING_KNOWN,
+      kills: [],
+      suspended: [],
+      suspendedAt: -Infinity,
+    },
     hold: { ...noHold },
     throttle: { ...noThrottle },
   };

@@ -49,6 +49,7 @@ import type { SampleWriter } from "./sample_ring.ts";
 import {
   byBadnessNow,
   killScopeOf,
+  NOTHING_KNOWN,
   noVictimReason,
   selectVictims,
   type Victim,
@@ -130,6 +131,7 @@ export class KillExecutor {
     const { selection } = state.pinned;
     if (selection && now - selection.at > MAX_SELECTION_AGE_MS) this.dropSelection(state);
     if (state.pinned.selection === undefined) {
+      state.pinned.known = NOTHING_KNOWN;
       state.files.statFile.rest();
       state.files.limitFile.rest();
       state.files.kernelMemoryFile?.rest();
@@ -270,11 +272,13 @@ export class KillExecutor {
         ...pinned.kills.map(({ victim }) => victim.pid),
         ...actions.refused.keys(),
       ]),
+      known: pinned.known,
     });
     if (selection === undefined || (selection.isPartial && pinned.selection)) {
       return selection?.close();
     }
     this.#pending.replaceSelection(state, selection);
+    pinned.known = selection.known;
   }
 
   #selectNow(state: CgroupState): void {
@@ -294,21 +298,22 @@ export class KillExecutor {
    * no longer than for a victim of this guard.
    */
   #waitsForExit(state: CgroupState, now: number): boolean {
-    const { pinned, actions, memory, settings: { limit }, policy: { killSettings } } = state;
+    const { pinned, actions, memory, settings: { limit, levelBytes }, decision, policy } = state;
     if (pinned.selection === undefined) return false;
     if (pinned.selection.exiting === undefined) return false;
     const since = actions.exitingSince ??= now;
-    if (now - since >= killSettings.exitTimeoutMs) return false;
+    if (now - since >= policy.killSettings.exitTimeoutMs) return false;
     const { exiting } = pinned.selection;
     // Without time to read all processes the selection is not renewed.
     if (!isExiting(exiting.pid)) {
       pinned.selection.exiting = undefined;
       return false;
     }
-    // A process that exits by itself may have little to free.
-    if (exiting.rss === null && msUntilLimitAtPeakRate(memory, limit) < MIN_MS_TO_RESELECT) {
-      return false;
-    }
+    // A process that exits by itself may have little to free, and the kernel does not wait for it (mm/oom_kill.c, oom_evaluate_task).
+    const missing = memory.usage - levelBytes[decision.killLevel];
+    const isEnough = exiting.rss !== undefined && exiting.rss >= missing;
+    const isUrgent = msUntilLimitAtPeakRate(memory, limit) < MIN_MS_TO_RESELECT;
+    if (exiting.isFreeing && !isEnough && isUrgent) return false;
     // So that the next step reads all processes again.
     pinned.selection.at = -Infinity;
     return true;

@@ -69,7 +69,8 @@ export interface VictimSelection {
    * A process at the same limit that was killed or exits, and still holds memory: usage read before it is gone is no reason to kill another
    * one. The kernel waits for its own victims too (mm/oom_kill.c, oom_evaluate_task).
    */
-  exiting: CandidateJson | undefined;
+  exiting: ExitingProcess | undefined;
+  readonly known: KnownProcesses;
   /** There are more candidates than victims. */
   readonly hasMore: boolean;
   /** Why a candidate could not be pinned. */
@@ -78,6 +79,32 @@ export interface VictimSelection {
   readonly outside: CandidateJson | undefined;
   /** Releases all victims, or those that match. */
   close(which?: (victim: Victim) => boolean): void;
+}
+
+/** What is known of the processes at a limit, for the next selection. */
+export interface KnownProcesses {
+  /** Resident memory in bytes by pid, as it was last read: a process that has given up its address space shows none while that is freed. */
+  readonly rssByPid: ReadonlyMap<number, number>;
+  /** The process that the kernel would kill first, or has killed; `attribute` is that of its cgroup. */
+  readonly first:
+    | {
+      readonly pid: number;
+      readonly cgroup: Cgroup;
+      readonly attribute: ReadAttribute | undefined;
+    }
+    | undefined;
+}
+
+type ReadAttribute = Attribute | "excluded" | "unknown";
+
+export const NOTHING_KNOWN: KnownProcesses = { rssByPid: new Map(), first: undefined };
+
+export interface ExitingProcess {
+  readonly pid: number;
+  /** Bytes that it holds, or held when they were last read; `undefined` if they never were. */
+  readonly rss: number | undefined;
+  /** Its address space is gone already, so that it cannot be seen how much is still to be freed. */
+  readonly isFreeing: boolean;
 }
 
 export interface SelectionContext {
@@ -92,6 +119,8 @@ export interface SelectionContext {
   outOfTime(): boolean;
   /** Pids to leave out. */
   readonly signalled: ReadonlySet<number>;
+  /** From the selection before. */
+  readonly known: KnownProcesses;
 }
 
 /** Constant for the life of this program. */
@@ -120,7 +149,7 @@ export function selectVictims(
   };
   let pool = readPool(scope, selectionContext);
   let picked = pickIn(pool);
-  if (pool.isPartial && picked.victims.length === 0) {
+  if (pool.isPartial && picked.victims.length === 0 && picked.outside === undefined) {
     pool = readPool(scope, { ...selectionContext, outOfTime: () => false });
     picked = pickIn(pool);
   }
@@ -129,12 +158,15 @@ export function selectVictims(
     victims.forEach(releaseVictim);
     return undefined;
   }
+  const rssByPid = rssByPidIn(pool, selectionContext);
+  const exiting = exitingIn(pool, rssByPid);
   const selection: VictimSelection = {
     victims,
     candidates: reportedCandidates(ranking, victims),
     at: performance.now(),
     isPartial: pool.isPartial,
-    exiting: exitingIn(pool),
+    exiting,
+    known: { rssByPid, first: firstIn(pool, exiting?.pid ?? ranking.candidates[0]?.process.pid) },
     hasMore,
     pinFailure,
     outside,
@@ -143,10 +175,36 @@ export function selectVictims(
   return selection;
 }
 
-function exitingIn({ processes, protectedPids }: ReadPool): CandidateJson | undefined {
-  const process = processes.find(({ isExiting, pid }) => isExiting && !protectedPids.has(pid));
-  return process &&
-    scored(process, { badness: 0, preference: "excluded", preferenceReason: "it is exiting" });
+function rssByPidIn(
+  { processes }: ReadPool,
+  { known }: SelectionContext,
+): ReadonlyMap<number, number> {
+  const byPid = new Map<number, number>();
+  for (const { pid, rss } of processes) {
+    const bytes = rss ?? known.rssByPid.get(pid);
+    if (bytes !== undefined) byPid.set(pid, bytes);
+  }
+  return byPid;
+}
+
+/** Of several the largest. */
+function exitingIn(
+  { processes, protectedPids }: ReadPool,
+  rssByPid: ReadonlyMap<number, number>,
+): ExitingProcess | undefined {
+  const exiting = processes.filter(({ isExiting, pid }) => isExiting && !protectedPids.has(pid))
+    .map(({ pid, rss }) => ({ pid, rss: rssByPid.get(pid), isFreeing: rss === undefined }));
+  return exiting.toSorted((a, b) => (b.rss ?? 0) - (a.rss ?? 0))[0];
+}
+
+function firstIn(
+  { processes, cgroups, attributes }: ReadPool,
+  first: number | undefined,
+): KnownProcesses["first"] {
+  const process = processes.find(({ pid }) => pid === first);
+  const cgroup = cgroups.find(({ path }) => path === process?.cgroup);
+  return process && cgroup &&
+    { pid: process.pid, cgroup, attribute: attributes.get(cgroup.path) };
 }
 
 const killsContainers = ({ actions }: GuardPolicy): boolean =>
@@ -209,15 +267,31 @@ interface ReadPool extends CandidatePool {
 
 function readPool(
   scope: Cgroup,
-  { limitOwner, policy, oomTotalBytes, isExcluded, outOfTime, signalled }: SelectionContext,
+  { limitOwner, policy, oomTotalBytes, isExcluded, outOfTime, signalled, known: { first } }:
+    SelectionContext,
 ): ReadPool {
   const { preferences, protectedPids } = policy;
   const withCmdline = Object.values(preferences).some(({ length }) => length > 0);
+  const read = (pid: number, path: string) =>
+    readCandidate(pid, path, withCmdline && !protectedPids.has(pid));
   const cgroups: Cgroup[] = [];
   const processes: Process[] = [];
-  const attributes: Map<string, Attribute | "excluded" | "unknown"> = new Map();
+  const attributes: Map<string, ReadAttribute> = new Map();
   const guardedBy = uidOf(limitOwner);
   let isPartial = false;
+  // There may be no time to read the others. A process that exits may hold memory although it is not listed any more (kernel,
+  // css_task_iter_advance). One inside is left to the walk, which looks for its group.
+  if (first && !signalled.has(first.pid)) {
+    const { pid, cgroup, attribute } = first;
+    const process = read(pid, cgroup.path);
+    const isOutside = !isInSubtree(cgroup.path, scope.path) && tryListPids(cgroup).has(pid);
+    if (process && (process.isExiting || isOutside)) {
+      processes.push(process);
+      cgroups.push(cgroup);
+      if (attribute) attributes.set(cgroup.path, attribute);
+    }
+  }
+  const known = processes[0]?.pid;
   for (const cgroup of walkCharged(limitOwner, accessibleChildrenOf)) {
     cgroups.push(cgroup);
     const inherited = attributes.get(cgroup.path.slice(0, cgroup.path.lastIndexOf("/")));
@@ -228,10 +302,10 @@ function readPool(
       : preferenceOf(cgroup, guardedBy) ?? inherited;
     if (attribute) attributes.set(cgroup.path, attribute);
     for (const pid of pidsOf(cgroup)) {
-      if (signalled.has(pid)) continue;
+      if (signalled.has(pid) || pid === known) continue;
       if (processes.length > 0 && outOfTime()) isPartial = true;
       if (isPartial) break;
-      const process = readCandidate(pid, cgroup.path, withCmdline && !protectedPids.has(pid));
+      const process = read(pid, cgroup.path);
       if (process) processes.push(process);
     }
     if (isPartial) break;
@@ -437,6 +511,7 @@ export function predictVictims(
     oomTotalBytes,
     outOfTime: () => false,
     signalled: new Set(),
+    known: NOTHING_KNOWN,
   });
   selection?.close();
   return selection?.candidates ?? [];

@@ -1,10 +1,19 @@
 /** Kills that fail, one at a time: cases that the property in tests/fuzz/never_stuck_test.ts found, reduced. */
 
 import assert from "node:assert/strict";
+import { openCgroup } from "../../../../core/cgroup/cgroup.ts";
+import {
+  type KnownProcesses,
+  NOTHING_KNOWN,
+  selectVictims,
+} from "../../../../core/guard/thread/victim_selection.ts";
+import { WARM_UP_POLICY } from "../../../../core/guard/thread/warmup.ts";
 import {
   type Case,
   FIRST_NEWCOMER,
   killsIn,
+  LIMIT,
+  modelOf,
   type PostedKill,
   type ProcessCase,
   runCase,
@@ -82,6 +91,25 @@ function run(part: Partial<Case>) {
     kernel.delivered.filter(({ signal }) => signal === 9).map(({ process }) => process.pid),
   );
   return { kills: killsIn(reports), outcomes: killsIn(reports).map(outcomeOf), types, killed };
+}
+
+function selecting(cases: readonly ProcessCase[]) {
+  const kernel = modelOf({ ...FULL, processes: cases });
+  const limitOwner = openCgroup(kernel.hierarchy, SCOPE)!;
+  const select = (known: KnownProcesses) => {
+    const selection = selectVictims(limitOwner, {
+      policy: WARM_UP_POLICY,
+      isExcluded: () => false,
+      limitOwner,
+      oomTotalBytes: LIMIT,
+      outOfTime: () => false,
+      signalled: new Set(),
+      known,
+    })!;
+    selection.close();
+    return selection;
+  };
+  return { kernel, select };
 }
 
 const EPERM = "pidfd_send_signal: EPERM (it takes the same user, or CAP_KILL)";
@@ -175,6 +203,18 @@ Deno.test("a process is killed although each selection takes longer than its obs
   const { kills } = run({ callMs: 2000 * CALL_MS, processes: three });
   assert.equal(kills[0]?.outcome, "killed");
   assert.ok(kills[0].at < 1000, String(kills[0].at));
+});
+
+Deno.test("of a process that frees its memory it is known how much that was", () => {
+  const { kernel, select } = selecting([{ ...ALLOCATOR, share: 2, exitMs: 50 }, ALLOCATOR]);
+  using _ = kernel;
+  const before = select(NOTHING_KNOWN);
+  assert.equal(before.exiting, undefined);
+  kernel.processes[0]!.killedAt = kernel.world.now;
+  kernel.pass(10);
+  const rss = before.known.rssByPid.get(FIRST_PID);
+  assert.deepEqual(select(before.known).exiting, { pid: FIRST_PID, rss, isFreeing: true });
+  assert.equal(select(NOTHING_KNOWN).exiting?.rss, undefined);
 });
 
 Deno.test("the reason says why processes could not be pinned", () => {

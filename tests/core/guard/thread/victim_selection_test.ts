@@ -3,6 +3,7 @@ import { openCgroup } from "../../../../core/cgroup/cgroup.ts";
 import { discover } from "../../../../core/cgroup/hierarchy.ts";
 import { isStillMember } from "../../../../core/control/kill.ts";
 import {
+  NOTHING_KNOWN,
   type SelectionContext,
   selectVictims,
 } from "../../../../core/guard/thread/victim_selection.ts";
@@ -37,6 +38,7 @@ const enoughTime: Omit<SelectionContext, "limitOwner"> = {
   oomTotalBytes: 2 ** 30,
   outOfTime: () => false,
   signalled: new Set(),
+  known: NOTHING_KNOWN,
 };
 
 function selectedPids(
@@ -79,6 +81,24 @@ Deno.test("no process is selected when the kernel's victim is outside of the gua
   assert.deepEqual(selection.victims, []);
   assert.ok(made.pids.includes(selection.outside!.pid));
   selection.close();
+});
+
+Deno.test("without time to read all again, the process that the kernel would have killed first still counts", async () => {
+  await using made = makeCgroup();
+  const [one, other] = made.pids;
+  using tree = makeTree(2, {
+    "/p": {},
+    "/p/a": { "cgroup.procs": `${one}\n` },
+    "/p/b": { "cgroup.procs": `${other}\n` },
+  });
+  const at = (path: string) => openCgroup(discover(tree.dir), path)!;
+  const [limitOwner, scope] = [at("/p"), at("/p/a")];
+  const preferences = { ...WARM_UP_POLICY.preferences, prefer: [/b$/] };
+  const context = { ...enoughTime, policy: { ...WARM_UP_POLICY, preferences }, limitOwner };
+  const before = selectVictims(scope, context)!;
+  assert.equal(before.outside?.pid, other);
+  const again = selectVictims(scope, { ...context, known: before.known, outOfTime: () => true })!;
+  assert.equal(again.outside?.pid, other);
 });
 
 Deno.test("nothing is selected in a cgroup that was replaced by another of the same name", async () => {
