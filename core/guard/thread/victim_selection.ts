@@ -279,19 +279,17 @@ function readPool(
   const attributes: Map<string, ReadAttribute> = new Map();
   const guardedBy = uidOf(limitOwner);
   let isPartial = false;
+  const known = first && !signalled.has(first.pid) ? read(first.pid, first.cgroup.path) : undefined;
   // There may be no time to read the others. A process that exits may hold memory although it is not listed any more (kernel,
   // css_task_iter_advance). One inside is left to the walk, which looks for its group.
-  if (first && !signalled.has(first.pid)) {
-    const { pid, cgroup, attribute } = first;
-    const process = read(pid, cgroup.path);
-    const isOutside = !isInSubtree(cgroup.path, scope.path) && tryListPids(cgroup).has(pid);
-    if (process && (process.isExiting || isOutside)) {
-      processes.push(process);
-      cgroups.push(cgroup);
-      if (attribute) attributes.set(cgroup.path, attribute);
-    }
+  const isOutside = () =>
+    !isInSubtree(first!.cgroup.path, scope.path) && tryListPids(first!.cgroup).has(first!.pid);
+  if (known && (known.isExiting || isOutside())) {
+    processes.push(known);
+    cgroups.push(first!.cgroup);
+    if (first!.attribute) attributes.set(first!.cgroup.path, first!.attribute);
   }
-  const known = processes[0]?.pid;
+  const begin = processes.length;
   for (const cgroup of walkCharged(limitOwner, accessibleChildrenOf)) {
     cgroups.push(cgroup);
     const inherited = attributes.get(cgroup.path.slice(0, cgroup.path.lastIndexOf("/")));
@@ -302,10 +300,10 @@ function readPool(
       : preferenceOf(cgroup, guardedBy) ?? inherited;
     if (attribute) attributes.set(cgroup.path, attribute);
     for (const pid of pidsOf(cgroup)) {
-      if (signalled.has(pid) || pid === known) continue;
-      if (processes.length > 0 && outOfTime()) isPartial = true;
+      if (signalled.has(pid) || processes[0]?.pid === pid) continue;
+      if (processes.length > begin && outOfTime()) isPartial = true;
       if (isPartial) break;
-      const process = read(pid, cgroup.path);
+      const process = pid === known?.pid ? known : read(pid, cgroup.path);
       if (process) processes.push(process);
     }
     if (isPartial) break;
