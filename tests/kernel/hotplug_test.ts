@@ -41,7 +41,9 @@ kernelTest("a guard continues while a CPU is switched off and on", async () => {
     if (phase !== "with both") cpu.online(phase !== "without one");
     await feedSlowly(allocator, () => false);
     const action = await guarded.next((event) => isKillAction(event) && event.victim?.pid === pid);
-    assert.equal(action.outcome, "killed", phase);
+    // A machine with one slow CPU can take more than the 5 s after which a victim is reported as survived.
+    assert.equal(action.signal, "SIGKILL", phase);
+    assert.equal((await allocator.status).signal, "SIGKILL", phase);
     pids.push(pid);
   }
   const events = await guarded.stop();
