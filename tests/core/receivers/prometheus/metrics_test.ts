@@ -218,6 +218,37 @@ Deno.test("a watch has no series of a guard", async () => {
   assert.ok(text.includes("oomkit_watched_cgroups 0\n"), text);
 });
 
+Deno.test("a guard has 6 series of each cgroup on v1 and 8 on v2, 20 of each receiver, and 215 others", async () => {
+  const receiver = {
+    counts: () => ({ pending: 0, sent: 0, dropped: 0, failed: 0 }),
+    droppedByType: () => new Map(),
+  };
+  const paths = ["/a", "/b", "/c"];
+  for (
+    const [version, limitFile, ofEach] of [[1, "memory.limit_in_bytes", 6], [
+      2,
+      "memory.max",
+      8,
+    ]] as const
+  ) {
+    using tree = makeTree(
+      version,
+      Object.fromEntries(paths.map((path) => [path, { [limitFile]: 1000 }])),
+    );
+    const count = async (cgroups: number, names: readonly string[]) => {
+      const metrics = open({
+        cgroups: () => monitored(tree, paths.slice(0, cgroups)),
+        receivers: () => names.map((name) => ({ name, ...receiver })),
+        heartbeatAge: () => 0,
+      });
+      return seriesOf(await metrics.text()).size;
+    };
+    assert.equal(await count(0, []), 215);
+    assert.equal(await count(3, []), 215 + 3 * ofEach);
+    assert.equal(await count(3, ["kubernetes", "webhook"]), 215 + 3 * ofEach + 2 * 20);
+  }
+});
+
 Deno.test("100,000 short-lived cgroups with kills leave a bounded scrape and exact sums", async () => {
   const metrics = open({ maxCgroups: 50 });
   let size = 0;
