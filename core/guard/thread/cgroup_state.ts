@@ -111,6 +111,8 @@ export interface Schedule {
   farSince: number | undefined;
   /** When that may have changed. */
   lookAgainAt: number;
+  /** Usage around which usage has stayed, and since when. */
+  rest: { readonly usage: number; readonly since: number };
 }
 
 export interface ActionState {
@@ -233,6 +235,7 @@ export function openCgroupState(spec: CgroupSpec, policy: ResolvedPolicy): Cgrou
       unreadableSince: undefined,
       farSince: undefined,
       lookAgainAt: Infinity,
+      rest: { usage: NaN, since: Infinity },
     },
     settings,
     policy,

@@ -40,7 +40,13 @@ import {
 import { CpuFollower } from "./cpu_follower.ts";
 import { KillExecutor } from "./kill_executor.ts";
 import { OomKillerSwitch } from "./oom_killer_switch.ts";
-import type { CgroupSpec, GuardSettings, Report, WakeSource } from "./protocol.ts";
+import {
+  type CgroupSpec,
+  type GuardSettings,
+  MAX_MS_BETWEEN_HEARTBEATS,
+  type Report,
+  type WakeSource,
+} from "./protocol.ts";
 import type { SampleWriter } from "./sample_ring.ts";
 import { ThrottleSwitch } from "./throttle_switch.ts";
 
@@ -48,6 +54,14 @@ import { ThrottleSwitch } from "./throttle_switch.ts";
 const MAX_MS_BETWEEN_POLLS = 1000;
 /** A notified cgroup is polled this many times less often; its polls find a lost notification (seen once, on 6.18). */
 const NOTIFIED_POLL_FACTOR = 4;
+/**
+ * A notified cgroup below all levels is at rest after usage has stayed within this share of the limit for so long (milliseconds; both
+ * estimates): then each threshold above has to be lost before growth is seen late.
+ */
+const MS_TO_REST = 10_000;
+const MAX_SHARE_AT_REST = 1 / 64;
+/** Poll interval of a cgroup at rest: a multiple of that of a round, so that they share a wake-up (milliseconds). */
+const REST_POLL_MS = 5000;
 /** epoll_wait(2) takes whole milliseconds. */
 const MIN_MS_BETWEEN_POLLS = 1;
 /** If the imminent level is crossed sooner than this, the cgroup is polled without a pause (milliseconds). */
@@ -103,6 +117,8 @@ export class MonitorLoop {
   readonly #dueBeforeNextRound = new Set<CgroupState>();
   /** Start of the next round; a round polls every due cgroup, a turn is one {@link runOnce}. */
   #nextRoundAt = -Infinity;
+  /** When a cgroup that waits for a round is due first. The rounds before are left out. */
+  #firstDueInRound = -Infinity;
   /** The cgroups that the present round has not polled yet; it may take several turns. */
   #round: CgroupState[] = [];
   /** Absent without SCHED_FIFO: the thread would share the allocator's CPU instead of preempting it. */
@@ -217,7 +233,9 @@ export class MonitorLoop {
 
   /** One turn: waits, and polls what is due. @returns how often the main thread has woken it meanwhile. */
   runOnce(): number {
-    let next = this.#round.length > 0 ? -Infinity : this.#nextRoundAt;
+    let next = this.#round.length > 0
+      ? -Infinity
+      : Math.min(this.#roundDueAt(), performance.now() + MAX_MS_BETWEEN_HEARTBEATS);
     for (const { schedule } of this.#dueBeforeNextRound) {
       if (schedule.nextPollAt < next) next = schedule.nextPollAt;
     }
@@ -226,16 +244,18 @@ export class MonitorLoop {
     for (const { token } of events) this.#onEvent(token, now);
     const isDue = ({ schedule }: CgroupState) => schedule.nextPollAt <= now;
     const urgent = byHeadroom([...this.#dueBeforeNextRound].filter(isDue));
-    if (now >= this.#nextRoundAt) {
+    if (now >= this.#roundDueAt()) {
       // Aligned with the idle polls, which use the same function: those do not fall between two rounds.
       const nextRoundAt = nextRound(now, MAX_MS_BETWEEN_POLLS);
       this.#nextRoundAt = nextRoundAt;
       const all = [...this.#states.values()];
       this.#round = all.filter((state) => isDue(state) && !this.#dueBeforeNextRound.has(state));
       // Not due in this round, but before the next one.
-      const isSooner = ({ schedule: { nextPollAt } }: CgroupState) =>
-        nextPollAt > now && nextPollAt < nextRoundAt;
-      for (const state of all) if (isSooner(state)) this.#dueBeforeNextRound.add(state);
+      this.#firstDueInRound = Infinity;
+      for (const state of all) {
+        const { nextPollAt } = state.schedule;
+        if (nextPollAt > now) this.#enlist(state);
+      }
     }
     // What is left waits for the next turn, where cgroups with less headroom may come first.
     const hasTime = () => performance.now() - now < MAX_MS_PER_TURN;
@@ -307,9 +327,19 @@ export class MonitorLoop {
       schedule.nextPollAt = Math.min(schedule.nextPollAt, hold.until);
     }
     if (!state.decision.killCycle) schedule.wakeSource = "poll";
-    if (schedule.nextPollAt < this.#nextRoundAt && this.#states.has(state.id)) {
-      this.#dueBeforeNextRound.add(state);
-    } else this.#dueBeforeNextRound.delete(state);
+    this.#dueBeforeNextRound.delete(state);
+    if (this.#states.has(state.id)) this.#enlist(state);
+  }
+
+  /** For the time at which it is due. */
+  #enlist(state: CgroupState): void {
+    const { nextPollAt } = state.schedule;
+    if (nextPollAt < this.#nextRoundAt) this.#dueBeforeNextRound.add(state);
+    else if (nextPollAt < this.#firstDueInRound) this.#firstDueInRound = nextPollAt;
+  }
+
+  #roundDueAt(): number {
+    return Math.max(this.#nextRoundAt, this.#firstDueInRound);
   }
 
   #readAndStep(state: CgroupState, now: number): void {
@@ -320,6 +350,7 @@ export class MonitorLoop {
     // Usage is NaN before the first sample, which counts as growth.
     const isGrowing = !(usage <= memory.usage);
     const hasChanged = usage !== memory.usage;
+    if (hasChanged) this.#updateRest(state, usage, now);
     updateTrend(memory, usage, now);
     this.#updateFar(state, now);
     this.#switchOomKiller(state, now);
@@ -329,6 +360,17 @@ export class MonitorLoop {
       schedule.nextPollAt = nextIdlePollAt(state, now, this.#states.size);
       if (hasChanged) this.samples?.level(state, now, usage, []);
     }
+  }
+
+  /** Growth during a rest may be of the last moment: its rate is computed over the interval of a cgroup that is not at rest. */
+  #updateRest({ memory, schedule, settings, policy }: CgroupState, usage: number, now: number) {
+    const { rest } = schedule;
+    if (isAtRest(schedule, now)) {
+      const interval = notifiedPollInterval(policy, this.#states.size);
+      memory.usageAt = Math.max(memory.usageAt, now - interval);
+    }
+    const isNear = Math.abs(usage - rest.usage) <= settings.limit * MAX_SHARE_AT_REST;
+    if (!isNear) schedule.rest = { usage, since: now };
   }
 
   /** In a kill cycle each step does it. */
@@ -478,7 +520,7 @@ function nextPollAt(
   const { memory, settings: { levelBytes, limit }, policy, decision, schedule } = state;
   const { metric, triggerPolicy, acting, kills } = policy;
   const rate = (metric === "usage" ? memory.rate : memory.metricRate) ?? 0;
-  const longest = longestFor(state, metricValue, count);
+  const longest = longestFor(state, metricValue, now, count);
   const left = levelBytes.imminent - metricValue;
   const isNear = kills && left > 0 && 1000 * left < BUSY_POLL_WITHIN_MS * rate;
   // On a shared CPU the allocator would not run during a busy poll.
@@ -515,22 +557,31 @@ function isIdle({ memory, settings, decision, pinned }: CgroupState): boolean {
 
 /** The same as {@link nextPollAt} for an idle cgroup that does not grow. */
 function nextIdlePollAt(state: CgroupState, now: number, count: number): number {
-  return Math.max(state.decision.retryAt, nextRound(now, longestFor(state, 0, count)));
+  return Math.max(state.decision.retryAt, nextRound(now, longestFor(state, 0, now, count)));
 }
+
+const isAtRest = ({ rest }: CgroupState["schedule"], now: number): boolean =>
+  now - rest.since >= MS_TO_REST;
 
 /** Idle cgroups are polled together, in one round: at the multiples of their interval. */
 const nextRound = (now: number, every: number) => every * (Math.floor(now / every) + 1);
 
-function longestFor({ settings, policy }: CgroupState, metricValue: number, count: number): number {
-  const unnotifiedInterval = policy.poll ?? maxPollInterval(count);
+function longestFor(state: CgroupState, metricValue: number, now: number, count: number): number {
+  const { settings: { eventfds, levelBytes }, policy, schedule } = state;
   // Notifications are of usage, which may stand still while the working set in it grows.
-  const isNotified =
-    settings.eventfds.some(({ isReclaimNotification }) => !isReclaimNotification) &&
-    (policy.metric === "usage" || metricValue < settings.levelBytes.warn);
-  return isNotified
-    ? Math.min(MAX_MS_BETWEEN_POLLS, NOTIFIED_POLL_FACTOR * unnotifiedInterval)
-    : unnotifiedInterval;
+  const isNotified = eventfds.some(({ isReclaimNotification }) => !isReclaimNotification) &&
+    (policy.metric === "usage" || metricValue < levelBytes.warn);
+  if (!isNotified) return unnotifiedPollInterval(policy, count);
+  return isAtRest(schedule, now) && isIdle(state)
+    ? REST_POLL_MS
+    : notifiedPollInterval(policy, count);
 }
+
+const unnotifiedPollInterval = ({ poll }: ResolvedPolicy, count: number): number =>
+  poll ?? maxPollInterval(count);
+
+const notifiedPollInterval = (policy: ResolvedPolicy, count: number): number =>
+  Math.min(MAX_MS_BETWEEN_POLLS, NOTIFIED_POLL_FACTOR * unnotifiedPollInterval(policy, count));
 
 /** Whether a process that was sent SIGKILL has not exited. */
 const isKilling = (states: Iterable<CgroupState>) =>

@@ -65,6 +65,9 @@ export interface CgroupSpec extends GuardSettings {
   readonly scope: FlatCgroup;
 }
 
+/** The loop makes a turn at least this often, also at rest (milliseconds). */
+export const MAX_MS_BETWEEN_HEARTBEATS = 5000;
+
 export type Command =
   | {
     readonly type: "begin";

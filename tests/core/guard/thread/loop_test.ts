@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { singlePolicy } from "../../../../core/guard/policy.ts";
+import type { MonitorLoop } from "../../../../core/guard/thread/loop.ts";
 import type { Report } from "../../../../core/guard/thread/protocol.ts";
 import { WARM_UP_POLICY } from "../../../../core/guard/thread/warmup.ts";
 import type { JoinedEpoll } from "../../../../core/kernel/epoll.ts";
@@ -34,7 +35,7 @@ function fakeClock(): { readonly epoll: JoinedEpoll; now(): number } & Disposabl
   };
 }
 
-Deno.test("a cgroup that is due between two rounds is polled then, even if it was not due before the first", () => {
+Deno.test("a cgroup is polled when it is due, with no turn before that", () => {
   using clock = fakeClock();
   using guarded = guardTree(1, { usage: 8, inactiveFile: 0, pids: [] }, { poll: 700 });
   const reports: [Report["type"], number][] = [];
@@ -43,8 +44,8 @@ Deno.test("a cgroup that is due between two rounds is polled then, even if it wa
     ({ type }) => void reports.push([type, clock.now()]),
   );
   try {
-    // Polls at 0, 700 and, for the round, 1000; then at 1400, between the rounds of 1000 and 2000.
-    while (clock.now() < 1000) loop.runOnce();
+    // Polls at 0 and 700, then at 1400: nothing is due at 1000, where a round could be.
+    while (clock.now() < 700) loop.runOnce();
     assert.deepEqual(reports, []);
     guarded.tree.write("/a", "memory.usage_in_bytes", LIMIT - 16 * MIB);
     while (reports.length === 0 && clock.now() < 5000) loop.runOnce();
@@ -52,6 +53,79 @@ Deno.test("a cgroup that is due between two rounds is polled then, even if it wa
   } finally {
     loop.close();
   }
+});
+
+const TOKEN = 7;
+const NOTIFIED = { eventfds: [{ token: TOKEN, isReclaimNotification: false }] };
+const MINUTE = 60_000;
+
+/** How many turns a loop makes in ten minutes, after the first one. */
+function turnsIn(loop: MonitorLoop, clock: ReturnType<typeof fakeClock>): number {
+  while (clock.now() < MINUTE) loop.runOnce();
+  let turns = 0;
+  for (; clock.now() < 11 * MINUTE; turns++) loop.runOnce();
+  return turns;
+}
+
+Deno.test("a loop without cgroups makes a turn every 5 s", () => {
+  using clock = fakeClock();
+  using guarded = guardTree(1, { usage: 8, inactiveFile: 0, pids: [] });
+  const loop = guarded.startLoop(clock.epoll, () => {});
+  loop.remove(1);
+  assert.equal(turnsIn(loop, clock), 120);
+  loop.close();
+});
+
+Deno.test("a notified cgroup with the same usage for 10 s is polled every 5 s", () => {
+  using clock = fakeClock();
+  using guarded = guardTree(1, { usage: 8, inactiveFile: 0, pids: [] });
+  const loop = guarded.startLoop(clock.epoll, () => {});
+  loop.updateSettings(1, NOTIFIED);
+  let turns = 0;
+  for (; clock.now() < 10_000; turns++) loop.runOnce();
+  // Every 0.2 s before.
+  assert.ok(turns > 45, `${turns} turns`);
+  assert.equal(turnsIn(loop, clock), 120);
+  // More memory than that of a cgroup at rest.
+  guarded.tree.write("/a", "memory.usage_in_bytes", 10 * MIB);
+  const from = clock.now();
+  turns = 0;
+  for (; clock.now() < from + 15_000; turns++) loop.runOnce();
+  assert.ok(turns > 45, `${turns} turns`);
+  loop.close();
+});
+
+Deno.test("a cgroup without notifications has no rest", () => {
+  using clock = fakeClock();
+  using guarded = guardTree(1, { usage: 8, inactiveFile: 0, pids: [] });
+  const loop = guarded.startLoop(clock.epoll, () => {});
+  assert.equal(turnsIn(loop, clock), 10 * MINUTE / 50);
+  loop.close();
+});
+
+Deno.test("growth after a rest counts as growth of the last 0.2 s", () => {
+  using clock = fakeClock();
+  using guarded = guardTree(1, { usage: 8, inactiveFile: 0, pids: [] });
+  const reports: Report[] = [];
+  let isNotified = false;
+  const epoll: JoinedEpoll = {
+    ...clock.epoll,
+    block(milliseconds) {
+      // Just before the next poll.
+      const wakes = clock.epoll.block(isNotified ? milliseconds - 1 : milliseconds);
+      return isNotified ? { ...wakes, events: [{ token: TOKEN, events: 1 }] } : wakes;
+    },
+  };
+  const loop = guarded.startLoop(epoll, (report) => void reports.push(report));
+  loop.updateSettings(1, NOTIFIED);
+  while (clock.now() < MINUTE) loop.runOnce();
+  guarded.tree.write("/a", "memory.usage_in_bytes", 48 * MIB);
+  isNotified = true;
+  loop.runOnce();
+  const [report] = reports;
+  assert.ok(report?.type === "level_reached");
+  assert.equal(report.body.rate, 40 * MIB / 0.2);
+  loop.close();
 });
 
 Deno.test(
@@ -209,11 +283,14 @@ Deno.test("on an unknown usage nothing is done, and after 2 s it is reported", (
   // A counter of the kernel that fell below zero.
   guarded.tree.write("/a", "memory.usage_in_bytes", "18446744073709543424\n");
   const reports: Report[] = [];
-  const loop = guarded.startLoop(clock.epoll, (report) => void reports.push(report));
+  const reportedAt: number[] = [];
+  const loop = guarded.startLoop(clock.epoll, (report) => {
+    reports.push(report);
+    reportedAt.push(clock.now());
+  });
   try {
-    while (clock.now() < 1900) loop.runOnce();
-    assert.equal(reports.length, 0);
     while (clock.now() < 4000) loop.runOnce();
+    assert.ok(reportedAt[0]! >= 2000, `reported after ${reportedAt[0]} ms`);
     const [report] = reports;
     assert.ok(report?.type === "fallback" && report.affects === "cgroup", report?.type);
     assert.equal(report.reason, "its memory usage is unknown");
