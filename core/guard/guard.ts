@@ -3,13 +3,12 @@
  * urgent happens in the monitor thread (core/guard/thread).
  */
 
-import { type Cgroup, isThere, openCgroup, readControl, readUsage } from "../cgroup/cgroup.ts";
+import { type Cgroup, isThere, openCgroup, readUsage } from "../cgroup/cgroup.ts";
 import { isInSubtree } from "../cgroup_path.ts";
 import { Journal, type Restored, restoreStale } from "../control/journal.ts";
 import { lowerOwnOomScoreAdj, type OwnOomScoreAdj } from "../control/oom_score_adj.ts";
 import { type RestoreWatchdog, startRestoreWatchdog } from "../control/restore_watchdog.ts";
 import { signalDenied } from "../control/signal.ts";
-import { OomkitError } from "../errors.ts";
 import {
   type Body,
   type CandidateJson,
@@ -19,7 +18,6 @@ import {
 } from "../events/event.ts";
 import { wallClock } from "../kernel/clock.ts";
 import { actionText, mapActions } from "../policy/actions.ts";
-import type { Mode } from "../policy/levels.ts";
 import type { Labels } from "../policy/rules.ts";
 import type { RecordSink } from "../record/format.ts";
 import { type Fallback, FallbackReport } from "../watch/fallbacks.ts";
@@ -27,6 +25,9 @@ import { type Scope, scopeOf } from "../watch/scopes.ts";
 import { startWatch, type Watching } from "../watch/watch.ts";
 import { BackgroundActions } from "./background_actions.ts";
 import { GarbageCollector } from "./garbage_collection.ts";
+import { Heartbeat, MS_BETWEEN_HEARTBEAT_CHECKS } from "./heartbeat.ts";
+import { HoldWatchdog, isHold } from "./hold_watchdog.ts";
+import { MIN_MS_BETWEEN_CHECKS, PeriodicChecks } from "./periodic_checks.ts";
 import { kills, maySuspend, type PolicySet } from "./policy.ts";
 import { GuardRecording } from "./record.ts";
 import { type GuardedCgroup, GuardRegistry } from "./registry.ts";
@@ -58,9 +59,10 @@ export interface GuardOptions {
 
 type Emit = (event: OomkitEvent, stat?: string) => void;
 
-const CHECK_EVERY_MS = 200;
 /** Other programs' changes of memory.high and memory.oom_control are found by reading. */
 const REAPPLY_MODES_EVERY_MS = 10_000;
+/** For what is also notified of (milliseconds). */
+const MS_BETWEEN_CHECKS_AT_REST = 10_000;
 /** Nearly the lowest: the kernel kills almost everything else first. */
 const OWN_OOM_SCORE_ADJ = -900;
 
@@ -97,7 +99,10 @@ export class Guard {
   readonly #fallbacks: FallbackReport;
   #ownOomScoreAdj: OwnOomScoreAdj | undefined;
   #scheduling = "";
-  #timers: ReturnType<typeof setInterval>[] = [];
+  #checks: PeriodicChecks | undefined;
+  /** Something has happened since garbage was collected last. */
+  #hasWorked = false;
+  #isTargetRemoved = false;
   #isStopping = false;
   /** When it was stopped. */
   #guardedCount = 0;
@@ -120,7 +125,11 @@ export class Guard {
     );
     this.#thread.failed.catch(fail);
     this.#heartbeat = new Heartbeat(this.#thread.beats);
-    this.#holdWatchdog = new HoldWatchdog(options.holdTimeout, this.#thread.beats);
+    this.#holdWatchdog = new HoldWatchdog(
+      options.holdTimeout,
+      this.#thread.beats,
+      () => this.#kernelEvents.notifiesOoms(),
+    );
     this.#registry = new GuardRegistry({
       policies: options.policies,
       epoll: this.#thread.epoll,
@@ -142,6 +151,10 @@ export class Guard {
       () => this.#scopes,
       this.#fallbacks,
       (event) => this.#onKernelEvent(event),
+      () => {
+        this.#isTargetRemoved = true;
+        this.#wakeChecks();
+      },
       fail,
     );
   }
@@ -179,7 +192,7 @@ export class Guard {
         }
       }
     }
-    this.#startTimers();
+    this.#startChecks();
   }
 
   readonly guardedCgroups = (): readonly GuardedCgroup[] => this.#registry.all();
@@ -229,7 +242,7 @@ export class Guard {
   async stop(): Promise<void> {
     this.#isStopping = true;
     this.#guardedCount = this.#registry.all().length;
-    this.#timers.forEach(clearInterval);
+    this.#checks?.stop();
     let isAllRestored = true;
     await runAll([
       () => this.#thread.stop(),
@@ -299,42 +312,58 @@ export class Guard {
     }
   }
 
-  #startTimers(): void {
-    const every = (ms: number, action: () => void) => {
-      // An exception in a timer would end the process with everything still changed.
-      const run = () => {
-        try {
-          action();
-        } catch (error) {
-          this.#failed.reject(error);
+  /** What notifications do not cover, or not in time. */
+  #startChecks(): void {
+    const every = (ms: number, run: () => void) => ({ run, interval: () => ms });
+    const checks = [
+      every(MS_BETWEEN_HEARTBEAT_CHECKS, () => this.#heartbeat.check()),
+      {
+        run: () => this.#reenableWhereHeldTooLong(),
+        interval: () => this.#holdWatchdog.interval(this.#registry.all()),
+      },
+      {
+        run: () => this.#checkUnnotified(),
+        interval: () => this.#hasUnnotified() ? MIN_MS_BETWEEN_CHECKS : MS_BETWEEN_CHECKS_AT_REST,
+      },
+      {
+        run: () => {
+          this.#hasWorked = false;
+          this.#garbageCollector?.collect();
+        },
+        interval: () => this.#hasWorked ? MIN_MS_BETWEEN_CHECKS : MS_BETWEEN_CHECKS_AT_REST,
+      },
+      every(REAPPLY_MODES_EVERY_MS, () => this.#reapplyModes()),
+      every(this.options.rescanMs, () => this.#updateAll()),
+      every(this.options.rearmMs, () => {
+        for (const { cgroup, isTarget } of this.#registry.all()) {
+          this.#registry.update(cgroup, isTarget, true);
         }
-      };
-      this.#timers.push(setInterval(run, ms));
-    };
-    every(CHECK_EVERY_MS, () => this.#heartbeat.check());
-    every(CHECK_EVERY_MS, () => {
-      const reason =
-        `its allocators have been waiting for more than ${this.options.holdTimeout} ms`;
-      for (const guarded of this.#holdWatchdog.check(this.#registry.all())) {
-        this.#registry.leaveToKernel(guarded.id);
-        this.#reenableOomKiller(guarded, reason);
-      }
-    });
-    every(CHECK_EVERY_MS, () => this.#checkUnnotified());
-    every(CHECK_EVERY_MS, () => this.#garbageCollector?.collect());
-    every(REAPPLY_MODES_EVERY_MS, () => {
-      for (const guarded of this.#registry.all()) {
-        const { id, cgroup, limitOwner, isTarget, requested, settings } = guarded;
-        if (requested === "notify" || this.#staysUnthrottled(id, limitOwner, settings)) continue;
-        this.#registry.update(cgroup, isTarget, settings.mode !== requested);
-      }
-    });
-    every(this.options.rescanMs, () => this.#updateAll());
-    every(this.options.rearmMs, () => {
-      for (const { cgroup, isTarget } of this.#registry.all()) {
-        this.#registry.update(cgroup, isTarget, true);
-      }
-    });
+      }),
+    ];
+    this.#checks = new PeriodicChecks(checks, this.#failed.reject);
+  }
+
+  #wakeChecks(): void {
+    this.#hasWorked = true;
+    this.#checks?.wake();
+  }
+
+  #reenableWhereHeldTooLong(): void {
+    const reason = `its allocators have been waiting for more than ${this.options.holdTimeout} ms`;
+    for (const guarded of this.#holdWatchdog.check(this.#registry.all())) {
+      this.#registry.leaveToKernel(guarded.id);
+      this.#reenableOomKiller(guarded, reason);
+    }
+  }
+
+  #reapplyModes(): void {
+    for (const guarded of this.#registry.all()) {
+      const { id, cgroup, limitOwner, isTarget, requested, settings } = guarded;
+      const isApplied = settings.mode === requested;
+      if (isApplied && this.#registry.isModeInPlace(guarded)) continue;
+      if (this.#staysUnthrottled(id, limitOwner, settings)) continue;
+      this.#registry.update(cgroup, isTarget, !isApplied);
+    }
   }
 
   #staysUnthrottled(id: number, limitOwner: Cgroup, { levelBytes }: GuardSettings): boolean {
@@ -344,8 +373,14 @@ export class Guard {
     return isFull;
   }
 
-  /** Changes without a notification: the limit of an ancestor, and a target that is created again. */
+  /** Whether there are changes without a notification: of the limit of an ancestor, or of a target that is created again. */
+  #hasUnnotified(): boolean {
+    return this.#isTargetRemoved || this.#kernelEvents.lacksTargets || this.#registry.hasLost ||
+      this.#registry.all().some(({ cgroup, limitOwner }) => limitOwner.path !== cgroup.path);
+  }
+
   #checkUnnotified(): void {
+    this.#isTargetRemoved = false;
     this.#registry.retry();
     for (const { id, cgroup, limitOwner, isTarget, settings } of this.#registry.all()) {
       if (limitOwner.path === cgroup.path) continue;
@@ -361,11 +396,13 @@ export class Guard {
   }
 
   #onReport(report: CgroupReport): void {
+    this.#wakeChecks();
     const guarded = report.type === "kill"
       ? this.#registry.getIncludingRemoved(report.id)
       : this.#registry.get(report.id);
     if (guarded === undefined) return;
     const { path } = guarded.cgroup;
+    if (isHold(guarded.settings.mode)) this.#holdWatchdog.suspect(path);
     const emit = (body: Body, stat?: string) =>
       this.#emitEvent(path, report.wakeSource, body, report.at, stat);
     switch (report.type) {
@@ -429,7 +466,9 @@ export class Guard {
   }
 
   #onKernelEvent(event: OomkitEvent): void {
+    this.#wakeChecks();
     if (event.type === "summary") return this.#summary.addWatch(event);
+    if (event.type === "oom") this.#holdWatchdog.suspect(event.cgroup);
     this.#recording.emit(event);
     if (this.#isStopping) return;
     if (!["cgroup_created", "cgroup_removed", "limit_changed"].includes(event.type)) return;
@@ -515,79 +554,6 @@ function guardArmedEvent({ limitOwner, settings, policy }: GuardedCgroup): Body 
   };
 }
 
-/** The monitor thread beats once a second at least; on a machine that swaps it may pause for longer. */
-const MAX_MS_WITHOUT_HEARTBEAT = 30_000;
-
-class Heartbeat {
-  #last = { at: performance.now(), count: 0 };
-  #countWhenAsked = 0;
-
-  /** @param beats the number of beats so far. */
-  constructor(readonly beats: () => number) {}
-
-  /** To be called regularly. Throws {@link OomkitError} when there was no beat for too long. */
-  check(): void {
-    const count = this.beats();
-    if (count !== this.#last.count) this.#last = { at: performance.now(), count };
-    if (this.msSinceHeartbeat() < MAX_MS_WITHOUT_HEARTBEAT) return;
-    throw new OomkitError(
-      `the monitor thread has not responded for ${MAX_MS_WITHOUT_HEARTBEAT / 1000} s`,
-    );
-  }
-
-  /** As far as {@link check} has seen. */
-  msSinceHeartbeat(): number {
-    return performance.now() - this.#last.at;
-  }
-
-  /** Whether there was a beat since the last call. */
-  isAlive(): boolean {
-    const before = this.#countWhenAsked;
-    this.#countWhenAsked = this.beats();
-    return this.#countWhenAsked !== before;
-  }
-}
-
-/** In so many turns the monitor thread reads usage, selects a victim and kills it. */
-const MIN_TURNS_TO_KILL = 3;
-/** Allocators wait at most this many times as long when the monitor thread has not had those turns (an estimate). */
-const MAX_TIMEOUT_FACTOR = 10;
-
-const isHold = (mode: Mode) => mode === "hold" || mode === "hold-near-limit";
-
-/** Finds cgroups in which allocators have waited too long: with the OOM killer disabled none continues unless the guard acts. */
-class HoldWatchdog {
-  readonly #waiting = new Map<number, { readonly since: number; readonly beats: number }>();
-
-  /** @param timeout milliseconds that allocators may wait. @param beats the number of turns of the monitor thread so far. */
-  constructor(readonly timeout: number, readonly beats: () => number) {}
-
-  /** After a kill, which lets them continue: the time of others that wait begins again. */
-  restart(id: number): void {
-    this.#waiting.delete(id);
-  }
-
-  /** To be called regularly. */
-  check(guarded: readonly GuardedCgroup[]): GuardedCgroup[] {
-    const now = performance.now();
-    return guarded.filter(({ id, limitOwner, settings }) => {
-      if (!isHold(settings.mode)) return false;
-      const begun = this.#waiting.get(id);
-      const isWaiting = /^under_oom 1$/m.test(readControl(limitOwner, "memory.oom_control") ?? "");
-      const isExpired = isWaiting && begun !== undefined && this.#isExpired(begun, now);
-      if (!isWaiting || isExpired) this.#waiting.delete(id);
-      else if (begun === undefined) this.#waiting.set(id, { since: now, beats: this.beats() });
-      return isExpired;
-    });
-  }
-
-  /** A monitor thread without CPU time, as with one percent of a CPU, has more time: it would kill at its next turn. */
-  #isExpired({ since, beats }: { since: number; beats: number }, now: number): boolean {
-    const hadTurns = this.beats() - beats >= MIN_TURNS_TO_KILL;
-    return now - since > (hadTurns ? this.timeout : MAX_TIMEOUT_FACTOR * this.timeout);
-  }
-}
-
 /**
  * The kernel's own events in the scopes, from which the guard also learns of created and removed cgroups and of limits. A watch ends
  * with its targets; a guard waits until they are created again, as the cgroup of a service is.
@@ -602,8 +568,17 @@ class KernelEvents {
     readonly scopes: () => readonly Scope[],
     readonly fallbacks: FallbackReport,
     readonly onEvent: (event: OomkitEvent) => void,
+    readonly onTargetRemoved: () => void,
     readonly onError: (error: unknown) => void,
   ) {}
+
+  /** Whether there is an event `oom` at each OOM. */
+  readonly notifiesOoms = (): boolean => this.#watching?.notifiesOoms() ?? false;
+
+  /** Not all targets existed when it was renewed. */
+  get lacksTargets(): boolean {
+    return this.#existing.length < this.scopes().length;
+  }
 
   /** A target was removed, or created again. */
   isStale(): boolean {
@@ -621,6 +596,7 @@ class KernelEvents {
       thresholds: [],
       pressureLevels: [],
       psi: [],
+      onTargetRemoved: this.onTargetRemoved,
     }, this.onEvent);
     this.sources = this.#watching.sources;
     this.#watching.done.catch(this.onError);

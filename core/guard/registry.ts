@@ -164,6 +164,10 @@ export class GuardRegistry {
     this.#lost.push(guarded);
   }
 
+  get hasLost(): boolean {
+    return this.#lost.length > 0;
+  }
+
   retry(): void {
     for (const { cgroup: { hierarchy, path }, isTarget } of this.#lost.splice(0)) {
       const cgroup = openCgroup(hierarchy, path);
@@ -219,13 +223,16 @@ export class GuardRegistry {
 
   #isUnchanged(known: GuardedCgroup, policy: GuardPolicy, found: GuardedLimit): boolean {
     const { limitOwner, limit, oomTotalBytes, canSwap } = found;
-    const { mode } = known.settings;
     return known.limitOwner.inode === limitOwner.inode && known.policy === policy &&
       known.settings.limit === limit && known.settings.oomTotalBytes === oomTotalBytes &&
       known.settings.canSwap === canSwap &&
-      // Another program may have undone the change, as systemd does on daemon-reload.
-      (!isChange(mode) || this.#lifted.has(limitOwner.dir) ||
-        this.options.journal.isOurs(limitOwner.dir, fileOf(mode)));
+      this.isModeInPlace(known);
+  }
+
+  /** False where another program has undone the change that the mode makes, as systemd does on daemon-reload. */
+  isModeInPlace({ limitOwner: { dir }, settings: { mode } }: GuardedCgroup): boolean {
+    return !isChange(mode) || this.#lifted.has(dir) ||
+      this.options.journal.isOurs(dir, fileOf(mode));
   }
 
   /** `notify` where the limit is too small for a margin that throttles in time. */

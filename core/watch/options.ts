@@ -21,6 +21,8 @@ export interface WatchOptions {
   readonly recordSink?: RecordSink;
   /** Called before each cgroup is armed at the start, which takes a while for thousands of cgroups. */
   readonly onTarget?: (count: number) => void;
+  /** Called when the removal of a target is noticed, a moment before it is reported. */
+  readonly onTargetRemoved?: () => void;
 }
 
 /** Emits an event of one cgroup, stamped with the current time. */

@@ -36,6 +36,8 @@ export interface Watching {
   readonly sources: readonly string[];
   /** Those that are watched now. */
   cgroups(): Cgroup[];
+  /** Whether the kernel notifies of OOMs in each of them. */
+  notifiesOoms(): boolean;
   /** Resolves when no target is left; rejects when reading fails or `emit` throws. */
   readonly done: Promise<void>;
   /** Reads everything once more, emits what is still open and the summary, and closes everything. */
@@ -165,6 +167,10 @@ class Watch implements Watching {
 
   cgroups(): Cgroup[] {
     return [...this.#watched.values()].map(({ cgroup }) => cgroup);
+  }
+
+  notifiesOoms(): boolean {
+    return this.#watched.values().every(({ notifications }) => notifications.source !== "poll");
   }
 
   async stop(): Promise<Summary> {
@@ -365,6 +371,7 @@ class Watch implements Watching {
     this.#watched.delete(watched.cgroup.path);
     this.#recorder?.removed(watched);
     if (watched.removedAt !== undefined) return;
+    if (watched.isTarget) this.options.onTargetRemoved?.();
     const { cgroup, removedKills, representsSubtree, counters, kills, notifications } = watched;
     // Its kills were logged before it could be removed, so of the kills without a cgroup only those read by now may be its own.
     this.#readLog();

@@ -21,7 +21,7 @@ export const FAMILIES = withNames({
   process_resident_memory_bytes: gauge("Resident memory size in bytes."),
   process_cpu_seconds_total: counter("Total user and system CPU time spent in seconds."),
   oomkit_guard_heartbeat_age_seconds: gauge(
-    "Time since the last heartbeat of the monitor thread, which beats at least once a second.",
+    "Time since the last heartbeat of the monitor thread, which beats at least every 5 s.",
   ),
 
   oomkit_guarded_cgroups: gauge("Cgroups guarded now, by mode."),

@@ -13,8 +13,8 @@ import { CONTENT_TYPE } from "./text.ts";
 
 export type Health = { readonly ok: true } | { readonly ok: false; readonly reason: string };
 
-/** The monitor thread beats at least once a second, but a machine that swaps may delay it for seconds. */
-const MAX_HEARTBEAT_AGE_MS = 10_000;
+/** The monitor thread beats at least every 5 s, but a machine that swaps may delay it for seconds. */
+const MAX_HEARTBEAT_AGE_MS = 15_000;
 
 /** @param ageMs milliseconds since the last heartbeat of the monitor thread. */
 export function heartbeatHealth(ageMs: number): Health {
