@@ -35,6 +35,42 @@ kernelTest(
   },
 );
 
+/** How often the threads of a process have slept and woken up: proc(5), voluntary_ctxt_switches. */
+function wakesOf(pid: number): number {
+  const wakes = [...Deno.readDirSync(`/proc/${pid}/task`)].map(({ name }) => {
+    const status = textOf(`/proc/${pid}/task/${name}/status`);
+    return Number(/^voluntary_ctxt_switches:\s+(\d+)$/m.exec(status)?.[1] ?? 0);
+  });
+  return wakes.reduce((sum, each) => sum + each, 0);
+}
+
+/** Each longer than the longest interval at rest, 10 s. */
+const REST_WINDOW_S = 11;
+const REST_WINDOWS = 6;
+const MAX_WAKES_PER_SECOND = 2;
+
+kernelTest(
+  "a guard at rest wakes up at most twice a second",
+  async () => {
+    await using parent = makeRealCgroup("asleep");
+    const children = ["a", "b", "c"].map((name) => parent.child(name));
+    for (const child of children) child.limit(48 * MIB);
+    await using guarded = await startGuarded(["-r", "--policy", "process", parent.path]);
+    for (const child of children) await guarded.next(isArmed(child));
+    const rates: number[] = [];
+    // On the way to rest V8 collects garbage, and each line of the kernel log wakes the guard: one window counts.
+    for (let n = 0; n < REST_WINDOWS && !rates.some((rate) => rate <= MAX_WAKES_PER_SECOND); n++) {
+      const before = wakesOf(guarded.pid);
+      await new Promise((resolve) => setTimeout(resolve, 1000 * REST_WINDOW_S));
+      rates.push((wakesOf(guarded.pid) - before) / REST_WINDOW_S);
+    }
+    assert.ok(Math.min(...rates) <= MAX_WAKES_PER_SECOND, `${rates.join(", ")} wakes a second`);
+    await guarded.stop();
+  },
+  // v2 does not notify of usage.
+  { only: 1 },
+);
+
 /** The distinct CPU lists of the threads of a process: proc(5), Cpus_allowed_list. */
 function cpuListsOf(pid: number): string[] {
   const lists = [...Deno.readDirSync(`/proc/${pid}/task`)].flatMap(({ name }) => {
