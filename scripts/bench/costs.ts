@@ -49,6 +49,71 @@ export async function cpuShare(pid: number, ms: number): Promise<number> {
   return 100_000 * (cpuSeconds(pid) - before) / (performance.now() - began);
 }
 
+/** The threads of one kind during some time. */
+interface ThreadRest {
+  readonly name: string;
+  /** Times a second that one slept and woke up: proc(5), voluntary_ctxt_switches. */
+  readonly wakes: number;
+  /** Milliseconds a minute. */
+  readonly cpuMs: number;
+}
+
+export interface Rest {
+  /** Percent of a core. */
+  readonly share: number;
+  readonly threads: readonly ThreadRest[];
+}
+
+/** What the threads of a process do during the next `ms` milliseconds; those that end meanwhile are left out. */
+export async function restOf(pid: number, ms: number): Promise<Rest> {
+  const before = threadTimesOf(pid);
+  const began = performance.now();
+  await delay(ms);
+  const minutes = (performance.now() - began) / 60_000;
+  const byName = new Map<string, { wakes: number; cpuMs: number }>();
+  for (const [id, { name, wakes, nanoseconds }] of threadTimesOf(pid)) {
+    const earlier = before.get(id);
+    const sum = byName.get(name) ?? { wakes: 0, cpuMs: 0 };
+    sum.wakes += wakes - (earlier?.wakes ?? 0);
+    sum.cpuMs += (nanoseconds - (earlier?.nanoseconds ?? 0)) / 1e6;
+    byName.set(name, sum);
+  }
+  const threads = [...byName].map(([name, { wakes, cpuMs }]) => ({
+    name,
+    wakes: wakes / 60 / minutes,
+    cpuMs: cpuMs / minutes,
+  }));
+  const cpuMs = threads.reduce((sum, thread) => sum + thread.cpuMs, 0);
+  return { share: cpuMs / 600, threads };
+}
+
+interface ThreadTimes {
+  readonly name: string;
+  readonly wakes: number;
+  /** On a CPU: kernel, Documentation/scheduler/sched-stats.rst. */
+  readonly nanoseconds: number;
+}
+
+/** By thread id. */
+function threadTimesOf(pid: number): Map<string, ThreadTimes> {
+  const threads = new Map<string, ThreadTimes>();
+  for (const { name: id } of Deno.readDirSync(`/proc/${pid}/task`)) {
+    const read = (file: string) => tryReadText(`/proc/${pid}/task/${id}/${file}`) ?? "";
+    const wakes = Number(/^voluntary_ctxt_switches:\s+(\d+)/m.exec(read("status"))?.[1] ?? 0);
+    const nanoseconds = Number(read("schedstat").split(" ")[0]);
+    const name = Number(id) === pid ? "main thread" : threadName(read("comm").trim());
+    threads.set(id, { name, wakes, nanoseconds });
+  }
+  return threads;
+}
+
+/** The names are those of Deno, its asynchronous runtime and V8. */
+function threadName(comm: string): string {
+  if (comm.startsWith("worker-")) return "Worker";
+  if (comm.startsWith("V8")) return "helper threads of V8";
+  return comm.startsWith("tokio") ? "threads for blocking calls" : "other threads";
+}
+
 /** V8 compiles hot code in background threads; code that is not compiled yet allocates more. */
 const ROUNDS = 5;
 

@@ -29,7 +29,7 @@ const IDLE_SECONDS = 30;
 const SETTLE_MS = 5000;
 const GUARDED_LIMIT = 64 * MIB;
 const STAGES = 6;
-const FLOORS = [
+export const FLOORS = [
   ["an empty program on the same runtime base", "setTimeout(() => {}, 1e6);"],
   [
     "the same with an empty Worker",

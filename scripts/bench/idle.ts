@@ -1,47 +1,167 @@
-/** Costs of watching many idle cgroups. */
+/**
+ * Costs of watching and guarding idle cgroups: CPU time, and how often each thread wakes up. All programs are measured during the same
+ * time; they are idle.
+ */
 
 import type { Cgroup } from "../../core/cgroup/cgroup.ts";
+import { readInto } from "../../core/kernel/fd.ts";
+import { MAX_RECORD_BYTES, openKernelLog } from "../../core/kernel/kernel_log.ts";
+import { resyncInterval } from "../../core/policy/poll_interval.ts";
+import { delay } from "../../core/timing.ts";
 import { MIB } from "../cgroups.ts";
+import { executable } from "../command.ts";
 import { progress } from "../terminal.ts";
-import { createBenchCgroup, makeChildren } from "./cleanup.ts";
-import { costsOf, cpuShare } from "./costs.ts";
-import { startWatch } from "./programs.ts";
-import { against, type Measured, mebibytes, row, summarize } from "./statistics.ts";
+import {
+  createBenchCgroup,
+  endChild,
+  makeBenchDirectory,
+  makeChildren,
+  startChild,
+} from "./cleanup.ts";
+import { type Costs, costsOf, type Rest, restOf } from "./costs.ts";
+import { FLOORS } from "./footprint.ts";
+import { startRaceGuard, startWatch } from "./programs.ts";
+import { makeEmptyProgram, versionOf } from "./start_up.ts";
+import { against, figure, type Measured, mebibytes, row } from "./statistics.ts";
 
-const CGROUPS = 1000;
-const RUNS = 3;
-/** Length of a run: the pause between two full reads of the watch, so that each run has one. */
-const SECONDS = 30;
-const TARGET = 0.5;
+/** Percent of a core, by the number of cgroups. */
+const TARGETS: ReadonlyMap<number, number> = new Map([[0, 0.02], [30, 0.1], [1000, 0.3]]);
+const MANY = 1000;
+/** The time between two full reads of many cgroups: each program makes one. */
+const MEASURED_MS = resyncInterval(MANY, true);
+/** A cgroup is at rest after 10 s, and V8 collects the garbage of the start within a minute. */
+const SETTLE_MS = 60_000;
+
+interface Subject extends AsyncDisposable {
+  readonly what: string;
+  readonly pid: number;
+  /** Percent of a core; absent for the floor. */
+  readonly target?: number;
+  /** Milliseconds; absent for the floor. */
+  readonly armedAfter?: number;
+}
 
 export async function idle(): Promise<Measured> {
-  const parent = createBenchCgroup();
-  makeChildren(parent, CGROUPS, 64 * MIB);
-  const measured = [await watched(parent), await watched(parent, "--threshold", "90%")];
-  const title = `idle watch of ${CGROUPS} cgroups, ${SECONDS} s each`;
+  const parent = createBenchCgroup(Infinity);
+  const nodes = makeChildren(parent, TARGETS.size);
+  await using subjects = new AsyncDisposableStack();
+  const all: Subject[] = [];
+  const add = async (what: string, start: () => Promise<Subject>) => {
+    progress.show(`bench: idle, starting ${what}`, all.length, 2 * TARGETS.size + 2);
+    all.push(subjects.use(await start()));
+  };
+  const [name, text] = FLOORS.at(-1)!;
+  await add(name, () => startFloor(name, text));
+  for (const [at, [count, target]] of [...TARGETS].entries()) {
+    const node = nodes[at]!;
+    makeChildren(node, count, 64 * MIB);
+    const of = (what: string) => `${what}, ${count} cgroups`;
+    await add(of("watch -r"), () => startedWatch(of("watch -r"), node, target));
+    await add(of("guard -r"), () => startedGuard(of("guard -r"), node, target));
+    if (count !== MANY) continue;
+    const options = ["--threshold", "90%"];
+    const what = of(["watch -r", ...options].join(" "));
+    await add(what, () => startedWatch(what, node, target, ...options));
+  }
+  progress.show("bench: idle, settling", 0, 1);
+  await delay(SETTLE_MS);
+  progress.show(`bench: idle, measuring ${MEASURED_MS / 1000} s`, 0, 1);
+  const loggedLines = followKernelLog();
+  const rests = await Promise.all(all.map(({ pid }) => restOf(pid, MEASURED_MS)));
+  const rows = all.map(({ what, target }, at) => {
+    const { share } = rests[at]!;
+    return row(what, [share], target === undefined ? "floor" : against(target, share, "%"));
+  });
+  const armed = all.flatMap(({ what, armedAfter }) =>
+    armedAfter === undefined ? [] : [row(what, [armedAfter])]
+  );
   return {
     tables: [
-      { title, unit: "% of a core", rows: measured.map(({ share }) => share) },
-      { title: "until it is armed", unit: "ms", rows: measured.map(({ armed }) => armed) },
+      { title: `at rest, ${MEASURED_MS / 1000} s`, unit: "% of a core", rows },
+      { title: "until it is armed", unit: "ms", rows: armed },
     ],
-    lines: measured.map(({ costs }) => costs),
+    lines: [
+      ...all.map(({ what, pid }, at) =>
+        `${what}: ${restText(rests[at]!)}; ${memoryText(costsOf(pid))}`
+      ),
+      `kernel log: ${loggedLines()} lines meanwhile, of which each wakes all but the floor`,
+    ],
   };
 }
 
-async function watched(parent: Cgroup, ...options: readonly string[]) {
-  const what = ["oomkit watch -r", ...options].join(" ");
+async function startFloor(what: string, text: string): Promise<Subject> {
+  const directory = makeBenchDirectory();
+  const program = await makeEmptyProgram(`${directory}/empty`, versionOf(executable), text);
+  const child = startChild([program], { stdin: "null" });
+  return {
+    what,
+    pid: child.pid,
+    async [Symbol.asyncDispose]() {
+      endChild(child);
+      await child.status;
+    },
+  };
+}
+
+async function startedWatch(
+  what: string,
+  parent: Cgroup,
+  target: number,
+  ...options: readonly string[]
+): Promise<Subject> {
   const start = performance.now();
-  await using watch = await startWatch(["-r", parent.path, ...options]);
-  const armed = row(what, [performance.now() - start]);
-  const shares: number[] = [];
-  for (let run = 0; run < RUNS; run++) {
-    progress.show(`bench: idle, ${what}`, run, RUNS);
-    shares.push(await cpuShare(watch.pid, SECONDS * 1000));
+  const watch = await startWatch(["-r", parent.path, ...options]);
+  const armedAfter = performance.now() - start;
+  return {
+    what,
+    pid: watch.pid,
+    target,
+    armedAfter,
+    [Symbol.asyncDispose]: () => watch[Symbol.asyncDispose](),
+  };
+}
+
+/** In the default mode. */
+async function startedGuard(what: string, parent: Cgroup, target: number): Promise<Subject> {
+  const start = performance.now();
+  const mode = parent.hierarchy.version.canThrottle ? "throttle" : "hold-near-limit";
+  const guard = await startRaceGuard(mode, parent, makeBenchDirectory());
+  const armedAfter = performance.now() - start;
+  return {
+    what,
+    pid: guard.pid,
+    target,
+    armedAfter,
+    [Symbol.asyncDispose]: () => guard[Symbol.asyncDispose](),
+  };
+}
+
+/** @returns a function that counts the lines since. */
+function followKernelLog(): () => string {
+  try {
+    const log = openKernelLog();
+    const buffer = new Uint8Array(MAX_RECORD_BYTES);
+    return () => {
+      using _ = log;
+      let lines = 0;
+      try {
+        while (readInto(log, buffer) !== undefined) lines += 1;
+      } catch {
+        return "so many";
+      }
+      return String(lines);
+    };
+  } catch {
+    return () => "an unknown number of";
   }
-  const share = row(what, shares, against(TARGET, summarize(shares).median, "%"));
-  const { resident, anonymous, descriptors } = costsOf(watch.pid);
-  const costs = `${what}: ${mebibytes(resident)} resident, ${
+}
+
+const restText = ({ threads }: Rest): string =>
+  threads.map(({ name, wakes, cpuMs }) =>
+    `${name} ${figure(wakes)} wakes/s, ${figure(cpuMs)} ms of CPU a minute`
+  ).join("; ");
+
+const memoryText = ({ resident, anonymous, descriptors }: Costs): string =>
+  `${mebibytes(resident)} resident, ${
     mebibytes(anonymous)
   } of it anonymous, ${descriptors} open files`;
-  return { share, armed, costs };
-}
