@@ -2,6 +2,7 @@
 
 import { tryReadText } from "../../core/cgroup/files.ts";
 import { delay } from "../../core/timing.ts";
+import { figure } from "./statistics.ts";
 
 export interface Costs {
   /** Anonymous and resident bytes: proc(5), RssAnon and VmRSS. */
@@ -49,6 +50,13 @@ export async function cpuShare(pid: number, ms: number): Promise<number> {
   return 100_000 * (cpuSeconds(pid) - before) / (performance.now() - began);
 }
 
+/** Aims of the CPU time at rest, in percent of a core, up to so many cgroups. */
+export const REST_TARGETS: ReadonlyMap<number, number> = new Map([
+  [0, 0.02],
+  [30, 0.1],
+  [1000, 0.3],
+]);
+
 /** The threads of one kind during some time. */
 interface ThreadRest {
   readonly name: string;
@@ -63,6 +71,11 @@ export interface Rest {
   readonly share: number;
   readonly threads: readonly ThreadRest[];
 }
+
+export const restText = ({ threads }: Rest): string =>
+  threads.map(({ name, wakes, cpuMs }) =>
+    `${name} ${figure(wakes)} wakes/s, ${figure(cpuMs)} ms of CPU a minute`
+  ).join("; ");
 
 /** What the threads of a process do during the next `ms` milliseconds; those that end meanwhile are left out. */
 export async function restOf(pid: number, ms: number): Promise<Rest> {

@@ -18,14 +18,12 @@ import {
   makeChildren,
   startChild,
 } from "./cleanup.ts";
-import { type Costs, costsOf, type Rest, restOf } from "./costs.ts";
+import { type Costs, costsOf, REST_TARGETS, restOf, restText } from "./costs.ts";
 import { FLOORS } from "./footprint.ts";
 import { startRaceGuard, startWatch } from "./programs.ts";
 import { makeEmptyProgram, versionOf } from "./start_up.ts";
-import { against, figure, type Measured, mebibytes, row } from "./statistics.ts";
+import { against, type Measured, mebibytes, row } from "./statistics.ts";
 
-/** Percent of a core, by the number of cgroups. */
-const TARGETS: ReadonlyMap<number, number> = new Map([[0, 0.02], [30, 0.1], [1000, 0.3]]);
 const MANY = 1000;
 /** The time between two full reads of many cgroups: each program makes one. */
 const MEASURED_MS = resyncInterval(MANY, true);
@@ -43,16 +41,16 @@ interface Subject extends AsyncDisposable {
 
 export async function idle(): Promise<Measured> {
   const parent = createBenchCgroup(Infinity);
-  const nodes = makeChildren(parent, TARGETS.size);
+  const nodes = makeChildren(parent, REST_TARGETS.size);
   await using subjects = new AsyncDisposableStack();
   const all: Subject[] = [];
   const add = async (what: string, start: () => Promise<Subject>) => {
-    progress.show(`bench: idle, starting ${what}`, all.length, 2 * TARGETS.size + 2);
+    progress.show(`bench: idle, starting ${what}`, all.length, 2 * REST_TARGETS.size + 2);
     all.push(subjects.use(await start()));
   };
   const [name, text] = FLOORS.at(-1)!;
   await add(name, () => startFloor(name, text));
-  for (const [at, [count, target]] of [...TARGETS].entries()) {
+  for (const [at, [count, target]] of [...REST_TARGETS].entries()) {
     const node = nodes[at]!;
     makeChildren(node, count, 64 * MIB);
     const of = (what: string) => `${what}, ${count} cgroups`;
@@ -155,11 +153,6 @@ function followKernelLog(): () => string {
     return () => "an unknown number of";
   }
 }
-
-const restText = ({ threads }: Rest): string =>
-  threads.map(({ name, wakes, cpuMs }) =>
-    `${name} ${figure(wakes)} wakes/s, ${figure(cpuMs)} ms of CPU a minute`
-  ).join("; ");
 
 const memoryText = ({ resident, anonymous, descriptors }: Costs): string =>
   `${mebibytes(resident)} resident, ${
