@@ -21,6 +21,7 @@ import { actionText, mapActions } from "../policy/actions.ts";
 import type { Labels } from "../policy/rules.ts";
 import type { RecordSink } from "../record/format.ts";
 import { type Fallback, FallbackReport } from "../watch/fallbacks.ts";
+import type { WatchOptions } from "../watch/options.ts";
 import { type Scope, scopeOf } from "../watch/scopes.ts";
 import { startWatch, type Watching } from "../watch/watch.ts";
 import { BackgroundActions } from "./background_actions.ts";
@@ -151,9 +152,12 @@ export class Guard {
       () => this.#scopes,
       this.#fallbacks,
       (event) => this.#onKernelEvent(event),
-      () => {
-        this.#isTargetRemoved = true;
-        this.#wakeChecks();
+      {
+        onTargetRemoved: () => {
+          this.#isTargetRemoved = true;
+          this.#wakeChecks();
+        },
+        afterWake: () => this.#garbageCollector?.collect(),
       },
       fail,
     );
@@ -310,6 +314,7 @@ export class Guard {
     for (const { cgroup: { path } } of this.#registry.all()) {
       if (!present.has(path)) this.#registry.remove(path);
     }
+    this.#wakeChecks();
   }
 
   /** What notifications do not cover, or not in time. */
@@ -568,7 +573,7 @@ class KernelEvents {
     readonly scopes: () => readonly Scope[],
     readonly fallbacks: FallbackReport,
     readonly onEvent: (event: OomkitEvent) => void,
-    readonly onTargetRemoved: () => void,
+    readonly hooks: Pick<WatchOptions, "onTargetRemoved" | "afterWake">,
     readonly onError: (error: unknown) => void,
   ) {}
 
@@ -596,7 +601,7 @@ class KernelEvents {
       thresholds: [],
       pressureLevels: [],
       psi: [],
-      onTargetRemoved: this.onTargetRemoved,
+      ...this.hooks,
     }, this.onEvent);
     this.sources = this.#watching.sources;
     this.#watching.done.catch(this.onError);

@@ -23,6 +23,8 @@ export interface WatchOptions {
   readonly onTarget?: (count: number) => void;
   /** Called when the removal of a target is noticed, a moment before it is reported. */
   readonly onTargetRemoved?: () => void;
+  /** Called after the work of each wake-up, also one without an event, as by an unrelated line of the kernel log. */
+  readonly afterWake?: () => void;
 }
 
 /** Emits an event of one cgroup, stamped with the current time. */

@@ -503,10 +503,12 @@ class Watch implements Watching {
     for (const { polls } of this.#watched.values()) {
       next = Math.min(next, polls.nextAt, polls.nextUsageAt);
     }
-    if (this.#isClosed || (this.#timer && this.#timer.at <= next)) return;
-    clearTimeout(this.#timer?.id);
-    const id = setTimeout(this.#rejectOnThrow(() => this.#poll()), Math.max(1, next - now));
-    this.#timer = { id, at: next };
+    if (!this.#isClosed && !(this.#timer && this.#timer.at <= next)) {
+      clearTimeout(this.#timer?.id);
+      const id = setTimeout(this.#rejectOnThrow(() => this.#poll()), Math.max(1, next - now));
+      this.#timer = { id, at: next };
+    }
+    this.options.afterWake?.();
   }
 
   #poll(): void {
