@@ -104,6 +104,9 @@ export class Guard {
   /** Something has happened since garbage was collected last. */
   #hasWorked = false;
   #isTargetRemoved = false;
+  /** The limit of a guarded cgroup is that of an ancestor. */
+  #hasLimitsAbove = false;
+  #mayHaveNewLimitsAbove = false;
   #isStopping = false;
   /** When it was stopped. */
   #guardedCount = 0;
@@ -157,7 +160,12 @@ export class Guard {
           this.#isTargetRemoved = true;
           this.#wakeChecks();
         },
-        afterWake: () => this.#garbageCollector?.collect(),
+        afterWake: () => {
+          this.#garbageCollector?.collect();
+          if (!this.#hasLimitsAbove) return;
+          this.#mayHaveNewLimitsAbove = true;
+          this.#wakeChecks();
+        },
       },
       fail,
     );
@@ -378,17 +386,21 @@ export class Guard {
     return isFull;
   }
 
-  /** Whether there are changes without a notification: of the limit of an ancestor, or of a target that is created again. */
+  /** Whether there may be changes that no event reports: of the limit of an ancestor, or of a target that is created again. */
   #hasUnnotified(): boolean {
-    return this.#isTargetRemoved || this.#kernelEvents.lacksTargets || this.#registry.hasLost ||
-      this.#registry.all().some(({ cgroup, limitOwner }) => limitOwner.path !== cgroup.path);
+    const limitedAbove = this.#registry.all().filter(isLimitedAbove);
+    this.#hasLimitsAbove = limitedAbove.length > 0;
+    return this.#isTargetRemoved || this.#mayHaveNewLimitsAbove ||
+      this.#kernelEvents.lacksTargets || this.#registry.hasLost ||
+      limitedAbove.some(({ cgroup: { path } }) => !this.#kernelEvents.notifiesLimitsAbove(path));
   }
 
   #checkUnnotified(): void {
     this.#isTargetRemoved = false;
+    this.#mayHaveNewLimitsAbove = false;
     this.#registry.retry();
-    for (const { id, cgroup, limitOwner, isTarget, settings } of this.#registry.all()) {
-      if (limitOwner.path === cgroup.path) continue;
+    for (const guarded of this.#registry.all().filter(isLimitedAbove)) {
+      const { id, cgroup, limitOwner, isTarget, settings } = guarded;
       // An update would set memory.high again.
       if (!this.#staysUnthrottled(id, limitOwner, settings)) {
         this.#registry.update(cgroup, isTarget);
@@ -510,6 +522,9 @@ export class Guard {
   }
 }
 
+const isLimitedAbove = ({ cgroup, limitOwner }: GuardedCgroup): boolean =>
+  limitOwner.path !== cgroup.path;
+
 /** Runs the steps one after the other, whichever of them fails, and then throws the first error. */
 export async function runAll(steps: readonly (() => unknown)[]): Promise<void> {
   const errors: unknown[] = [];
@@ -579,6 +594,9 @@ class KernelEvents {
 
   /** Whether there is an event `oom` at each OOM. */
   readonly notifiesOoms = (): boolean => this.#watching?.notifiesOoms() ?? false;
+
+  readonly notifiesLimitsAbove = (path: string): boolean =>
+    this.#watching?.notifiesLimitsAbove(path) ?? false;
 
   /** Not all targets existed when it was renewed. */
   get lacksTargets(): boolean {

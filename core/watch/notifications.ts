@@ -5,7 +5,7 @@
  */
 
 import { whyNoPressure } from "../cgroup/absence.ts";
-import { type Cgroup, isThere, parentOf, readPressure } from "../cgroup/cgroup.ts";
+import { ancestorsOf, type Cgroup, isThere, parentOf, readPressure } from "../cgroup/cgroup.ts";
 import { unlessRefused } from "../cgroup/files.ts";
 import type { Hierarchy } from "../cgroup/hierarchy.ts";
 import type { Interests, PressureLevel, Trigger } from "../cgroup/version.ts";
@@ -150,6 +150,11 @@ export class Notifications {
     return log;
   }
 
+  /** Whether a change of the limit of any ancestor wakes the watch. */
+  notifiesLimitsAbove({ notifications }: WatchedCgroup): boolean {
+    return notifications.hasLimitsAbove && this.#inotify !== undefined;
+  }
+
   /** Whether kills are read from the kernel log. */
   get hasLog(): boolean {
     return this.#log !== undefined;
@@ -207,6 +212,11 @@ export class Notifications {
       ? parentOf(watched.cgroup)
       : undefined;
     if (parent) this.#arm(watched, parent, { kind: "inotify", file: "memory.events" }, true);
+    if (this.#epoll && watched.isTarget) {
+      const trigger = { kind: "inotify", file: version.limitFile } as const;
+      watched.notifications.hasLimitsAbove = ancestorsOf(watched.cgroup)
+        .map((ancestor) => this.#arm(watched, ancestor, trigger, true)).every((isArmed) => isArmed);
+    }
     if (isFollowed(this.options.scopes, watched.cgroup.path)) {
       const disarm = this.hierarchyWatcher.watchChildren(watched.cgroup);
       if (disarm) armed.push({ trigger: { kind: "inotify", file: "." }, disarm });

@@ -38,6 +38,8 @@ export interface Watching {
   cgroups(): Cgroup[];
   /** Whether the kernel notifies of OOMs in each of them. */
   notifiesOoms(): boolean;
+  /** Whether a change of the limit of any ancestor of the cgroup causes a wake-up. */
+  notifiesLimitsAbove(path: string): boolean;
   /** Resolves when no target is left; rejects when reading fails or `emit` throws. */
   readonly done: Promise<void>;
   /** Reads everything once more, emits what is still open and the summary, and closes everything. */
@@ -171,6 +173,11 @@ class Watch implements Watching {
 
   notifiesOoms(): boolean {
     return this.#watched.values().every(({ notifications }) => notifications.source !== "poll");
+  }
+
+  notifiesLimitsAbove(path: string): boolean {
+    const watched = this.#watched.get(path);
+    return watched !== undefined && this.#notifications.notifiesLimitsAbove(watched);
   }
 
   async stop(): Promise<Summary> {

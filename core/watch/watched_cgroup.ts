@@ -102,6 +102,8 @@ class NotificationState {
   armed: Armed[] = [];
   /** Which source notifies of OOMs; `poll` where none does. */
   source: Source = "poll";
+  /** Of a target: a change of the limit of any ancestor wakes the watch. */
+  hasLimitsAbove = false;
   /** v1: signals of the OOM eventfd; the removal of the cgroup is one of them. */
   ooms = 0;
   /** v1: how many of those were counted as `oom`. */

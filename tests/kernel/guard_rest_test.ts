@@ -71,6 +71,25 @@ kernelTest(
   { only: 1 },
 );
 
+/** Without a notification it would be found after 10 s. */
+const MAX_MS_TO_FOLLOW = 3000;
+
+kernelTest("a guard follows the limit of an ancestor that changes", async () => {
+  await using parent = makeRealCgroup("above");
+  parent.limit(64 * MIB);
+  const child = parent.child("below");
+  await using guarded = await startGuarded(["--policy", "process", child.path]);
+  const armed = await guarded.next(isArmed(child));
+  assert.deepEqual([armed.limit, armed.limit_owner], [64 * MIB, parent.path]);
+  const start = performance.now();
+  parent.limit(48 * MIB);
+  const again = await guarded.next((event) => isArmed(child)(event) && event.limit !== armed.limit);
+  const ms = performance.now() - start;
+  assert.deepEqual([again.limit, again.limit_owner], [48 * MIB, parent.path]);
+  assert.ok(ms < MAX_MS_TO_FOLLOW, `after ${Math.round(ms)} ms`);
+  await guarded.stop();
+});
+
 /** The distinct CPU lists of the threads of a process: proc(5), Cpus_allowed_list. */
 function cpuListsOf(pid: number): string[] {
   const lists = [...Deno.readDirSync(`/proc/${pid}/task`)].flatMap(({ name }) => {
