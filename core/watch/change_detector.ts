@@ -16,6 +16,7 @@ import {
   readUsage,
 } from "../cgroup/cgroup.ts";
 import { unlessRefused } from "../cgroup/files.ts";
+import { parentPath } from "../cgroup_path.ts";
 import { identify } from "../cgroup/identity.ts";
 import type { CounterDeltas, Source } from "../events/event.ts";
 import { fallbackPoll, maxPollInterval, nextPollIn } from "../policy/poll_interval.ts";
@@ -49,7 +50,7 @@ interface ChangeDetectorContext {
 
 export class ChangeDetector {
   /** v2 counts an OOM where the limit is, possibly in an ancestor that is not watched: its `oom` when the watch began. */
-  readonly #ancestorOoms = new Map<string, bigint>();
+  readonly #ancestorOoms = new Map<string, bigint | undefined>();
 
   constructor(private readonly context: ChangeDetectorContext) {}
 
@@ -307,10 +308,13 @@ export class ChangeDetector {
   }
 
   #readAncestorOoms(cgroup: Cgroup): void {
+    // Of thousands of cgroups nearly all have a parent that is known.
+    if (this.#ancestorOoms.has(parentPath(cgroup.path))) return;
     for (const ancestor of ancestorsOf(cgroup)) {
       if (this.#ancestorOoms.has(ancestor.path)) return;
-      const oom = unlessRefused(() => readCounters(ancestor))?.local.oom;
-      if (oom !== undefined) this.#ancestorOoms.set(ancestor.path, oom);
+      const counters = unlessRefused(() => readCounters(ancestor));
+      // Also that it has no such counter, as on v1.
+      if (counters) this.#ancestorOoms.set(ancestor.path, counters.local.oom);
     }
   }
 

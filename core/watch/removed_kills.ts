@@ -84,7 +84,7 @@ export class RemovedKillCounts {
    * @param isNew created while it was watched, so that none of its removed children is known yet.
    */
   accountOf(parent: Cgroup | undefined, isNew = false): RemovedChildrenKills | undefined {
-    if (parent === undefined) return undefined;
+    if (parent === undefined || !parent.hierarchy.version.countsSubtree) return undefined;
     const known = this.#accounts.get(keyOf(parent));
     if (known) return known;
     const total = isNew ? 0n : totalOf(parent);

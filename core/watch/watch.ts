@@ -151,10 +151,11 @@ class Watch implements Watching {
     }));
     const { scopes, onTarget } = this.options;
     let count = 0;
+    const ancestors: AncestorLimits = new Map();
     for (const { cgroup: target, recursive } of scopes) {
       for (const cgroup of recursive ? walk(target) : [target]) {
         onTarget?.(++count);
-        if (!this.#watched.has(cgroup.path)) this.#add(cgroup, false);
+        if (!this.#watched.has(cgroup.path)) this.#add(cgroup, false, ancestors);
       }
     }
     if (this.#watched.size === 0) this.#done.resolve();
@@ -252,7 +253,8 @@ class Watch implements Watching {
     this.#changes.emitKill(matched);
   }
 
-  #add(cgroup: Cgroup, isNew: boolean): void {
+  /** @param ancestors see `readEffectiveLimit`. */
+  #add(cgroup: Cgroup, isNew: boolean, ancestors?: AncestorLimits): void {
     // Lines that are in the log by now get a time before `kills.reportFrom`: the first read of the counters includes their kills.
     this.#readLog();
     const { scopes } = this.options;
@@ -269,7 +271,7 @@ class Watch implements Watching {
       isNew,
       removedKills: this.#removedKills.accountOf(parentOf(cgroup)),
       chargedTo: charged === null ? null : charged?.path,
-    });
+    }, ancestors);
     if (watched === undefined) return;
     if (charged !== undefined) this.#notifications.reportUncharged(cgroup, charged ?? undefined);
     if (isFollowedItself) this.#removedKills.accountOf(cgroup, isNew);

@@ -1,6 +1,6 @@
 /** The state of one watched cgroup, as one record for each module that writes it. Times are `performance.now()`. */
 
-import { readEffectiveLimit } from "../cgroup/ancestry.ts";
+import { type AncestorLimits, readEffectiveLimit } from "../cgroup/ancestry.ts";
 import {
   ancestorsOf,
   type Cgroup,
@@ -189,8 +189,14 @@ export function chargedAncestorOf(cgroup: Cgroup): Cgroup | null | undefined {
 /**
  * Reads a cgroup for the first time; `undefined` when it is gone. Throws `OomkitError` when its counters, its limit or its usage may
  * not be read.
+ *
+ * @param ancestors see `readEffectiveLimit`.
  */
-export function createWatchedCgroup(cgroup: Cgroup, origin: Origin): WatchedCgroup | undefined {
+export function createWatchedCgroup(
+  cgroup: Cgroup,
+  origin: Origin,
+  ancestors?: AncestorLimits,
+): WatchedCgroup | undefined {
   const reportFrom = origin.isNew ? -Infinity : performance.now();
   const limit = readLimit(cgroup);
   const usage = readUsage(cgroup);
@@ -202,7 +208,7 @@ export function createWatchedCgroup(cgroup: Cgroup, origin: Origin): WatchedCgro
     ? { local: zeroed(local), subtree: zeroed(subtree) }
     : { local, subtree };
   const watched = createState(cgroup, origin, first, reportFrom);
-  const effective = readEffectiveLimit(cgroup);
+  const effective = readEffectiveLimit(cgroup, ancestors);
   Object.assign(watched.memory, { limit, effective, usage, peak });
   return watched;
 }

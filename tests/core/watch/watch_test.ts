@@ -182,3 +182,24 @@ Deno.test("what is held back is reported before the removal of its cgroup, and b
     }
   }
 });
+
+Deno.test("the start of a watch reads the ancestors of many cgroups no more often than those of a few", async () => {
+  const readsOf = async (count: number) => {
+    using tree = makeTree(
+      1,
+      Object.fromEntries(["/app", ...names(count)].map((path) => [path, {}])),
+    );
+    const real = Deno.readTextFileSync;
+    let reads = 0;
+    using _ = { [Symbol.dispose]: () => void (Deno.readTextFileSync = real) };
+    Deno.readTextFileSync = (path) => {
+      if (String(path).startsWith(`${tree.dir}/app/memory.`)) reads += 1;
+      return real(path);
+    };
+    await using _watched = watchTree(tree, ["/app"], { recursive: true });
+    return reads;
+  };
+  const few = await readsOf(2);
+  assert.ok(few > 0);
+  assert.equal(await readsOf(50), few);
+});
