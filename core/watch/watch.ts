@@ -79,6 +79,8 @@ class Watch implements Watching {
   readonly #done = Promise.withResolvers<void>();
   /** By path. */
   readonly #watched = new Map<string, WatchedCgroup>();
+  /** Those of {@link #watched} that are to be polled: a wake-up looks only at these, and costs the same with any number of others. */
+  readonly #polled = new Set<WatchedCgroup>();
   /** For the summary: how many were watched, with those that are removed by now. */
   #watchedCount = 0;
   /**
@@ -301,6 +303,16 @@ class Watch implements Watching {
     if (this.#changes.updateEffectiveLimit(watched, ancestors)) {
       this.#notifications.rearmThresholds(watched);
     }
+    this.#updatePolled(watched);
+  }
+
+  /** To be called after each change of `polls`. */
+  #updatePolled(watched: WatchedCgroup): void {
+    const { polls, removedAt } = watched;
+    const isPolled = removedAt === undefined &&
+      Math.min(polls.nextAt, polls.nextUsageAt) < Infinity;
+    if (isPolled) this.#polled.add(watched);
+    else this.#polled.delete(watched);
   }
 
   #pollUsage(watched: WatchedCgroup, now: number): void {
@@ -308,6 +320,7 @@ class Watch implements Watching {
     const at = recordingClock();
     this.#changes.pollUsage(watched, now);
     if (watched.memory.usage !== before) this.#recorder?.snapshot(watched, at);
+    this.#updatePolled(watched);
   }
 
   #readLog(): void {
@@ -378,6 +391,7 @@ class Watch implements Watching {
   /** Called when its directory is gone. `#finishRemoval` reports the removal, once the kernel log has had its time. */
   #markRemoved(watched: WatchedCgroup): void {
     this.#watched.delete(watched.cgroup.path);
+    this.#polled.delete(watched);
     this.#recorder?.removed(watched);
     if (watched.removedAt !== undefined) return;
     if (watched.isTarget) this.options.onTargetRemoved?.();
@@ -487,7 +501,9 @@ class Watch implements Watching {
     for (const [watched, wake] of wakes) {
       this.#refresh(watched, wake.source);
       // A removal signals every eventfd, but a removed cgroup has no pressure.
-      if (watched.removedAt === undefined) this.#changes.emitPressure(watched, wake);
+      if (watched.removedAt !== undefined) continue;
+      this.#changes.emitPressure(watched, wake);
+      this.#updatePolled(watched);
     }
     if (hasOverflowed) this.#beginResync();
   }
@@ -509,7 +525,7 @@ class Watch implements Watching {
       if (dueAt <= now) this.#finishRemoval(watched);
       else next = Math.min(next, dueAt);
     }
-    for (const { polls } of this.#watched.values()) {
+    for (const { polls } of this.#polled) {
       next = Math.min(next, polls.nextAt, polls.nextUsageAt);
     }
     if (!this.#isClosed && !(this.#timer && this.#timer.at <= next)) {
@@ -525,8 +541,9 @@ class Watch implements Watching {
     const now = performance.now();
     if (this.#nextResyncAt <= now) this.#beginResync();
     else this.#continueResync();
-    for (const watched of this.#watched.values()) {
-      const { polls, notifications } = watched;
+    for (const watched of [...this.#polled]) {
+      const { polls, notifications, removedAt } = watched;
+      if (removedAt !== undefined) continue;
       if (polls.nextAt <= now) this.#refresh(watched, notifications.source);
       if (polls.nextUsageAt <= now) this.#pollUsage(watched, now);
     }
