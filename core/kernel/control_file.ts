@@ -5,7 +5,7 @@
 
 import { withinFdBudget } from "./fd_budget.ts";
 import { libc, unlessFailed } from "./libc.ts";
-import { type Fd, O_NONBLOCK, O_RDONLY, openFd, openIn } from "./fd.ts";
+import { type Fd, type LazyDirectory, O_NONBLOCK, O_RDONLY, openFd, openIn } from "./fd.ts";
 
 export interface OpenControlFile extends ControlFile, Disposable {
   /** For an epoll set. */
@@ -79,9 +79,9 @@ export const openControlFileIn = (directory: Fd, name: string): OpenControlFile 
   keep(openIn(directory, name, O_RDONLY | O_NONBLOCK));
 
 /** Opened by the first read, and open until `rest`: an open file takes 5 KiB of the kernel's memory (6.18). */
-export function openLazily(directory: Fd, name: string): LazyControlFile {
+export function openLazily(directory: LazyDirectory, name: string): LazyControlFile {
   let file: OpenControlFile | undefined;
-  const opened = () => file ??= unlessFailed(() => openControlFileIn(directory, name));
+  const opened = () => file ??= unlessFailed(() => openControlFileIn(directory.open(), name));
   const rest = () => {
     file?.close();
     file = undefined;

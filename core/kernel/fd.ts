@@ -57,6 +57,30 @@ export const openDirectory = (path: string): Fd => openFd(path, O_RDONLY | O_DIR
 export const tryOpenDirectory = (path: string): Fd | undefined =>
   unlessFailed(() => openDirectory(path));
 
+/** A directory that is opened when it is needed, and then stays open until `rest`: an open file takes a descriptor. */
+export class LazyDirectory {
+  #fd: Fd | undefined;
+
+  /** @param inode `undefined` for whichever directory has the path. */
+  constructor(private readonly path: string, private readonly inode?: number) {}
+
+  /** Throws {@link SystemCallError}; ENOENT also when another directory has the path. */
+  open(): Fd {
+    if (this.#fd) return this.#fd;
+    using opened = new DisposableStack();
+    const fd = opened.use(openDirectory(this.path));
+    const isOther = this.inode !== undefined && inodeOfFd(fd) !== this.inode;
+    if (isOther) throw new SystemCallError("open", "ENOENT", this.path);
+    opened.move();
+    return this.#fd = fd;
+  }
+
+  rest(): void {
+    this.#fd?.close();
+    this.#fd = undefined;
+  }
+}
+
 /** Throws {@link SystemCallError}; ENOENT or ENODEV if the directory was removed. */
 export function openIn(directory: Fd, name: string, flags = O_RDONLY): Fd {
   const path = `${directory.path}/${name}`;

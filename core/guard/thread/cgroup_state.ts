@@ -16,7 +16,7 @@ import {
   openLazily,
   reopenOnRead,
 } from "../../kernel/control_file.ts";
-import { type Fd, inodeOfFd, openDirectory } from "../../kernel/fd.ts";
+import { type Fd, LazyDirectory } from "../../kernel/fd.ts";
 import { withinFdBudget } from "../../kernel/fd_budget.ts";
 import { pageSize } from "../../kernel/page_size.ts";
 import { SystemCallError } from "../../kernel/libc.ts";
@@ -69,8 +69,8 @@ export interface CgroupState {
 
 /** Kept open within the descriptor budget; otherwise opened for each read. */
 export interface ControlFiles {
-  /** Refers to the same cgroup also after another takes its name; `undefined` outside of the descriptor budget. */
-  readonly directory: Fd | undefined;
+  /** The same cgroup, never another that has taken its name; closed like `statFile`. `undefined` outside of the descriptor budget. */
+  readonly directory: LazyDirectory | undefined;
   readonly usageFile: ControlFile;
   /** These two are closed like `statFile`. The kernel memory is absent on v2. */
   readonly limitFile: LazyControlFile;
@@ -261,36 +261,44 @@ export function openCgroupState(spec: CgroupSpec, policy: ResolvedPolicy): Cgrou
   };
 }
 
+/** Closes what is read only near a level, until it is read again. */
+export function restFiles({ files }: CgroupState): void {
+  files.statFile.rest();
+  files.limitFile.rest();
+  files.kernelMemoryFile?.rest();
+  files.directory?.rest();
+}
+
 export function closeCgroupState({ pinned, files }: CgroupState): void {
   pinned.selection?.close();
   const { events, statFile, kernelMemoryFile, limitFile, usageFile, directory } = files;
-  for (const file of [events, statFile, kernelMemoryFile, limitFile, usageFile, directory]) {
-    file?.close();
-  }
+  for (const file of [events, statFile, kernelMemoryFile, limitFile, usageFile]) file?.close();
+  directory?.rest();
 }
 
 function openControlFiles(limitOwner: Cgroup): ControlFiles | undefined {
-  const { dir, hierarchy: { version, kernel } } = limitOwner;
+  const { dir, inode, hierarchy: { version, kernel } } = limitOwner;
   using opened = new DisposableStack();
   try {
-    const directory = opened.use(openDirectory(dir));
-    if (inodeOfFd(directory) !== limitOwner.inode) return undefined;
+    const directory = new LazyDirectory(dir, inode);
+    opened.defer(() => directory.rest());
+    const fd = directory.open();
     // epoll_ctl(2) refuses a plain file, which a fake hierarchy has.
-    const events = opened.use(
-      version.eventsFile && kernel ? openEvents(directory, version.eventsFile) : undefined,
-    );
-    if (withinFdBudget(directory, "speed")) {
-      const usageFile = opened.use(openControlFileIn(directory, version.usageFile));
+    const events = version.eventsFile && kernel ? openEvents(fd, version.eventsFile) : undefined;
+    if (events) opened.use(events);
+    if (withinFdBudget(fd, "speed")) {
+      const usageFile = opened.use(openControlFileIn(fd, version.usageFile));
       const statFile = openLazily(directory, "memory.stat");
       const limitFile = openLazily(directory, version.limitFile);
       const kernelMemoryFile = version.kernelMemoryFile === undefined
         ? undefined
         : openLazily(directory, version.kernelMemoryFile);
       opened.move();
+      directory.rest();
       return { directory, usageFile, limitFile, kernelMemoryFile, statFile, events };
     }
     opened.move();
-    directory.close();
+    directory.rest();
     const usageFile = reopenOnRead(`${dir}/${version.usageFile}`);
     const limitFile = reopenOnRead(`${dir}/${version.limitFile}`);
     const kernelMemoryFile = version.kernelMemoryFile === undefined

@@ -42,6 +42,7 @@ import {
   observe,
   readStat,
   reportHead,
+  restFiles,
 } from "./cgroup_state.ts";
 import { PendingKills } from "./pending_kills.ts";
 import type { Report } from "./protocol.ts";
@@ -132,9 +133,7 @@ export class KillExecutor {
     if (selection && now - selection.at > MAX_SELECTION_AGE_MS) this.dropSelection(state);
     if (state.pinned.selection === undefined) {
       state.pinned.known = NOTHING_KNOWN;
-      state.files.statFile.rest();
-      state.files.limitFile.rest();
-      state.files.kernelMemoryFile?.rest();
+      restFiles(state);
     }
     state.actions.reportedFailures.clear();
     state.actions.refused.clear();
@@ -470,10 +469,11 @@ export class KillExecutor {
   }
 
   #reclaim(state: CgroupState, now: number): void {
-    const { memory: { usage }, settings, decision, files: { directory }, limitOwner } = state;
+    const { memory: { usage }, settings, decision, files, limitOwner } = state;
     const bytes = usage - settings.levelBytes[decision.killLevel];
     let refused: string | undefined;
     if (!state.policy.dryRun) {
+      const { directory } = files;
       refused = directory ? startReclaim(directory, bytes) : startReclaimAt(limitOwner.dir, bytes);
     }
     state.actions.reclaim = { before: usage, since: now, refused };

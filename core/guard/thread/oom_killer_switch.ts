@@ -99,7 +99,7 @@ function inDirectoryOf(
   try {
     // Outside of the descriptor budget the path is all that is known of it.
     using opened = directory ? undefined : openDirectory(dir);
-    if (opened === undefined || inodeOfFd(opened) === inode) run(directory ?? opened!);
+    if (opened === undefined || inodeOfFd(opened) === inode) run(directory?.open() ?? opened!);
     return undefined;
   } catch (error) {
     if (!(error instanceof SystemCallError)) throw error;

@@ -58,7 +58,7 @@ export class ThrottleSwitch {
     try {
       using opened = files.directory ? undefined : openDirectory(dir);
       if (opened !== undefined && inodeOfFd(opened) !== inode) return;
-      const directory = files.directory ?? opened!;
+      const directory = files.directory?.open() ?? opened!;
       const isOurs = read(directory) === from;
       if (isOurs) write(directory, FILE, to);
       else if (isLift) return;

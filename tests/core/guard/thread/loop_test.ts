@@ -128,6 +128,41 @@ Deno.test("growth after a rest counts as growth of the last 0.2 s", () => {
   loop.close();
 });
 
+Deno.test("a directory is open only near a level", () => {
+  using clock = fakeClock();
+  using guarded = guardTree(1, { usage: 8, inactiveFile: 0, pids: [] });
+  const loop = guarded.startLoop(clock.epoll, () => {});
+  const openFiles = () =>
+    [...Deno.readDirSync("/proc/self/fd")].flatMap(({ name }) => {
+      const path = linkOf(`/proc/self/fd/${name}`);
+      return path?.startsWith(`${guarded.tree.dir}/a`) ? [path.slice(guarded.tree.dir.length)] : [];
+    }).sort();
+  const write = (usage: number) => {
+    guarded.tree.write("/a", "memory.usage_in_bytes", usage);
+    for (const end = clock.now() + 3000; clock.now() < end;) loop.runOnce();
+  };
+  try {
+    write(9 * MIB);
+    assert.deepEqual(openFiles(), ["/a/memory.usage_in_bytes"]);
+    write(LIMIT - 4 * MIB);
+    assert.ok(openFiles().includes("/a"));
+    write(9 * MIB);
+    write(10 * MIB);
+    assert.deepEqual(openFiles(), ["/a/memory.usage_in_bytes"]);
+  } finally {
+    loop.close();
+  }
+});
+
+/** `undefined` for the descriptor that read the directory. */
+function linkOf(path: string): string | undefined {
+  try {
+    return Deno.readLinkSync(path);
+  } catch {
+    return undefined;
+  }
+}
+
 Deno.test(
   "a kill just before the guard ends is reported, with the outcome killed",
   killing,
