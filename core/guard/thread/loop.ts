@@ -182,7 +182,8 @@ export class MonitorLoop {
       const fallback = ["control files kept open", "control files opened at each poll"] as const;
       this.#reportFallback(id, "all", ...fallback, tooFewDescriptors());
     }
-    this.#dueBeforeNextRound.add(state);
+    // Not among those that are read and sorted at each turn: at the start it is one of thousands.
+    this.#round.push(state);
     this.#bindEventfds(state);
     this.#watchEvents(state);
   }
@@ -257,8 +258,11 @@ export class MonitorLoop {
         if (nextPollAt > now) this.#enlist(state);
       }
     }
-    // What is left waits for the next turn, where cgroups with less headroom may come first.
-    const hasTime = () => performance.now() - now < MAX_MS_PER_TURN;
+    // What is left waits for the next turn, where cgroups with less headroom may come first. The polls get as much time as the sorting
+    // took, which reads all that are due: else the time for thousands would grow with the square of their number.
+    const sortedAt = performance.now();
+    const until = Math.max(now + MAX_MS_PER_TURN, 2 * sortedAt - now);
+    const hasTime = () => performance.now() < until;
     for (let n = 0; n < urgent.length && (n === 0 || hasTime()); n++) this.#poll(urgent[n]!, now);
     for (let state = this.#round.pop(); state; state = hasTime() ? this.#round.pop() : undefined) {
       if (this.#states.get(state.id) === state) this.#poll(state, now);
