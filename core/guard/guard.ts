@@ -452,6 +452,8 @@ export class Guard {
       }
       case "throttle":
         return this.#registry.setThrottleLifted(guarded, report.isLifted);
+      case "unarmed_reached":
+        return this.#registry.armRest(guarded);
       case "gone":
         return this.#registry.markLost(guarded);
     }

@@ -6,18 +6,10 @@ import type { Journal, Restored } from "../control/journal.ts";
 import { mayWrite } from "../control/write.ts";
 import { OomkitError } from "../errors.ts";
 import type { EpollSet } from "../kernel/epoll.ts";
-import { SystemCallError } from "../kernel/libc.ts";
 import { pageSize } from "../kernel/page_size.ts";
-import {
-  levelBytesIn,
-  marginBytesIn,
-  minThrottleMargin,
-  type Mode,
-  notificationThreshold,
-} from "../policy/levels.ts";
-import { holdThreshold } from "../policy/hold.ts";
-import { type Fallback, fallbackAfter } from "../watch/fallbacks.ts";
-import { armAsync } from "../watch/triggers.ts";
+import { levelBytesIn, marginBytesIn, minThrottleMargin, type Mode } from "../policy/levels.ts";
+import type { Fallback } from "../watch/fallbacks.ts";
+import { mayShareEventfd } from "../watch/triggers.ts";
 import {
   type GuardPolicy,
   keyOf,
@@ -28,6 +20,14 @@ import {
 } from "./policy.ts";
 import { type GuardedLimit, limitOf } from "./targets.ts";
 import { type Command, flatten, type GuardSettings } from "./thread/protocol.ts";
+import {
+  type ArmedEventfd,
+  type ArmingContext,
+  ArmingQueue,
+  CgroupArming,
+  disarm,
+  tokenOf,
+} from "./threshold_arming.ts";
 
 export interface GuardedCgroup {
   readonly id: number;
@@ -39,7 +39,12 @@ export interface GuardedCgroup {
   /** `settings.mode` differs from it when it could not be applied. */
   readonly requested: Mode;
   readonly settings: GuardSettings;
+  /** Also those for earlier settings, until all for the present ones are armed. */
   armed: readonly ArmedEventfd[];
+  /** While something is left to arm; absent until the lowest threshold is armed. */
+  arming?: CgroupArming | undefined;
+  /** Has the rest of the thresholds armed before those of other cgroups, as long as they wait for their turn. */
+  promote?: (() => void) | undefined;
 }
 
 export interface GuardRegistryOptions {
@@ -59,7 +64,8 @@ export interface GuardRegistryOptions {
 const MAX_REMOVED_KEPT = 2048;
 
 export class GuardRegistry {
-  readonly #arming: ThresholdArming;
+  readonly #queue = new ArmingQueue();
+  readonly #context: ArmingContext;
   #policies: PolicySet;
   readonly #byPath = new Map<string, GuardedCgroup>();
   readonly #byId = new Map<number, GuardedCgroup>();
@@ -71,7 +77,7 @@ export class GuardRegistry {
   #nextId = 1;
 
   constructor(private readonly options: GuardRegistryOptions) {
-    this.#arming = new ThresholdArming(options.epoll, options.onFallback);
+    this.#context = { ...options, sharesEventfds: mayShareEventfd() };
     this.#policies = options.policies;
   }
 
@@ -91,7 +97,7 @@ export class GuardRegistry {
     const isUnchanged = known !== undefined && this.#isUnchanged(known, policy, found);
     if (isUnchanged && !isForced) return;
 
-    const { limitOwner, limit, oomTotalBytes, canSwap } = found;
+    const { limitOwner, limit, usage, oomTotalBytes, canSwap } = found;
     const wanted = requestedMode(policy, limitOwner.hierarchy.version);
     const requested = this.#safeMode(cgroup, policy, limit, wanted);
     const levelBytes = levelBytesIn(policy, limit, requested);
@@ -108,6 +114,8 @@ export class GuardRegistry {
     // Until those for the new limit are armed, the old eventfds also cause a poll.
     const armed = isSameOwner ? known.armed : [];
     const eventfds = armed.map(tokenOf);
+    const hasChanged = !isUnchanged || known?.settings.mode !== mode;
+    const isToArm = policy.poll === undefined && limitOwner.hierarchy.version.notifiesThresholds;
     const settings: GuardSettings = {
       policy: number,
       limit,
@@ -119,6 +127,7 @@ export class GuardRegistry {
         ? this.options.journal.changeOf(limitOwner.dir, "memory.high")
         : undefined,
       eventfds,
+      unarmed: isToArm && hasChanged ? { from: levelBytes.warn, hasLevels: true } : undefined,
     };
     const id = known?.id ?? this.#nextId++;
     if (isSameOwner) this.options.send({ type: "update_settings", id, settings });
@@ -139,9 +148,8 @@ export class GuardRegistry {
     };
     this.#byPath.set(cgroup.path, guarded);
     this.#byId.set(id, guarded);
-    const hasChanged = !isUnchanged || known?.settings.mode !== mode;
-    if (policy.poll === undefined && limitOwner.hierarchy.version.notifiesThresholds) {
-      this.#track(this.#arm(guarded, hasChanged));
+    if (isToArm) {
+      this.#track(this.#arm(guarded, usage, hasChanged));
     } else if (hasChanged) this.options.onArmed(guarded);
   }
 
@@ -173,6 +181,12 @@ export class GuardRegistry {
       const cgroup = openCgroup(hierarchy, path);
       if (cgroup) this.update(cgroup, isTarget);
     }
+  }
+
+  /** Usage is where all notifications are needed. With the thresholds armed, the monitor thread asks again for the rest. */
+  armRest(guarded: GuardedCgroup): void {
+    if (guarded.promote) guarded.promote();
+    else this.#track(this.#armPressure(guarded));
   }
 
   /** Takes effect for each cgroup with its next {@link update}. */
@@ -256,17 +270,49 @@ export class GuardRegistry {
     return "notify";
   }
 
-  /** Until then the monitor thread polls it. */
-  async #arm(guarded: GuardedCgroup, hasChanged: boolean): Promise<void> {
-    const { id, cgroup, limitOwner, settings, policy } = guarded;
+  /** Until then the monitor thread polls it. Resolves when the lowest threshold is armed, and all that are needed at `usage`. */
+  async #arm(guarded: GuardedCgroup, usage: number, hasChanged: boolean): Promise<void> {
+    const { limitOwner, settings, policy } = guarded;
     const kills = killLevel(policy.actions) !== undefined;
-    const fresh = await this.#arming.arm(limitOwner, settings, kills);
-    if (this.#byPath.get(cgroup.path) !== guarded) return disarm(fresh);
-    const eventfds = fresh.map(tokenOf);
-    this.options.send({ type: "update_settings", id, settings: { ...settings, eventfds } });
-    disarm(guarded.armed);
-    guarded.armed = fresh;
+    const isCurrent = () => this.#isCurrent(guarded);
+    const arming = new CgroupArming(this.#context, limitOwner, settings, kills, isCurrent);
+    const headroom = settings.limit - usage;
+    const earlier = guarded.armed;
+    await this.#queue.add(headroom, true, () => arming.armLowest()).done;
+    if (!isCurrent()) return;
+    this.#setArmed(guarded, arming, earlier);
     if (hasChanged) this.options.onArmed(guarded);
+    const isUrgent = arming.isAboveLowest(usage);
+    const { done, promote } = this.#queue.add(headroom, isUrgent, () => arming.armThresholds());
+    guarded.promote = promote;
+    const rest = done.then(() => {
+      guarded.promote = undefined;
+      // Otherwise the eventfds belong to the settings that have replaced these, or are disarmed.
+      if (!isCurrent()) return;
+      this.#setArmed(guarded, arming, []);
+      disarm(earlier);
+    });
+    if (!isUrgent) return void rest.catch(this.options.onError);
+    await rest;
+    await this.#armPressure(guarded);
+  }
+
+  async #armPressure(guarded: GuardedCgroup): Promise<void> {
+    const { arming } = guarded;
+    await arming?.armPressure();
+    if (arming && this.#isCurrent(guarded)) this.#setArmed(guarded, arming, []);
+  }
+
+  /** @param others for earlier settings. */
+  #setArmed(guarded: GuardedCgroup, arming: CgroupArming, others: readonly ArmedEventfd[]): void {
+    const notifications = arming.notifications(others);
+    guarded.armed = [...others, ...arming.armed];
+    guarded.arming = notifications.unarmed && arming;
+    this.options.send({ type: "armed", id: guarded.id, notifications });
+  }
+
+  #isCurrent(guarded: GuardedCgroup): boolean {
+    return this.#byId.get(guarded.id) === guarded;
   }
 
   #track(work: Promise<void>): void {
@@ -345,85 +391,5 @@ function applyMode(
     // A change that cannot be recorded was not made.
     if (error instanceof OomkitError) return refusalOf(error.message);
     throw error;
-  }
-}
-
-interface ArmedEventfd {
-  readonly token: number;
-  disarm(): void;
-  /** Of memory.pressure_level: the kernel reclaims, which matters only to a cgroup that is full of page cache. */
-  readonly isReclaimNotification: boolean;
-}
-
-const tokenOf = ({ token, isReclaimNotification }: ArmedEventfd) => ({
-  token,
-  isReclaimNotification,
-});
-
-function disarm(all: readonly ArmedEventfd[]): void {
-  for (const armed of all) armed.disarm();
-}
-
-/** Cgroups that are armed at the same time; each takes a thread. */
-const MAX_ARMING = 16;
-
-/** Arms the usage thresholds of v1. */
-class ThresholdArming {
-  #nextToken = 1;
-  #underway = 0;
-  readonly #waiting: (() => void)[] = [];
-
-  constructor(
-    readonly epoll: EpollSet,
-    readonly onFallback: GuardRegistryOptions["onFallback"],
-  ) {}
-
-  /** Resolves to fewer eventfds, or none, where the kernel has no such notifications or refuses them. */
-  async arm(
-    cgroup: Cgroup,
-    { limit, mode, levelBytes: { warn, critical, imminent } }: GuardSettings,
-    kills: boolean,
-  ): Promise<ArmedEventfd[]> {
-    const { version } = cgroup.hierarchy;
-    if (!version.notifiesThresholds) return [];
-    if (this.#underway >= MAX_ARMING) {
-      await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    }
-    this.#underway += 1;
-    try {
-      const cpus = navigator.hardwareConcurrency;
-      const early = kills ? [notificationThreshold(imminent, cpus, pageSize())] : [];
-      const hold = mode === "hold-near-limit" ? [Math.min(warn, holdThreshold(limit))] : [];
-      const thresholds = [...new Set([imminent, ...early, critical, warn, ...hold])];
-      const pressureLevels = kills ? [{ level: "low", mode: "local" } as const] : [];
-      const armed: ArmedEventfd[] = [];
-      for (const trigger of version.triggers({ thresholds, pressureLevels, psi: [] })) {
-        if (trigger.kind !== "eventfd" || trigger.event === "oom") continue;
-        // One after the other: of several registered at the same time for one cgroup some never fire (measured on 6.18).
-        armed.push(...await this.#armOne(cgroup, trigger, trigger.event === "pressure"));
-      }
-      return armed;
-    } finally {
-      this.#underway -= 1;
-      this.#waiting.shift()?.();
-    }
-  }
-
-  async #armOne(
-    cgroup: Cgroup,
-    trigger: Parameters<typeof armAsync>[1],
-    isReclaimNotification: boolean,
-  ): Promise<ArmedEventfd[]> {
-    const token = this.#nextToken++;
-    try {
-      const { disarm } = await armAsync(cgroup, trigger, token, { epoll: this.epoll });
-      return [{ token, disarm, isReclaimNotification }];
-    } catch (error) {
-      if (!(error instanceof SystemCallError)) throw error;
-      if (!isReclaimNotification && isThere(cgroup)) {
-        this.onFallback(cgroup, fallbackAfter("threshold notification", "poll", error));
-      }
-      return [];
-    }
   }
 }

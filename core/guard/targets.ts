@@ -39,6 +39,8 @@ export interface GuardedLimit {
   readonly limitOwner: Cgroup;
   /** Bytes. */
   readonly limit: number;
+  /** Bytes, when the limit was read; 0 where it is unknown. */
+  readonly usage: number;
   /** Bytes; totalpages of oom_badness, see `oomTotalBytesOf`. */
   readonly oomTotalBytes: number;
   /** The machine has swap. */
@@ -66,13 +68,15 @@ export function limitOf(
   const ancestor = effective?.owner === undefined || effective.owner === cgroup.path
     ? undefined
     : openCgroup(cgroup.hierarchy, effective.owner);
-  const limits = (ancestor ? readSummary(ancestor) : own)?.limits;
-  if (limits === undefined) return undefined;
+  const summary = ancestor ? readSummary(ancestor) : own;
+  if (summary === undefined) return undefined;
+  const { limits, usage = 0 } = summary;
   const hard = effective?.bytes ?? withinMachine(cgroup, own.limits.max ?? Infinity);
   const limit = Math.min(hard, soft ? limits.soft ?? limits.high ?? Infinity : Infinity);
   if (!Number.isFinite(limit) || limit <= 0) return undefined;
   const swapTotal = readSwapTotal();
   const total = oomTotalBytesOf({ ...limits, max: hard }, swapTotal);
   const oomTotalBytes = total !== undefined && Number.isFinite(total) ? total : hard;
-  return { limitOwner: ancestor ?? cgroup, limit, oomTotalBytes, canSwap: swapTotal !== 0 };
+  const canSwap = swapTotal !== 0;
+  return { limitOwner: ancestor ?? cgroup, limit, usage, oomTotalBytes, canSwap };
 }

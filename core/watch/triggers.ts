@@ -77,25 +77,75 @@ function armEventfd(
 }
 
 /**
- * Like {@link arm}, without blocking this thread: to register a threshold the kernel waits about 15 ms for all CPUs
- * (synchronize_rcu), a wait that many registrations can share. The eventfd is edge-triggered, and never read.
+ * One eventfd for several triggers of a cgroup, registered one after the other without blocking this thread: to register a
+ * threshold the kernel waits about 15 ms for all CPUs (synchronize_rcu), a wait that many cgroups can share. The eventfd is
+ * edge-triggered, and never read.
  */
-export async function armAsync(
-  cgroup: Cgroup,
-  trigger: EventfdTrigger,
-  token: number,
-  { epoll }: Pick<ArmTargets, "epoll">,
-): Promise<Armed> {
-  using opened = new DisposableStack();
-  const fd = opened.use(withinBudget(openEventfd(), "eventfd"));
-  using file = openFd(`${cgroup.dir}/${trigger.file}`, O_RDONLY);
-  using control = openFd(`${cgroup.dir}/cgroup.event_control`, O_WRONLY);
-  const text = new TextEncoder().encode(`${fd.number} ${file.number} ${trigger.argument}`);
+export class TriggerEventfd {
+  readonly #fd: Fd;
+  #isRegistering = false;
+  #isDisarmed = false;
+
+  /** Throws `SystemCallError`, as {@link arm} does. */
+  constructor(private readonly cgroup: Cgroup, readonly token: number, private epoll: EpollSet) {
+    using opened = new DisposableStack();
+    this.#fd = opened.use(withinBudget(openEventfd(), "eventfd"));
+    // Level-triggered it would wake the thread without end if it is signalled before or after its token is known.
+    epoll.add(this.#fd, EPOLLIN | EPOLLET, token);
+    opened.move();
+  }
+
+  /**
+   * Registers it for triggers on one file, one after the other while `isWanted`: of several that are registered at once for one cgroup
+   * some never fire (measured on 6.18).
+   *
+   * @param onError gets a `SystemCallError`, after which the next trigger is tried.
+   */
+  async register(
+    triggers: readonly EventfdTrigger[],
+    isWanted: () => boolean,
+    onError: (error: unknown) => void,
+  ): Promise<void> {
+    const [first] = triggers;
+    if (first === undefined) return;
+    this.#isRegistering = true;
+    try {
+      using file = openFd(`${this.cgroup.dir}/${first.file}`, O_RDONLY);
+      using control = openFd(`${this.cgroup.dir}/cgroup.event_control`, O_WRONLY);
+      for (const { argument } of triggers) {
+        if (!isWanted()) return;
+        const line = `${this.#fd.number} ${file.number} ${argument}`;
+        await writeOnOtherThread(control, new TextEncoder().encode(line)).catch(onError);
+      }
+    } catch (error) {
+      onError(error);
+    } finally {
+      this.#isRegistering = false;
+      if (this.#isDisarmed) this.#fd.close();
+    }
+  }
+
+  disarm(): void {
+    if (this.#isDisarmed) return;
+    this.#isDisarmed = true;
+    this.epoll.remove(this.#fd);
+    // Closed during the registration, its number could belong to another file by the time that the kernel looks it up.
+    if (!this.#isRegistering) this.#fd.close();
+  }
+}
+
+async function writeOnOtherThread(fd: Fd, text: Uint8Array<ArrayBuffer>): Promise<void> {
   // Only the thread that made the call has its errno: write again here for the reason.
-  if (await writeAsync(control, text) < 0) writeText(control, text);
-  // Level-triggered it would wake the thread without end if it is signalled before or after its token is known.
-  epoll.add(fd, EPOLLIN | EPOLLET, token);
-  return keepArmed(opened, trigger, fd, epoll);
+  if (await writeAsync(fd, text) < 0) writeText(fd, text);
+}
+
+/**
+ * Whether one eventfd may have several thresholds of a cgroup. Before 5.6 the kernel may crash when it is closed: kernel, 7d36665a5886
+ * ("memcg: fix NULL pointer dereference in __mem_cgroup_usage_unregister_event").
+ */
+export function mayShareEventfd(release = Deno.osRelease()): boolean {
+  const [major = 0, minor = 0] = release.split(".").map((part) => parseInt(part));
+  return major > 5 || (major === 5 && minor >= 6);
 }
 
 function armPsi(path: string, trigger: PsiFileTrigger, token: number, epoll: EpollSet): Armed {
@@ -117,7 +167,7 @@ function withinBudget(fd: Fd, call: string): Fd {
 
 /** Keeps `fd` open until `disarm`, which acts once: later the number of the descriptor may belong to another file. */
 function keepArmed(opened: DisposableStack, trigger: Trigger, fd: Fd, epoll: EpollSet): Armed {
-  // A guard has six of these for each cgroup: two captured values take less memory than a stack.
+  // Of thousands: two captured values take less memory than a stack.
   opened.move();
   let isArmed = true;
   const disarm = () => {

@@ -21,6 +21,14 @@ import { startHungryProcess } from "../helpers/hungry_process.ts";
 import { kernelTest, MIB, ofType } from "../helpers/kernel_cases.ts";
 import { makeRealCgroup, type RealCgroup } from "../helpers/real_cgroup.ts";
 import { startSimulation } from "../helpers/simulation.ts";
+import { openCgroup } from "../../core/cgroup/cgroup.ts";
+import { discover } from "../../core/cgroup/hierarchy.ts";
+import { openEpoll } from "../../core/kernel/epoll.ts";
+import { libc } from "../../core/kernel/libc.ts";
+import { mayShareEventfd, TriggerEventfd } from "../../core/watch/triggers.ts";
+
+// Stays loaded; within a test that would count as a leak.
+libc();
 
 const LIMIT = 48 * MIB;
 
@@ -302,3 +310,28 @@ kernelTest("in the oom-guard format a kill is printed as oom-guard prints it", a
   assert.match(line.stats, /^(\w+ \d+\|)+$/);
   assert.ok(line.usage >= line.threshold && line.usage <= LIMIT);
 });
+
+kernelTest("one eventfd is notified of each of its thresholds", async () => {
+  await using parent = makeRealCgroup("shared");
+  if (!mayShareEventfd()) return;
+  using epoll = openEpoll();
+  const cgroup = openCgroup(discover(), parent.path)!;
+  const eventfd = new TriggerEventfd(cgroup, 1, epoll);
+  using _ = { [Symbol.dispose]: () => eventfd.disarm() };
+  const sizes = [8, 16, 24, 32].map((mib) => mib * MIB);
+  const triggers = cgroup.hierarchy.version.triggers({
+    thresholds: [sizes[0]!, ...sizes.slice(1).reverse()],
+    pressureLevels: [],
+    psi: [],
+  }).filter((trigger) => trigger.kind === "eventfd")
+    .filter(({ event }) => event === "threshold");
+  await eventfd.register(triggers, () => true, (error) => assert.fail(String(error)));
+  await using process = await startHungryProcess(parent);
+  const crossed = [];
+  for (const size of sizes) {
+    epoll.block(0);
+    await feedSlowly(process, () => usageOf(parent) > size + MIB);
+    crossed.push(epoll.block(0).events.length);
+  }
+  assert.deepEqual(crossed, [1, 1, 1, 1]);
+}, { only: 1 });

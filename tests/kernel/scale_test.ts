@@ -15,6 +15,7 @@ import { allocateUntilKilled, kernelTest, killOf, MIB, ofType } from "../helpers
 import { makeRealCgroup, type RealCgroup } from "../helpers/real_cgroup.ts";
 import { oomkit } from "../helpers/run_oomkit.ts";
 import type { Json } from "../helpers/event_stream.ts";
+import { delay } from "../../core/timing.ts";
 import { startWatched } from "../helpers/watched.ts";
 
 const DESCRIPTORS = 256;
@@ -86,6 +87,47 @@ kernelTest("a guard guards more cgroups than it may have open files", async () =
     shortages(events).some(({ fallback }) => fallback === "control files opened at each poll"),
   );
 });
+
+kernelTest("a guard has three open files for each v1 cgroup that is at rest", async () => {
+  await using parent = makeRealCgroup("rest");
+  const few = 10;
+  const count = 110;
+  const add = (from: number, to: number) => {
+    for (let n = from; n < to; n++) parent.child(`n${n}`).limit(32 * MIB);
+  };
+  const filesOf = async () => {
+    await using guarded = await startGuarded(["--policy", "process", "-r", parent.path]);
+    // The rest of the thresholds is armed later, without further files.
+    await delay(1000);
+    return openFiles(guarded.pid);
+  };
+  add(0, few);
+  const before = await filesOf();
+  add(few, count);
+  const perCgroup = (await filesOf() - before) / (count - few);
+  assert.ok(perCgroup <= 3, `${perCgroup}`);
+}, { only: 1 });
+
+/** Of two cores, in which registrations wait for each other. */
+const ARMED_TOGETHER = 300;
+
+kernelTest(
+  "a cgroup that fills up while its upper levels are not armed yet is seen by polls",
+  async () => {
+    await using parent = makeRealCgroup("arming");
+    const children = Array.from({ length: ARMED_TOGETHER }, (_, n) => parent.child(`n${n}`));
+    for (const child of children) child.limit(64 * MIB);
+    const flags = ["--policy", "process", "--mode", "notify", ...WIDE];
+    await using guarded = await startGuarded([...flags, "-r", parent.path]);
+    const filled = children.filter((_, n) => n % 50 === 0);
+    for (const child of filled) {
+      const { pid } = await allocateUntilKilled(child);
+      await guarded.next((event) => isKillAction(event) && event.victim.pid === pid);
+    }
+    assert.deepEqual(filled.map(kernelKills), filled.map(() => 0));
+  },
+  { only: 1 },
+);
 
 const BURST = 200;
 const SMALL = 8 * MIB;

@@ -113,6 +113,8 @@ export interface Schedule {
   lookAgainAt: number;
   /** Usage around which usage has stayed, and since when. */
   rest: { readonly usage: number; readonly since: number };
+  /** The main thread was asked to arm what is left. */
+  hasAskedToArm: boolean;
 }
 
 export interface ActionState {
@@ -236,6 +238,7 @@ export function openCgroupState(spec: CgroupSpec, policy: ResolvedPolicy): Cgrou
       farSince: undefined,
       lookAgainAt: Infinity,
       rest: { usage: NaN, since: Infinity },
+      hasAskedToArm: false,
     },
     settings,
     policy,

@@ -41,6 +41,7 @@ import { CpuFollower } from "./cpu_follower.ts";
 import { KillExecutor } from "./kill_executor.ts";
 import { OomKillerSwitch } from "./oom_killer_switch.ts";
 import {
+  type ArmedNotifications,
   type CgroupSpec,
   type GuardSettings,
   MAX_MS_BETWEEN_HEARTBEATS,
@@ -64,6 +65,11 @@ const MAX_SHARE_AT_REST = 1 / 64;
 const REST_POLL_MS = 5000;
 /** epoll_wait(2) takes whole milliseconds. */
 const MIN_MS_BETWEEN_POLLS = 1;
+/**
+ * A poll takes about 2 µs (docs/performance.md): while levels above their usage are armed, the polls of many cgroups take a fifth of a
+ * core.
+ */
+const MS_BETWEEN_POLLS_PER_UNARMED = 0.01;
 /** If the imminent level is crossed sooner than this, the cgroup is polled without a pause (milliseconds). */
 const BUSY_POLL_WITHIN_MS = 1;
 /** Maximum time of that after a notification, because growth may have ended (milliseconds). */
@@ -203,6 +209,19 @@ export class MonitorLoop {
     if (state.settings.mode !== "hold-near-limit") this.#oomKiller.release(state);
     this.#prepareSuspensions(state);
     this.#bindEventfds(state);
+    state.schedule.hasAskedToArm = false;
+    state.schedule.nextPollAt = -Infinity;
+    this.#dueBeforeNextRound.add(state);
+  }
+
+  updateNotifications(id: number, notifications: ArmedNotifications): void {
+    const state = this.#states.get(id);
+    if (state === undefined) return;
+    this.#unbindEventfds(state);
+    state.settings = { ...state.settings, ...notifications };
+    this.#bindEventfds(state);
+    state.schedule.hasAskedToArm = false;
+    // A threshold that was crossed before it was armed does not notify.
     state.schedule.nextPollAt = -Infinity;
     this.#dueBeforeNextRound.add(state);
   }
@@ -356,12 +375,13 @@ export class MonitorLoop {
     const hasChanged = usage !== memory.usage;
     if (hasChanged) this.#updateRest(state, usage, now);
     updateTrend(memory, usage, now);
+    this.#askToArm(state);
     this.#updateFar(state, now);
     this.#switchOomKiller(state, now);
     if (decision.killCycle) schedule.nextPollAt = this.#killExecutor.runStep(state, now);
     else if (isGrowing || !isIdle(state)) this.#evaluate(state, now, hasChanged);
     else {
-      schedule.nextPollAt = nextIdlePollAt(state, now, this.#states.size);
+      schedule.nextPollAt = nextIdlePollAt(state, now, this.#counts());
       if (hasChanged) this.samples?.level(state, now, usage, []);
     }
   }
@@ -375,6 +395,18 @@ export class MonitorLoop {
     }
     const isNear = Math.abs(usage - rest.usage) <= settings.limit * MAX_SHARE_AT_REST;
     if (!isNear) schedule.rest = { usage, since: now };
+  }
+
+  /** Once for all that is left. */
+  #askToArm(state: CgroupState): void {
+    const { memory, schedule, settings: { unarmed } } = state;
+    if (unarmed === undefined || schedule.hasAskedToArm || memory.usage < unarmed.from) return;
+    schedule.hasAskedToArm = true;
+    this.#outbox.push({ type: "unarmed_reached", ...reportHead(state) });
+  }
+
+  #counts(): Counts {
+    return { guarded: this.#states.size, dueBeforeNextRound: this.#dueBeforeNextRound.size };
   }
 
   /** In a kill cycle each step does it. */
@@ -432,7 +464,7 @@ export class MonitorLoop {
       msUntilLimitAtPeakRate(memory, limit) < MAX_MS_TO_LIMIT_TO_FOLLOW;
     if (first && isFollowed) this.#cpuFollower?.follow(first.pid, now);
     const sharesCpu = this.#cpuFollower?.sharesCpu ?? false;
-    schedule.nextPollAt = nextPollAt(state, metricValue, now, this.#states.size, sharesCpu);
+    schedule.nextPollAt = nextPollAt(state, metricValue, now, this.#counts(), sharesCpu);
   }
 
   /** One read may fail, for example with ENOMEM, while the cgroup is still there. */
@@ -513,22 +545,28 @@ export class MonitorLoop {
   }
 }
 
-/** Milliseconds of the clock that `now` is of. @param count of guarded cgroups. @param sharesCpu see `cpu_follower.ts`. */
+/** Numbers of cgroups. */
+interface Counts {
+  readonly guarded: number;
+  readonly dueBeforeNextRound: number;
+}
+
+/** Milliseconds of the clock that `now` is of. @param sharesCpu see `cpu_follower.ts`. */
 function nextPollAt(
   state: CgroupState,
   metricValue: number,
   now: number,
-  count: number,
+  counts: Counts,
   sharesCpu: boolean,
 ): number {
   const { memory, settings: { levelBytes, limit }, policy, decision, schedule } = state;
   const { metric, triggerPolicy, acting, kills } = policy;
   const rate = (metric === "usage" ? memory.rate : memory.metricRate) ?? 0;
-  const longest = longestFor(state, metricValue, now, count);
+  const longest = longestFor(state, metricValue, now, counts);
   const left = levelBytes.imminent - metricValue;
   const isNear = kills && left > 0 && 1000 * left < BUSY_POLL_WITHIN_MS * rate;
   // On a shared CPU the allocator would not run during a busy poll.
-  if (isNear && now < schedule.busyPollUntil) {
+  if (isNear && (now < schedule.busyPollUntil || isAboveArmed(state))) {
     return sharesCpu ? now + BUSY_POLL_MS_ON_SHARED_CPU : now;
   }
   const above = [levelBytes.warn, levelBytes.critical, levelBytes.imminent, limit].find((at) =>
@@ -560,8 +598,8 @@ function isIdle({ memory, settings, decision, pinned }: CgroupState): boolean {
 }
 
 /** The same as {@link nextPollAt} for an idle cgroup that does not grow. */
-function nextIdlePollAt(state: CgroupState, now: number, count: number): number {
-  return Math.max(state.decision.retryAt, nextRound(now, longestFor(state, 0, now, count)));
+function nextIdlePollAt(state: CgroupState, now: number, counts: Counts): number {
+  return Math.max(state.decision.retryAt, nextRound(now, longestFor(state, 0, now, counts)));
 }
 
 const isAtRest = ({ rest }: CgroupState["schedule"], now: number): boolean =>
@@ -570,15 +608,26 @@ const isAtRest = ({ rest }: CgroupState["schedule"], now: number): boolean =>
 /** Idle cgroups are polled together, in one round: at the multiples of their interval. */
 const nextRound = (now: number, every: number) => every * (Math.floor(now / every) + 1);
 
-function longestFor(state: CgroupState, metricValue: number, now: number, count: number): number {
+/** Levels between its usage and its limit are not notified yet: only a poll sees the next page. */
+const isAboveArmed = ({ settings: { unarmed }, policy: { kills }, memory }: CgroupState): boolean =>
+  kills && unarmed?.hasLevels === true && memory.usage >= unarmed.from;
+
+function longestFor(state: CgroupState, metricValue: number, now: number, counts: Counts): number {
   const { settings: { eventfds, levelBytes }, policy, schedule } = state;
+  if (isAboveArmed(state)) {
+    const interval = MS_BETWEEN_POLLS_PER_UNARMED * counts.dueBeforeNextRound;
+    return Math.min(
+      unnotifiedPollInterval(policy, counts.guarded),
+      Math.max(MIN_MS_BETWEEN_POLLS, interval),
+    );
+  }
   // Notifications are of usage, which may stand still while the working set in it grows.
   const isNotified = eventfds.some(({ isReclaimNotification }) => !isReclaimNotification) &&
     (policy.metric === "usage" || metricValue < levelBytes.warn);
-  if (!isNotified) return unnotifiedPollInterval(policy, count);
+  if (!isNotified) return unnotifiedPollInterval(policy, counts.guarded);
   return isAtRest(schedule, now) && isIdle(state)
     ? REST_POLL_MS
-    : notifiedPollInterval(policy, count);
+    : notifiedPollInterval(policy, counts.guarded);
 }
 
 const unnotifiedPollInterval = ({ poll }: ResolvedPolicy, count: number): number =>

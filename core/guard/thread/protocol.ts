@@ -54,7 +54,16 @@ export interface GuardSettings {
     /** Of memory.pressure_level: the kernel reclaims, which matters only to a cgroup that is full of page cache. */
     readonly isReclaimNotification: boolean;
   }[];
+  /** What is armed later, or only when usage reaches `from` (bytes); absent when nothing is left. */
+  readonly unarmed?: {
+    readonly from: number;
+    /** Levels above `from` are not notified yet, so that usage above it is polled. */
+    readonly hasLevels: boolean;
+  } | undefined;
 }
+
+/** The part of the settings that changes while notifications are armed. */
+export type ArmedNotifications = Pick<GuardSettings, "eventfds" | "unarmed">;
 
 /** One guarded cgroup. */
 export interface CgroupSpec extends GuardSettings {
@@ -84,6 +93,8 @@ export type Command =
   | { readonly type: "add"; readonly spec: CgroupSpec }
   /** The limit has changed, and with it the notifications. */
   | { readonly type: "update_settings"; readonly id: number; readonly settings: GuardSettings }
+  /** More of them are armed, or others for a new limit. */
+  | { readonly type: "armed"; readonly id: number; readonly notifications: ArmedNotifications }
   | { readonly type: "remove"; readonly id: number }
   /** In mode `hold-near-limit` its allocators have waited too long; in `throttle` memory.high was restored. */
   | { readonly type: "leave_to_kernel"; readonly id: number }
@@ -122,6 +133,8 @@ export type Report =
   }
   /** memory.high is lifted, or set again. */
   | ReportHead & { readonly type: "throttle"; readonly isLifted: boolean }
+  /** Usage has reached the point from which all notifications are to be armed. */
+  | ReportHead & { readonly type: "unarmed_reached" }
   /** The cgroup was removed. */
   | ReportHead & { readonly type: "gone" }
   | { readonly type: "stopped" }

@@ -61,6 +61,9 @@ async function serve(): Promise<void> {
         case "update_settings":
           loop.updateSettings(command.id, command.settings);
           break;
+        case "armed":
+          loop.updateNotifications(command.id, command.notifications);
+          break;
         case "remove":
           loop.remove(command.id);
           break;

@@ -4,6 +4,7 @@ import { discover } from "../../../core/cgroup/hierarchy.ts";
 import { Journal } from "../../../core/control/journal.ts";
 import type { GuardPolicy } from "../../../core/guard/policy.ts";
 import { type GuardedCgroup, GuardRegistry } from "../../../core/guard/registry.ts";
+import type { ArmedNotifications } from "../../../core/guard/thread/protocol.ts";
 import { WARM_UP_POLICY } from "../../../core/guard/thread/warmup.ts";
 import { openEpoll } from "../../../core/kernel/epoll.ts";
 import { libc } from "../../../core/kernel/libc.ts";
@@ -81,4 +82,48 @@ Deno.test("a memory.high that was lifted when nothing could be killed is set aga
   pod.write("max");
   pod.update();
   assert.notEqual(pod.high(), "max");
+});
+
+Deno.test("until levels are armed on v1 they are to be polled, and not where a poll is asked for", async () => {
+  for (const poll of [undefined, 50]) {
+    using tree = makeTree(1, {
+      "/a": {
+        "memory.limit_in_bytes": LIMIT,
+        "memory.usage_in_bytes": 0,
+        "cgroup.event_control": "",
+      },
+    });
+    using epoll = openEpoll();
+    const state = Deno.makeTempDirSync({ prefix: "oomkit-test-" });
+    const levels = { warn: 65, critical: 90, margin: {} };
+    const policy = { ...WARM_UP_POLICY, levels, ...(poll && { poll }) };
+    const sent: ArmedNotifications["unarmed"][] = [];
+    const registry = new GuardRegistry({
+      policies: { all: [policy], rules: [], labels: new Map() },
+      epoll,
+      journal: new Journal(state),
+      send: (command) => {
+        if (command.type === "add") sent.push(command.spec.unarmed);
+        if (command.type === "update_settings") sent.push(command.settings.unarmed);
+        if (command.type === "armed") sent.push(command.notifications.unarmed);
+      },
+      onArmed: () => {},
+      onRestored: () => {},
+      onFallback: (_, { reason }) => assert.fail(reason),
+      onError: (error) => assert.fail(String(error)),
+    });
+    const hierarchy = discover(tree.dir);
+    const unarmed = (limit: number) => ({ from: Math.floor(limit * 65 / 100), hasLevels: true });
+    registry.update(openCgroup(hierarchy, "/a")!, true);
+    assert.deepEqual(sent.splice(0), [poll ? undefined : unarmed(LIMIT)]);
+    await registry.armed();
+    assert.deepEqual(sent.splice(0, 1), poll ? [] : [unarmed(LIMIT)]);
+    tree.write("/a", "memory.limit_in_bytes", LIMIT / 2);
+    sent.length = 0;
+    registry.update(openCgroup(hierarchy, "/a")!, true);
+    assert.deepEqual(sent.splice(0), [poll ? undefined : unarmed(LIMIT / 2)]);
+    await registry.armed();
+    registry.close();
+    Deno.removeSync(state, { recursive: true });
+  }
 });

@@ -128,6 +128,32 @@ Deno.test("growth after a rest counts as growth of the last 0.2 s", () => {
   loop.close();
 });
 
+Deno.test("usage above the lowest threshold is polled each millisecond until the levels above it are armed", () => {
+  using clock = fakeClock();
+  using guarded = guardTree(1, { usage: 8, inactiveFile: 0, pids: [] });
+  const reports: Report["type"][] = [];
+  const loop = guarded.startLoop(clock.epoll, ({ type }) => void reports.push(type));
+  const eventfds = [{ token: 1, isReclaimNotification: false }];
+  const unarmed = { from: LIMIT / 2, hasLevels: true };
+  try {
+    loop.updateNotifications(1, { eventfds, unarmed });
+    while (clock.now() < 2000) loop.runOnce();
+    assert.deepEqual(reports, []);
+    guarded.tree.write("/a", "memory.usage_in_bytes", LIMIT / 2);
+    loop.updateNotifications(1, { eventfds, unarmed });
+    for (let n = 0; n < 5; n++) loop.runOnce();
+    assert.ok(clock.now() < 2010, `${clock.now()}`);
+    // Once, however often it is polled.
+    assert.deepEqual(reports, ["unarmed_reached"]);
+    loop.updateNotifications(1, { eventfds, unarmed: undefined });
+    for (let n = 0; n < 5; n++) loop.runOnce();
+    assert.ok(clock.now() > 2500, `${clock.now()}`);
+    assert.deepEqual(reports, ["unarmed_reached"]);
+  } finally {
+    loop.close();
+  }
+});
+
 Deno.test("a directory is open only near a level", () => {
   using clock = fakeClock();
   using guarded = guardTree(1, { usage: 8, inactiveFile: 0, pids: [] });
