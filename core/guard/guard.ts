@@ -107,6 +107,8 @@ export class Guard {
   /** The limit of a guarded cgroup is that of an ancestor. */
   #hasLimitsAbove = false;
   #mayHaveNewLimitsAbove = false;
+  /** The monitor thread takes commands. */
+  #isReady = false;
   #isStopping = false;
   /** When it was stopped. */
   #guardedCount = 0;
@@ -174,12 +176,6 @@ export class Guard {
   /** To be called once. @param restored what earlier guards had left. */
   async start(restored: readonly Restored[]): Promise<void> {
     this.#reportRestored(restored);
-    const { scheduling, warmedUp } = await this.#thread.ready;
-    this.#scheduling = scheduling;
-    if (!warmedUp) {
-      const reason = "no cgroup can be read";
-      this.#reportFallback("/", { requested: "warm-up", fallback: "none", reason });
-    }
     this.#ownOomScoreAdj = lowerOwnOomScoreAdj(OWN_OOM_SCORE_ADJ);
     const { refused } = this.#ownOomScoreAdj;
     if (refused && kills(this.#policies)) {
@@ -190,8 +186,10 @@ export class Guard {
           "the kernel may kill the guard",
       });
     }
-    this.#garbageCollector = new GarbageCollector();
+    // Takes about as long as the warm-up of the monitor thread, which runs meanwhile.
     this.#kernelEvents.renew();
+    await this.#waitForThread();
+    this.#garbageCollector = new GarbageCollector();
     this.#prepareSuspensionLog();
     this.#updateAll();
     this.#recording.begin();
@@ -205,6 +203,20 @@ export class Guard {
       }
     }
     this.#startChecks();
+  }
+
+  async #waitForThread(): Promise<void> {
+    try {
+      const { scheduling, warmedUp } = await this.#thread.ready;
+      this.#scheduling = scheduling;
+      this.#isReady = true;
+      if (warmedUp) return;
+    } catch (error) {
+      await this.#kernelEvents.stop();
+      throw error;
+    }
+    const reason = "no cgroup can be read";
+    this.#reportFallback("/", { requested: "warm-up", fallback: "none", reason });
   }
 
   readonly guardedCgroups = (): readonly GuardedCgroup[] => this.#registry.all();
@@ -489,7 +501,8 @@ export class Guard {
     if (event.type === "summary") return this.#summary.addWatch(event);
     if (event.type === "oom") this.#holdWatchdog.suspect(event.cgroup);
     this.#recording.emit(event);
-    if (this.#isStopping) return;
+    // The first walk comes later.
+    if (!this.#isReady || this.#isStopping) return;
     if (!["cgroup_created", "cgroup_removed", "limit_changed"].includes(event.type)) return;
     const scope = scopeOf(this.#scopes, event.cgroup);
     // The cgroup that is charged for a target is watched, but not guarded.
