@@ -27,8 +27,8 @@ const IDLE_SECONDS = 30;
 const FLOOR_MS = 10_000;
 /** Until one-time work is done. */
 const SETTLE_MS = 5000;
-/** A cgroup is at rest after 10 s. */
-const MS_TO_REST = 15_000;
+/** A cgroup is at rest after 10 s, and V8 collects the garbage of the start within a minute. */
+const MS_TO_REST = 60_000;
 const GUARDED_LIMIT = 64 * MIB;
 const STAGES = 6;
 export const FLOORS = [
