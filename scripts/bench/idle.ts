@@ -6,6 +6,7 @@
 import type { Cgroup } from "../../core/cgroup/cgroup.ts";
 import { readInto } from "../../core/kernel/fd.ts";
 import { MAX_RECORD_BYTES, openKernelLog } from "../../core/kernel/kernel_log.ts";
+import { SystemCallError } from "../../core/kernel/libc.ts";
 import { resyncInterval } from "../../core/policy/poll_interval.ts";
 import { delay } from "../../core/timing.ts";
 import { MIB } from "../cgroups.ts";
@@ -82,7 +83,7 @@ export async function idle(): Promise<Measured> {
       ...all.map(({ what, pid }, at) =>
         `${what}: ${restText(rests[at]!)}; ${memoryText(costsOf(pid))}`
       ),
-      `kernel log: ${loggedLines()} lines meanwhile, of which each wakes all but the floor`,
+      `kernel log: ${loggedLines()} lines meanwhile: each wakes all but the floor, so that many hide the rest`,
     ],
   };
 }
@@ -141,13 +142,18 @@ function followKernelLog(): () => string {
     const buffer = new Uint8Array(MAX_RECORD_BYTES);
     return () => {
       using _ = log;
-      let lines = 0;
-      try {
-        while (readInto(log, buffer) !== undefined) lines += 1;
-      } catch {
-        return "so many";
+      let [lines, isPart] = [0, false];
+      for (let isRead = true; isRead;) {
+        try {
+          isRead = readInto(log, buffer) !== undefined;
+          if (isRead) lines += 1;
+        } catch (error) {
+          // Lines were overwritten before they were read: the next read returns the oldest that is left.
+          if (!(error instanceof SystemCallError) || error.code !== "EPIPE") throw error;
+          isPart = true;
+        }
       }
-      return String(lines);
+      return isPart ? `more than ${lines}` : String(lines);
     };
   } catch {
     return () => "an unknown number of";
