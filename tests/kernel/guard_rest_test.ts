@@ -1,10 +1,13 @@
 /** An idle guard uses no CPU. */
 
 import assert from "node:assert/strict";
+import { makeDirectory } from "../helpers/directory.ts";
 import { isArmed, isLevel, startGuarded, until, WIDE } from "../helpers/guarded.ts";
 import { startHungryProcess } from "../helpers/hungry_process.ts";
 import { kernelTest, MIB } from "../helpers/kernel_cases.ts";
+import { noMountNamespace, withKernelLog } from "../helpers/kernel_log.ts";
 import { makeRealCgroup } from "../helpers/real_cgroup.ts";
+import { oomkit } from "../helpers/run_oomkit.ts";
 
 /** CPU time of a process in clock ticks: fields 14 and 15 of proc(5), /proc/PID/stat. */
 function ticksOf(pid: number): number {
@@ -47,18 +50,25 @@ function wakesOf(pid: number): number {
 /** Each longer than the longest interval at rest, 10 s. */
 const REST_WINDOW_S = 11;
 const REST_WINDOWS = 6;
-const MAX_WAKES_PER_SECOND = 2;
+/** Below 1 on a quiet machine. On a busy one threads also wait for each other (up to 5); timers of 0.2 s made it 17. */
+const MAX_WAKES_PER_SECOND = 8;
 
 kernelTest(
-  "a guard at rest wakes up at most twice a second",
+  "a guard at rest sleeps",
   async () => {
     await using parent = makeRealCgroup("asleep");
-    const children = ["a", "b", "c"].map((name) => parent.child(name));
+    const target = parent.child("target");
+    const children = ["a", "b", "c"].map((name) => target.child(name));
     for (const child of children) child.limit(48 * MIB);
-    await using guarded = await startGuarded(["-r", "--policy", "process", parent.path]);
+    // Each line of the kernel log wakes a guard, and each cgroup that appears beside its target: both also by other programs.
+    using directory = makeDirectory();
+    const program = [...withKernelLog(directory.path, "ln -s /dev/null $f"), ...oomkit()];
+    await using guarded = await startGuarded(["-r", "--policy", "process", parent.path], {
+      program,
+    });
     for (const child of children) await guarded.next(isArmed(child));
     const rates: number[] = [];
-    // On the way to rest V8 collects garbage, and each line of the kernel log wakes the guard: one window counts.
+    // On the way to rest V8 collects garbage: one window counts.
     for (let n = 0; n < REST_WINDOWS && !rates.some((rate) => rate <= MAX_WAKES_PER_SECOND); n++) {
       const before = wakesOf(guarded.pid);
       await new Promise((resolve) => setTimeout(resolve, 1000 * REST_WINDOW_S));
@@ -68,7 +78,7 @@ kernelTest(
     await guarded.stop();
   },
   // v2 does not notify of usage.
-  { only: 1 },
+  { only: 1, why: noMountNamespace },
 );
 
 /** Without a notification it would be found after 10 s. */
