@@ -83,7 +83,7 @@ inTerminal(
 
 inTerminal("after Ctrl-Z and fg it continues below the output of the shell", async () => {
   using screen = await openShell({ columns: 140, rows: 40 });
-  start(screen, simulate("--mb 20 --rate 1M/s --for 60s"));
+  start(screen, simulate("--mb 20 --rate 100K/s --for 10m"));
   const cgroup = cgroupOn(await screen.until(/growing · .*full in/));
   screen.press("C-z");
   await screen.until(/Stopped/);
