@@ -72,6 +72,11 @@ const MAX_HEADROOM_SHARE_WHILE_SELECTING = 1 / 8;
 const MAX_OBSERVATION_AGE_MS = 5;
 /** Minimum time between two reports of a reclaim, and between two of a skipped action (milliseconds). */
 const MIN_MS_BETWEEN_REPORTS = 1000;
+/**
+ * Maximum time for a process to exit that is not guarded (milliseconds): an emulated machine with other load took more than 0.5 s for 40
+ * MiB. The kernel itself goes on after about a second (mm/oom_kill.c, oom_reap_task).
+ */
+const MAX_MS_FOR_KERNEL = 5000;
 const MAX_REFUSALS_IN_REASON = 8;
 const NOT_EXITED = "it has not exited since SIGKILL, and no other process may be killed";
 /** A reason names the processes, which may be other ones at each attempt. */
@@ -292,17 +297,18 @@ export class KillExecutor {
     if (selection === undefined || (isOld && left > MIN_MS_TO_RESELECT)) this.#selectNow(state);
   }
 
-  /**
-   * Whether the kernel, another guard or the process itself has already done what is needed. As long as the kernel's time is not up, and
-   * no longer than for a victim of this guard.
-   */
+  /** Whether the kernel, another guard or the process itself has already done what is needed. */
   #waitsForExit(state: CgroupState, now: number): boolean {
     const { pinned, actions, memory, settings: { limit, levelBytes }, decision, policy } = state;
     if (pinned.selection === undefined) return false;
     if (pinned.selection.exiting === undefined) return false;
     const since = actions.exitingSince ??= now;
-    if (now - since >= policy.killSettings.exitTimeoutMs) return false;
     const { exiting } = pinned.selection;
+    const { exitTimeoutMs } = policy.killSettings;
+    // The kernel waits for its victim as well, and decides what is next: a kill by the guard would only come before.
+    const isKernelsTurn = exiting.isOutside && !isOomKillerDisabled(state);
+    const longest = isKernelsTurn ? Math.max(exitTimeoutMs, MAX_MS_FOR_KERNEL) : exitTimeoutMs;
+    if (now - since >= longest) return false;
     // Without time to read all processes the selection is not renewed.
     if (!isExiting(exiting.pid)) {
       pinned.selection.exiting = undefined;
@@ -355,7 +361,8 @@ export class KillExecutor {
     // All that were selected are gone or may not be signalled, but there may be others.
     if (failure !== undefined) {
       this.#selectNow(state);
-      if (this.#waitsForExit(state, now)) return "deferred";
+      // A process that was exiting may be gone by now, and its memory free.
+      if (this.#waitsForExit(state, now) || !isStillFull(state)) return "deferred";
       failure = this.#killFirstPresent(state, now, killAction);
     }
     if (failure === undefined) return "kill";

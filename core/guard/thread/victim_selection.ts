@@ -105,6 +105,8 @@ export interface ExitingProcess {
   readonly rss: number | undefined;
   /** Its address space is gone already, so that it cannot be seen how much is still to be freed. */
   readonly isFreeing: boolean;
+  /** Not in the guarded cgroup. */
+  readonly isOutside: boolean;
 }
 
 export interface SelectionContext {
@@ -159,7 +161,7 @@ export function selectVictims(
     return undefined;
   }
   const rssByPid = rssByPidIn(pool, selectionContext);
-  const exiting = exitingIn(pool, rssByPid);
+  const exiting = exitingIn(pool, scope, rssByPid);
   const selection: VictimSelection = {
     victims,
     candidates: reportedCandidates(ranking, victims),
@@ -190,10 +192,16 @@ function rssByPidIn(
 /** Of several the largest. */
 function exitingIn(
   { processes, protectedPids }: ReadPool,
+  scope: Cgroup,
   rssByPid: ReadonlyMap<number, number>,
 ): ExitingProcess | undefined {
   const exiting = processes.filter(({ isExiting, pid }) => isExiting && !protectedPids.has(pid))
-    .map(({ pid, rss }) => ({ pid, rss: rssByPid.get(pid), isFreeing: rss === undefined }));
+    .map(({ pid, rss, cgroup }) => ({
+      pid,
+      rss: rssByPid.get(pid),
+      isFreeing: rss === undefined,
+      isOutside: !isInSubtree(cgroup, scope.path),
+    }));
   return exiting.toSorted((a, b) => (b.rss ?? 0) - (a.rss ?? 0))[0];
 }
 

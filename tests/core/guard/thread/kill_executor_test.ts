@@ -213,7 +213,12 @@ Deno.test("of a process that frees its memory it is known how much that was", ()
   kernel.processes[0]!.killedAt = kernel.world.now;
   kernel.pass(10);
   const rss = before.known.rssByPid.get(FIRST_PID);
-  assert.deepEqual(select(before.known).exiting, { pid: FIRST_PID, rss, isFreeing: true });
+  assert.deepEqual(select(before.known).exiting, {
+    pid: FIRST_PID,
+    rss,
+    isFreeing: true,
+    isOutside: false,
+  });
   assert.equal(select(NOTHING_KNOWN).exiting?.rss, undefined);
 });
 
