@@ -414,8 +414,9 @@ const hasGrown = ({ usage, limit, killLevelBytes }: Observation, lowestUsage: nu
 const isBlockedAtLimit = (observation: Observation) =>
   observation.oomKillerDisabled && isNearlyFull(observation);
 
+/** Bytes; not below 0, although the figures may be of different moments. */
 const unreclaimable = ({ usage, reclaimable, swappable }: Observation): number =>
-  withoutPageCache(usage, reclaimable) - swappable;
+  Math.max(0, withoutPageCache(usage, reclaimable) - swappable);
 
 /** Without what is reclaimable, usage would be below the level. */
 const reclaimSuffices = (observation: Observation) =>

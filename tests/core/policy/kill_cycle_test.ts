@@ -4,6 +4,7 @@ import {
   initialDecision,
   type KillCycle,
   type KillSettings,
+  msUntilNear,
   nextStep,
   type Observation,
   resetDecision,
@@ -444,6 +445,11 @@ Deno.test("whatever is observed, the next poll is due within 10 ms, and later on
       assert.ok(step.until > now && step.until <= latest, step.do);
     });
   }));
+});
+
+Deno.test("more swap than memory makes no level farther away than it is", () => {
+  const level = { killLevelBytes: 50 * MIB, usage: 60 * MIB, metricValue: 60 * MIB };
+  assert.equal(msUntilNear({ ...full, ...level, swappable: 900 * MIB }), 10);
 });
 
 const GIB = 1024 * MIB;
