@@ -6,6 +6,7 @@ import { suggest } from "../core/suggest.ts";
 import type { Finish } from "./exit.ts";
 import { withHelp } from "./options/option.ts";
 import { print, printable, printStderr } from "./output/output.ts";
+import { SUMMARIES } from "./summaries.ts";
 
 /** @param afterDashes the words after `--` on the command line. */
 type Load = (finish: Finish, afterDashes?: readonly string[]) => Promise<CommandUnknownOpts>;
@@ -45,8 +46,10 @@ export async function runProgram(
   const { own, afterDashes } = splitCommand(args);
   const mistake = misplaced(own);
   if (mistake !== undefined) throw mistake;
-  const program = await programOf(version, finish, afterDashes, own[0]);
   const help = own.length === 0 ? "-h" : own.find((arg) => HELP.includes(arg));
+  const program = help !== undefined && own.length <= 1
+    ? summaryOf(version)
+    : await programOf(version, finish, afterDashes, own[0]);
   if (help !== undefined) (await import("./help.ts")).configureHelp(program, help === "-h");
   for (const command of program.commands) command.copyInheritedSettings(program);
   const command = program.commands.find((each) => each.name() === own[0]);
@@ -71,7 +74,29 @@ async function programOf(
   afterDashes?: readonly string[],
   called?: string,
 ): Promise<Command> {
-  const program = withHelp(new Command("oomkit"), HELP_TEXT)
+  const program = emptyProgram(version, called);
+  for (const [name, load] of loaders) {
+    if (called !== undefined && loaders.has(called) && called !== name) continue;
+    const command = (await load(finish, afterDashes)).copyInheritedSettings(program);
+    program.addCommand(command, { hidden: name.startsWith("__") });
+  }
+  return program;
+}
+
+/** For the program's own help: loads no command. */
+export function summaryOf(version: string): Command {
+  const program = emptyProgram(version);
+  for (const [name, { description, operands, hasOptions }] of Object.entries(SUMMARIES)) {
+    const command = program.command(name).description(description);
+    if (operands) command.arguments(operands);
+    // Only that it has one is shown.
+    if (hasOptions) command.option("--any");
+  }
+  return program;
+}
+
+function emptyProgram(version: string, called?: string): Command {
+  return withHelp(new Command("oomkit"), HELP_TEXT)
     .description(
       "inspect memory cgroup limits, watch them, act before the kernel's OOM killer, and simulate OOMs",
     )
@@ -85,12 +110,6 @@ async function programOf(
       writeErr: (text) => printStderr(oneLine(text, called)),
       writeOut: (text) => print(text.replace(/\n$/, "")),
     });
-  for (const [name, load] of loaders) {
-    if (called !== undefined && loaders.has(called) && called !== name) continue;
-    const command = (await load(finish, afterDashes)).copyInheritedSettings(program);
-    program.addCommand(command, { hidden: name.startsWith("__") });
-  }
-  return program;
 }
 
 const HELP_TEXT = {

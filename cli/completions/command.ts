@@ -11,6 +11,7 @@ import { print } from "../output/output.ts";
 import { bashCompletions } from "./bash.ts";
 import { fishCompletions } from "./fish.ts";
 import { zshCompletions } from "./zsh.ts";
+import { SUMMARIES } from "../summaries.ts";
 
 const SHELLS = { bash: bashCompletions, zsh: zshCompletions, fish: fishCompletions } as const;
 
@@ -20,7 +21,7 @@ type Shell = keyof typeof SHELLS;
 export function completionsCommand(finish: Finish, program: () => Promise<CommandUnknownOpts>) {
   const shells = Object.keys(SHELLS) as Shell[];
   const command = new Command("completions")
-    .description("print a completion script for bash, zsh or fish")
+    .description(SUMMARIES.completions.description)
     .addArgument(
       new Argument("<shell>", shells.join(", ")).choices(shells).argParser(chosen(shells)),
     )

@@ -18,6 +18,7 @@ import { checkRequiredOptions, RECEIVER_OPTIONS } from "../options/receivers.ts"
 import { type Common, LIVE_OPTIONS, subcommand } from "../options/subcommand.ts";
 import { parseDuration, parsePositiveDuration } from "../options/units.ts";
 import { POLICY_OPTIONS } from "./policy_options.ts";
+import { SUMMARIES } from "../summaries.ts";
 
 function parseExpression(text: string): RegExp {
   try {
@@ -150,7 +151,7 @@ const GUARD_OPTIONS = {
 export type GuardFlags = Common & FlagsOf<typeof GUARD_OPTIONS>;
 
 export function guardBase() {
-  const command = subcommand("guard", "act before the kernel's OOM killer does", GUARD_OPTIONS)
+  const command = subcommand("guard", SUMMARIES.guard.description, GUARD_OPTIONS)
     .hook("preAction", (_, self) => checkRequiredOptions(self));
   return withHelp(command, {
     examples: [

@@ -39,6 +39,7 @@ import { print, printable, printStderr } from "../output/output.ts";
 import { chooseStyle } from "../terminal/palette.ts";
 import { terminalWidth } from "../terminal/capabilities.ts";
 import { parseSizeOrPercent } from "../options/units.ts";
+import { SUMMARIES } from "../summaries.ts";
 
 const REQUIREMENTS: Readonly<Record<Requirement, string>> = {
   limit: "the cgroup or an ancestor has a memory limit",
@@ -124,7 +125,7 @@ const loadParts = async (options: Options) => ({
 export function inspectCommand(finish: Finish) {
   const command = subcommand(
     "inspect",
-    "show limits, the cgroups that set them, headroom, and the most likely victim",
+    SUMMARIES.inspect.description,
     INSPECT_OPTIONS,
   ).argument("[target...]", TARGET_HELP);
   return withHelp(command, {

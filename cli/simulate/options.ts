@@ -25,6 +25,7 @@ import {
   parseSize,
   parseSizeOrPercent,
 } from "../options/units.ts";
+import { SUMMARIES } from "../summaries.ts";
 
 export const DEFAULT_LIMIT = 20 * 1024 ** 2;
 /** Enough for any scenario, and cheap enough to start. */
@@ -201,7 +202,7 @@ export type SimulateFlags = Common & FlagsOf<typeof SIMULATE_OPTIONS>;
 export function simulateBase() {
   const command = subcommand(
     "simulate",
-    "run a process into a memory limit on purpose and explain what the kernel does",
+    SUMMARIES.simulate.description,
     SIMULATE_OPTIONS,
   )
     .hook("preAction", (_, self) => checkReplay(self))

@@ -20,6 +20,7 @@ import {
 } from "../options/receivers.ts";
 import { CI_SERVICES, type Common, LIVE_OPTIONS, subcommand } from "../options/subcommand.ts";
 import { parseDuration, parseLimitSize, parseSizeOrPercent } from "../options/units.ts";
+import { SUMMARIES } from "../summaries.ts";
 
 const PRESSURE_LEVELS: readonly PressureLevel[] = ["low", "medium", "critical"];
 const PRESSURE_MODES: readonly PressureMode[] = ["default", "local", "hierarchy"];
@@ -152,7 +153,7 @@ export type WatchFlags = Common & FlagsOf<typeof WATCH_OPTIONS>;
 export function watchBase() {
   const command = subcommand(
     "watch",
-    "report memory events as they happen, from kernel notifications",
+    SUMMARIES.watch.description,
     WATCH_OPTIONS,
   ).hook("preAction", (_, self) => checkRequiredOptions(self));
   return withHelp(command, {

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { summaryOf, wholeProgram } from "../../cli/program.ts";
 import { runOomkit } from "../helpers/run_oomkit.ts";
 
 /** Returns stderr, after checking that it is one line, stdout is empty, and the exit status is 2. */
@@ -92,6 +93,11 @@ Deno.test("help of the program and of a command is printed", async () => {
     assert.equal(code, 0);
     assert.match(stdout, /^Usage: oomkit watch /);
   }
+});
+
+Deno.test("the program's help says of each command what its definition says", async () => {
+  const whole = await wholeProgram();
+  assert.equal(summaryOf("").helpInformation(), whole.helpInformation());
 });
 
 Deno.test("help after the command is refused with the right order", async () => {
