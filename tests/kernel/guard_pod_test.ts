@@ -19,8 +19,8 @@ import type { EventStream, Json } from "../helpers/event_stream.ts";
 
 /** The guard becomes process 1 of the namespace, like the first container of a pod. */
 const POD = `
-$SIMULATE > "$0/lines" 2> /dev/null &
-mkfifo "$0/input"
+mkfifo "$0/input" "$0/begin"
+( read begin < "$0/begin"; exec $SIMULATE > "$0/lines" 2> /dev/null ) &
 ( echo 0 > "$1/cgroup.procs"; exec tail -c 1000000000 < "$0/input" > /dev/null ) &
 shift; exec "$@"`;
 
@@ -40,7 +40,7 @@ async function startPod(
   variables: Readonly<Record<string, string>>,
 ): Promise<Pod> {
   const directory = Deno.makeTempDirSync({ prefix: "oomkit-test-" });
-  const simulate = ["simulate", "--json", "--mb", "32", "--rate", "4M/s", "--on-signal", "free"];
+  const simulate = ["simulate", "--json", "--mb", "32", "--rate", "2M/s", "--on-signal", "free"];
   const namespace = [
     "unshare",
     "-p",
@@ -56,6 +56,8 @@ async function startPod(
     program: [...namespace, ...oomkit()],
     env: { ...variables, SIMULATE: [...oomkit(), ...simulate].join(" ") },
   });
+  // On a slow machine it would be at its limit before the guard has started.
+  await Deno.writeTextFile(`${directory}/begin`, "now\n");
   const [init] = childrenOf(guarded.pid) as [number];
   const input = await Deno.open(`${directory}/input`, { write: true });
   return {
