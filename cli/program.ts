@@ -6,7 +6,6 @@ import { suggest } from "../core/suggest.ts";
 import type { Finish } from "./exit.ts";
 import { withHelp } from "./options/option.ts";
 import { print, printable, printStderr } from "./output/output.ts";
-import { SUMMARIES } from "./summaries.ts";
 
 /** @param afterDashes the words after `--` on the command line. */
 type Load = (finish: Finish, afterDashes?: readonly string[]) => Promise<CommandUnknownOpts>;
@@ -48,7 +47,7 @@ export async function runProgram(
   if (mistake !== undefined) throw mistake;
   const help = own.length === 0 ? "-h" : own.find((arg) => HELP.includes(arg));
   const program = help !== undefined && own.length <= 1
-    ? summaryOf(version)
+    ? await summaryOf(version)
     : await programOf(version, finish, afterDashes, own[0]);
   if (help !== undefined) (await import("./help.ts")).configureHelp(program, help === "-h");
   for (const command of program.commands) command.copyInheritedSettings(program);
@@ -84,7 +83,8 @@ async function programOf(
 }
 
 /** For the program's own help: loads no command. */
-export function summaryOf(version: string): Command {
+export async function summaryOf(version: string): Promise<Command> {
+  const { SUMMARIES } = await import("./summaries.ts");
   const program = emptyProgram(version);
   for (const [name, { description, operands, hasOptions }] of Object.entries(SUMMARIES)) {
     const command = program.command(name).description(description);

@@ -97,7 +97,7 @@ Deno.test("help of the program and of a command is printed", async () => {
 
 Deno.test("the program's help says of each command what its definition says", async () => {
   const whole = await wholeProgram();
-  assert.equal(summaryOf("").helpInformation(), whole.helpInformation());
+  assert.equal((await summaryOf("")).helpInformation(), whole.helpInformation());
 });
 
 Deno.test("help after the command is refused with the right order", async () => {
