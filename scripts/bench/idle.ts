@@ -102,36 +102,36 @@ async function startFloor(what: string, text: string): Promise<Subject> {
   };
 }
 
-async function startedWatch(
+function startedWatch(
   what: string,
   parent: Cgroup,
   target: number,
   ...options: readonly string[]
 ): Promise<Subject> {
-  const start = performance.now();
-  const watch = await startWatch(["-r", parent.path, ...options]);
-  const armedAfter = performance.now() - start;
-  return {
-    what,
-    pid: watch.pid,
-    target,
-    armedAfter,
-    [Symbol.asyncDispose]: () => watch[Symbol.asyncDispose](),
-  };
+  return started(what, target, () => startWatch(["-r", parent.path, ...options]));
 }
 
 /** In the default mode. */
-async function startedGuard(what: string, parent: Cgroup, target: number): Promise<Subject> {
-  const start = performance.now();
+function startedGuard(what: string, parent: Cgroup, target: number): Promise<Subject> {
   const mode = parent.hierarchy.version.canThrottle ? "throttle" : "hold-near-limit";
-  const guard = await startRaceGuard(mode, parent, makeBenchDirectory());
-  const armedAfter = performance.now() - start;
+  return started(what, target, () => startRaceGuard(mode, parent, makeBenchDirectory()));
+}
+
+/** @param start resolves when everything is armed. */
+async function started(
+  what: string,
+  target: number,
+  start: () => Promise<AsyncDisposable & { readonly pid: number }>,
+): Promise<Subject> {
+  const from = performance.now();
+  const program = await start();
+  const armedAfter = performance.now() - from;
   return {
     what,
-    pid: guard.pid,
+    pid: program.pid,
     target,
     armedAfter,
-    [Symbol.asyncDispose]: () => guard[Symbol.asyncDispose](),
+    [Symbol.asyncDispose]: () => program[Symbol.asyncDispose](),
   };
 }
 
