@@ -462,9 +462,11 @@ export class ModelKernel implements Disposable {
       case "memory.stat": {
         const { cache } = world;
         const pages = Math.floor(world.reclaimed / 4096);
+        const anon = world.processes.filter((each) => isInSubtree(each.cgroup, cgroup))
+          .reduce((sum, each) => sum + each.anon, 0);
         return version === 1
-          ? `total_inactive_file ${cache}\ntotal_active_file 0\npgpgout ${pages}\n`
-          : `inactive_file ${cache}\nactive_file 0\npgsteal ${pages}\n`;
+          ? `total_rss ${anon}\ntotal_inactive_file ${cache}\ntotal_active_file 0\npgpgout ${pages}\n`
+          : `anon ${anon}\ninactive_file ${cache}\nactive_file 0\npgsteal ${pages}\n`;
       }
       default:
         return "0\n";

@@ -49,8 +49,11 @@ kernelTest(
       // Rejects when it is killed.
       await process.feed(32 * MIB).catch(() => {});
       await larger.status;
-      const seen = JSON.stringify(killActionsOf(guarded.events));
-      assert.ok(isAlive(process.pid), `run ${run}: ${seen}`);
+      const outcomes = killActionsOf(guarded.events).map((
+        { outcome, victim },
+      ) => [outcome, victim?.pid]);
+      const ended = isAlive(process.pid) ? undefined : await process.status;
+      assert.equal(ended, undefined, `run ${run}, pid ${process.pid}: ${JSON.stringify(outcomes)}`);
     }
     const events = await guarded.stop();
     assert.deepEqual(killActionsOf(events).filter(({ outcome }) => outcome === "killed"), []);

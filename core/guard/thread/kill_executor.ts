@@ -1,7 +1,6 @@
 /** Takes the steps of a kill cycle: selects victims ahead of time, reclaims, signals, and says when to poll again. */
 
 import { pidsInCgroup } from "../../cgroup/pids.ts";
-import { isExiting } from "../../cgroup/processes.ts";
 import { overlap } from "../../cgroup_path.ts";
 import {
   isStillMember,
@@ -49,6 +48,7 @@ import type { Report } from "./protocol.ts";
 import type { SampleWriter } from "./sample_ring.ts";
 import {
   byBadnessNow,
+  exitingNow,
   killScopeOf,
   NOTHING_KNOWN,
   noVictimReason,
@@ -126,6 +126,13 @@ export class KillExecutor {
     readStat(state, now);
     // Opens the file, which the kill reads.
     state.files.limitFile.text();
+  }
+
+  /** Unless there is a selection already: the limit is an ancestor's, and the kernel's victim may be outside. */
+  selectIfShared(state: CgroupState): void {
+    const { scope, limitOwner, pinned: { selection }, settings: { levelBytes } } = state;
+    if (selection || scope.path === limitOwner.path) return;
+    this.#select(state, levelBytes.imminent);
   }
 
   dropSelection(state: CgroupState): void {
@@ -277,6 +284,7 @@ export class KillExecutor {
         ...actions.refused.keys(),
       ]),
       known: pinned.known,
+      usage: () => usageFile.number() ?? 0,
     });
     if (selection === undefined || (selection.isPartial && pinned.selection)) {
       return selection?.close();
@@ -300,8 +308,7 @@ export class KillExecutor {
   /** Whether the kernel, another guard or the process itself has already done what is needed. */
   #waitsForExit(state: CgroupState, now: number): boolean {
     const { pinned, actions, memory, settings: { limit, levelBytes }, decision, policy } = state;
-    if (pinned.selection === undefined) return false;
-    if (pinned.selection.exiting === undefined) return false;
+    if (pinned.selection?.exiting === undefined) return false;
     const since = actions.exitingSince ??= now;
     const { exiting } = pinned.selection;
     const { exitTimeoutMs } = policy.killSettings;
@@ -310,10 +317,7 @@ export class KillExecutor {
     const longest = isKernelsTurn ? Math.max(exitTimeoutMs, MAX_MS_FOR_KERNEL) : exitTimeoutMs;
     if (now - since >= longest) return false;
     // Without time to read all processes the selection is not renewed.
-    if (!isExiting(exiting.pid)) {
-      pinned.selection.exiting = undefined;
-      return false;
-    }
+    if (exitingNow(pinned.selection) === undefined) return false;
     // A process that exits by itself may have little to free, and the kernel does not wait for it (mm/oom_kill.c, oom_evaluate_task).
     const missing = memory.usage - levelBytes[decision.killLevel];
     const isEnough = exiting.rss !== undefined && exiting.rss >= missing;

@@ -143,7 +143,10 @@ export class MonitorLoop {
   ) {
     this.#policies = policies;
     this.#resolved = policies.all.map(resolvePolicy);
-    this.#oomKiller = new OomKillerSwitch(suspensions);
+    this.#oomKiller = new OomKillerSwitch(
+      suspensions,
+      (state) => this.#killExecutor.selectIfShared(state),
+    );
     this.#killExecutor = new KillExecutor({
       states: () => this.#states.values(),
       isExcluded: (path) => isExcluded(this.#policies, path),

@@ -9,6 +9,7 @@ import { type Fd, inodeOfFd, O_WRONLY, openDirectory, openIn, writeText } from "
 import { SystemCallError } from "../../kernel/libc.ts";
 import { isLimitNear, MIN_HOLD_MS } from "../../policy/hold.ts";
 import type { CgroupState } from "./cgroup_state.ts";
+import { isOutsideFirst } from "./victim_selection.ts";
 
 const FILE = "memory.oom_control";
 
@@ -23,7 +24,11 @@ export class OomKillerSwitch {
   /** By directory. */
   readonly #held = new Map<string, HeldLimit>();
 
-  constructor(private readonly suspensions: SuspensionLog) {}
+  /** @param select called near the limit, so that it is known which process the kernel would kill. */
+  constructor(
+    private readonly suspensions: SuspensionLog,
+    private readonly select: (state: CgroupState) => void,
+  ) {}
 
   /**
    * Disables the OOM killer when the limit is near, and enables it when that is over. To be called at each look.
@@ -40,7 +45,10 @@ export class OomKillerSwitch {
     hold.at = now;
     if (isNear) {
       hold.until = now + MIN_HOLD_MS;
-      return hold.isDisabled || hold.isLeftToKernel ? undefined : this.#disable(state);
+      this.select(state);
+      if (isForKernel(state)) this.release(state);
+      else if (!hold.isDisabled && !hold.isLeftToKernel) return this.#disable(state);
+      return undefined;
     }
     hold.isLeftToKernel = false;
     if (now >= hold.until && (isFar || !decision.killCycle)) this.release(state);
@@ -90,6 +98,10 @@ export class OomKillerSwitch {
     return refused;
   }
 }
+
+/** Nothing is won then by a disabled OOM killer, and system calls in the guarded cgroup would fail at the limit. */
+const isForKernel = ({ pinned: { selection } }: CgroupState): boolean =>
+  selection !== undefined && isOutsideFirst(selection);
 
 /** @returns why it failed; `undefined` also when the cgroup is gone. */
 function inDirectoryOf(

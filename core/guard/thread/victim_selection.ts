@@ -8,6 +8,7 @@ import {
   type Cgroup,
   mayBeThere,
   tryReadControl,
+  tryReadSnapshot,
   walkAccessible,
   walkCharged,
 } from "../../cgroup/cgroup.ts";
@@ -15,7 +16,7 @@ import { inInitialPidNamespace } from "../../cgroup/hierarchy.ts";
 import { identify } from "../../cgroup/identity.ts";
 import { tryListPids } from "../../cgroup/pids.ts";
 import { readPreference } from "../../cgroup/preference.ts";
-import { commandLineOf, oomScoreAdjOf, readCandidate } from "../../cgroup/processes.ts";
+import { commandLineOf, isExiting, oomScoreAdjOf, readCandidate } from "../../cgroup/processes.ts";
 import { isInSubtree } from "../../cgroup_path.ts";
 import type { PinnedProcess, Spared } from "../../control/kill.ts";
 import type { CandidateJson } from "../../events/event.ts";
@@ -101,7 +102,7 @@ export const NOTHING_KNOWN: KnownProcesses = { rssByPid: new Map(), first: undef
 
 export interface ExitingProcess {
   readonly pid: number;
-  /** Bytes that it holds, or held when they were last read; `undefined` if they never were. */
+  /** Bytes that it holds, or held when they were last read; an estimate if they never were, `undefined` if there is none. */
   readonly rss: number | undefined;
   /** Its address space is gone already, so that it cannot be seen how much is still to be freed. */
   readonly isFreeing: boolean;
@@ -117,8 +118,10 @@ export interface SelectionContext {
   readonly limitOwner: Cgroup;
   /** Bytes, see `oomTotalBytesOf`. */
   readonly oomTotalBytes: number;
-  /** Called between two processes; when true, the processes read so far must do. */
+  /** Called between two processes; when true, the processes read so far must do, unless an unread one outside may be larger. */
   outOfTime(): boolean;
+  /** Bytes at the limit's owner, now. */
+  usage(): number;
   /** Pids to leave out. */
   readonly signalled: ReadonlySet<number>;
   /** From the selection before. */
@@ -191,18 +194,40 @@ function rssByPidIn(
 
 /** Of several the largest. */
 function exitingIn(
-  { processes, protectedPids }: ReadPool,
+  pool: ReadPool,
   scope: Cgroup,
   rssByPid: ReadonlyMap<number, number>,
 ): ExitingProcess | undefined {
+  const { processes, protectedPids } = pool;
+  const unmapped = new Map<string, number | undefined>();
+  const estimateIn = (path: string) => {
+    if (!unmapped.has(path)) unmapped.set(path, unmappedBytesIn(pool, path));
+    return unmapped.get(path);
+  };
   const exiting = processes.filter(({ isExiting, pid }) => isExiting && !protectedPids.has(pid))
     .map(({ pid, rss, cgroup }) => ({
       pid,
-      rss: rssByPid.get(pid),
+      rss: rssByPid.get(pid) ?? estimateIn(cgroup),
       isFreeing: rss === undefined,
       isOutside: !isInSubtree(cgroup, scope.path),
     }));
   return exiting.toSorted((a, b) => (b.rss ?? 0) - (a.rss ?? 0))[0];
+}
+
+/**
+ * Anonymous memory of a cgroup that no process has mapped: it is being freed. Rather too little, as files that are mapped count in the
+ * resident memory of the others. `undefined` when not all processes were read.
+ */
+function unmappedBytesIn(
+  { processes, cgroups, isPartial }: ReadPool,
+  path: string,
+): number | undefined {
+  const cgroup = isPartial ? undefined : cgroups.find((each) => each.path === path);
+  const anon = cgroup && tryReadSnapshot(cgroup, ["memory.stat"]).stats.anon;
+  if (anon === undefined) return undefined;
+  const mapped = processes.filter((process) => isInSubtree(process.cgroup, path))
+    .reduce((sum, { rss = 0 }) => sum + rss, 0);
+  return Math.max(0, anon - mapped);
 }
 
 function firstIn(
@@ -253,6 +278,18 @@ function badnessNow({ statm, scored: { badness, rss } }: Victim): number {
   return Number.isFinite(pages) && rss !== null ? badness - rss + pages * pageSize() : badness;
 }
 
+/** Forgets a process that has exited since. */
+export function exitingNow(selection: VictimSelection): ExitingProcess | undefined {
+  const { exiting } = selection;
+  if (exiting && !isExiting(exiting.pid)) selection.exiting = undefined;
+  return selection.exiting;
+}
+
+/** Whether the kernel would kill a process outside of the guarded cgroup, or one there exits already. */
+export const isOutsideFirst = (selection: VictimSelection): boolean =>
+  selection.outside !== undefined ||
+  (selection.exiting?.isOutside === true && exitingNow(selection) !== undefined);
+
 /** Why no process was killed. */
 export function noVictimReason(selection: VictimSelection | undefined): string {
   if (selection?.outside === undefined) {
@@ -275,9 +312,9 @@ interface ReadPool extends CandidatePool {
 
 function readPool(
   scope: Cgroup,
-  { limitOwner, policy, oomTotalBytes, isExcluded, outOfTime, signalled, known: { first } }:
-    SelectionContext,
+  context: SelectionContext,
 ): ReadPool {
+  const { limitOwner, policy, oomTotalBytes, isExcluded, signalled, known: { first } } = context;
   const { preferences, protectedPids } = policy;
   const withCmdline = Object.values(preferences).some(({ length }) => length > 0);
   const read = (pid: number, path: string) =>
@@ -309,7 +346,7 @@ function readPool(
     if (attribute) attributes.set(cgroup.path, attribute);
     for (const pid of pidsOf(cgroup)) {
       if (signalled.has(pid) || processes[0]?.pid === pid) continue;
-      if (processes.length > begin && outOfTime()) isPartial = true;
+      if (processes.length > begin && mayStop(processes, scope, context)) isPartial = true;
       if (isPartial) break;
       const process = pid === known?.pid ? known : read(pid, cgroup.path);
       if (process) processes.push(process);
@@ -318,6 +355,25 @@ function readPool(
   }
   const machine = { pageSize: pageSize(), pidOneIsInit };
   return { cgroups, processes, attributes, oomTotalBytes, protectedPids, isPartial, ...machine };
+}
+
+/**
+ * A process inside of the guarded cgroup that is read before a larger one outside must not be killed in its place: the time for the others
+ * is taken until none of them can be larger.
+ */
+function mayStop(
+  processes: readonly Process[],
+  scope: Cgroup,
+  { limitOwner, outOfTime, usage }: SelectionContext,
+): boolean {
+  if (!outOfTime()) return false;
+  if (limitOwner.path === scope.path) return true;
+  const sizes = processes.map(({ rss = 0 }) => rss);
+  const largest = processes.reduce(
+    (most, { rss = 0, cgroup }) => isInSubtree(cgroup, scope.path) ? Math.max(most, rss) : most,
+    0,
+  );
+  return largest >= usage() - sizes.reduce((sum, rss) => sum + rss, 0);
 }
 
 /** -1 when the cgroup is gone, so that its attributes do not count. */
@@ -516,6 +572,7 @@ export function predictVictims(
     limitOwner,
     oomTotalBytes,
     outOfTime: () => false,
+    usage: () => 0,
     signalled: new Set(),
     known: NOTHING_KNOWN,
   });

@@ -93,8 +93,8 @@ function run(part: Partial<Case>) {
   return { kills: killsIn(reports), outcomes: killsIn(reports).map(outcomeOf), types, killed };
 }
 
-function selecting(cases: readonly ProcessCase[]) {
-  const kernel = modelOf({ ...FULL, processes: cases });
+function selecting(cases: readonly ProcessCase[], version: Case["version"] = FULL.version) {
+  const kernel = modelOf({ ...FULL, version, processes: cases });
   const limitOwner = openCgroup(kernel.hierarchy, SCOPE)!;
   const select = (known: KnownProcesses) => {
     const selection = selectVictims(limitOwner, {
@@ -103,6 +103,7 @@ function selecting(cases: readonly ProcessCase[]) {
       limitOwner,
       oomTotalBytes: LIMIT,
       outOfTime: () => false,
+      usage: () => 0,
       signalled: new Set(),
       known,
     })!;
@@ -219,7 +220,21 @@ Deno.test("of a process that frees its memory it is known how much that was", ()
     isFreeing: true,
     isOutside: false,
   });
-  assert.equal(select(NOTHING_KNOWN).exiting?.rss, undefined);
+});
+
+Deno.test("of a process that was first seen while it frees its memory, that is what no other process in its cgroup has", () => {
+  for (const version of [1, 2] as const) {
+    const freeing = { ...ALLOCATOR, share: 2, exitMs: 50 };
+    const { kernel, select } = selecting([freeing, ALLOCATOR, ALLOCATOR], version);
+    using _ = kernel;
+    const [first] = kernel.processes;
+    first!.killedAt = kernel.world.now;
+    kernel.pass(10);
+    const { exiting } = select(NOTHING_KNOWN);
+    assert.equal(exiting?.isFreeing, true);
+    // The resident memory of each process is in KiB.
+    assert.ok(Math.abs(exiting.rss! - first!.anon) <= 2 * 1024, `${exiting.rss} ${first!.anon}`);
+  }
 });
 
 Deno.test("the reason says why processes could not be pinned", () => {

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { openCgroup } from "../../../../core/cgroup/cgroup.ts";
 import { discover } from "../../../../core/cgroup/hierarchy.ts";
+import { readCandidate } from "../../../../core/cgroup/processes.ts";
 import { isStillMember } from "../../../../core/control/kill.ts";
 import {
   NOTHING_KNOWN,
@@ -37,6 +38,7 @@ const enoughTime: Omit<SelectionContext, "limitOwner"> = {
   isExcluded: () => false,
   oomTotalBytes: 2 ** 30,
   outOfTime: () => false,
+  usage: () => 0,
   signalled: new Set(),
   known: NOTHING_KNOWN,
 };
@@ -99,6 +101,26 @@ Deno.test("without time to read all again, the process that the kernel would hav
   assert.equal(before.outside?.pid, other);
   const again = selectVictims(scope, { ...context, known: before.known, outOfTime: () => true })!;
   assert.equal(again.outside?.pid, other);
+});
+
+Deno.test("without time, processes outside are read until none of them can be larger than the one inside", async () => {
+  await using made = makeCgroup();
+  const [one, other] = made.pids;
+  using tree = makeTree(2, {
+    "/p": {},
+    "/p/a": { "cgroup.procs": `${one}\n` },
+    "/p/b": { "cgroup.procs": `${other}\n` },
+  });
+  const at = (path: string) => openCgroup(discover(tree.dir), path)!;
+  const rssOf = (pid: number) => readCandidate(pid, "", false)!.rss!;
+  const pidsRead = (usage: number) => {
+    const context = { ...enoughTime, limitOwner: at("/p"), outOfTime: () => true };
+    const selection = selectVictims(at("/p/a"), { ...context, usage: () => usage })!;
+    selection.close();
+    return [...selection.known.rssByPid.keys()];
+  };
+  assert.deepEqual(pidsRead(1.5 * rssOf(one)), [one]);
+  assert.deepEqual(pidsRead(4 * rssOf(one)), [one, other]);
 });
 
 Deno.test("nothing is selected in a cgroup that was replaced by another of the same name", async () => {
