@@ -4,9 +4,8 @@ import { unlessRefused } from "../cgroup/files.ts";
 import type { Hierarchy } from "../cgroup/hierarchy.ts";
 import { cgroupOfKilled } from "../cgroup/processes.ts";
 import type { KernelVictim } from "../events/event.ts";
-import { type Fd, readInto } from "../kernel/fd.ts";
-import { MAX_RECORD_BYTES, openKernelLog } from "../kernel/kernel_log.ts";
-import { SystemCallError } from "../kernel/libc.ts";
+import type { Fd } from "../kernel/fd.ts";
+import { KernelLogReader, openKernelLog } from "../kernel/kernel_log.ts";
 import { lossyName } from "../names.ts";
 import { omitUndefined } from "../omit_undefined.ts";
 import { joinContinuation, type KmsgRecord, parseKmsgRecord } from "../parse/kmsg.ts";
@@ -26,20 +25,14 @@ export interface LoggedKill {
   /** With memory.oom.group, the cgroup that is killed as a whole; this is one of its processes. */
   readonly group?: string;
   readonly scope: "cgroup" | "system";
+  /** No line says what ran out of memory: the scope is the likelier one. */
+  readonly isScopeUncertain?: true;
   /** A group kill counts and logs its first victim twice, and sometimes others. */
   readonly isRepeated: boolean;
 }
 
-/** EPIPE: records were overwritten before they could be read; the next read returns the oldest that is left. */
-const PASSING = new Set(["EPIPE", "EINTR"]);
-/** In a row. Between two reads the whole log would have to be overwritten each time. */
-const MAX_FAILURES = 100;
-
 export class KernelLog implements Disposable {
-  /** Readable when there are new lines. */
-  readonly fd: Fd = openKernelLog();
-  readonly #buffer = new Uint8Array(MAX_RECORD_BYTES);
-  readonly #decoder = new TextDecoder();
+  readonly #reader = new KernelLogReader(openKernelLog());
   readonly #kills = new KillLogParser();
   #last: KmsgRecord | undefined;
 
@@ -50,9 +43,14 @@ export class KernelLog implements Disposable {
    */
   constructor(private readonly hierarchy: Hierarchy) {}
 
+  /** Readable when there are new lines. */
+  get fd(): Fd {
+    return this.#reader.fd;
+  }
+
   /** The kills logged since the last call. Throws `SystemCallError` when it cannot be read any more, after what was read. */
   *read(): Generator<LoggedKill> {
-    for (let text = this.#readRecord(); text !== undefined; text = this.#readRecord()) {
+    for (let text = this.#reader.next(); text !== undefined; text = this.#reader.next()) {
       const record = parseKmsgRecord(text);
       // A process that may write to /dev/kmsg could forge a kill; only the kernel's own facility is 0.
       if (record?.facility !== 0) continue;
@@ -66,25 +64,8 @@ export class KernelLog implements Disposable {
     }
   }
 
-  /** The next record; `undefined` at the end of the log. */
-  #readRecord(): string | undefined {
-    for (let failures = 0;; failures++) {
-      try {
-        const length = readInto(this.fd, this.#buffer);
-        // The kernel never returns 0: the file is at its end for good, but always ready for epoll.
-        if (length === 0) throw new SystemCallError("read", "ENODATA", this.fd.path);
-        return length === undefined
-          ? undefined
-          : this.#decoder.decode(this.#buffer.subarray(0, length));
-      } catch (error) {
-        const isPassing = error instanceof SystemCallError && PASSING.has(error.code);
-        if (!isPassing || failures === MAX_FAILURES) throw error;
-      }
-    }
-  }
-
   [Symbol.dispose](): void {
-    this.fd.close();
+    this.#reader[Symbol.dispose]();
   }
 }
 
@@ -105,7 +86,7 @@ interface Group {
 }
 
 /** Microseconds. The kernel kills a group in one loop: a kill that comes later than this belongs to another OOM. */
-const MAX_GROUP_GAP_US = 500_000n;
+export const MAX_GROUP_GAP_US = 500_000n;
 
 /** Joins the lines of each kill. */
 export class KillLogParser {
@@ -115,13 +96,16 @@ export class KillLogParser {
   #group: Group | undefined;
   #last: { readonly line: KilledLine; readonly kill: LoggedKill } | undefined;
 
+  /** @param maxGroupGap microseconds; more where the times of the lines are rounded. */
+  constructor(private readonly maxGroupGap = MAX_GROUP_GAP_US) {}
+
   /**
    * Takes the next message of the kernel, and returns the kill that it completes.
    *
    * @param timestamp microseconds since boot.
    */
   add(message: string, timestamp: bigint): LoggedKill | undefined {
-    if (this.#group && timestamp - this.#group.lastAt > MAX_GROUP_GAP_US) this.#group = undefined;
+    if (this.#group && timestamp - this.#group.lastAt > this.maxGroupGap) this.#group = undefined;
     const line = parseOomMessage(message);
     if (line?.kind === "killed") {
       // A slow console makes each line wait for the ones before it.
@@ -151,7 +135,9 @@ export class KillLogParser {
     const isRepeated = group !== undefined && isInGroup(line, group);
     if (group) addToGroup(line, group);
     const before = this.#last?.kill;
-    const isGlobal = summary?.global ?? (line.memcg ?? this.#chosen?.memcg) === false;
+    const isMemcg = line.memcg ?? this.#chosen?.memcg;
+    const isGlobal = summary?.global ?? isMemcg === false;
+    const isScopeKnown = isMemcg !== undefined || Boolean(summary ?? group ?? this.#taskLine);
     const kill: LoggedKill = omitUndefined({
       victim: {
         pid: summary?.pid ?? line.pid,
@@ -166,7 +152,8 @@ export class KillLogParser {
         this.#taskLine?.taskMemcg,
       owner: summary?.oomMemcg ?? (group ? before?.owner : undefined) ?? this.#taskLine?.oomMemcg,
       group: group?.path,
-      scope: isGlobal ? "system" : "cgroup",
+      scope: isGlobal ? "system" as const : "cgroup" as const,
+      isScopeUncertain: isScopeKnown ? undefined : true as const,
       isRepeated,
     });
     // In a group the processes after the first have no summary of their own.

@@ -181,3 +181,12 @@ Deno.test("in a real group kill each process is one kill, and only the first is 
     { pid: 182, cgroup: undefined, owner: path, group: path, isRepeated: false },
   ]);
 });
+
+Deno.test("a line without any reason has an uncertain scope, one with a reason or a group has not", () => {
+  const bare = "Killed process 7 (p) total-vm:8kB, anon-rss:4kB, file-rss:0kB";
+  assert.equal(parse([bare])[0]!.isScopeUncertain, true);
+  const chosen = "Memory cgroup out of memory: Kill process 7 (p) score 9 or sacrifice child";
+  assert.equal(parse([chosen, bare])[0]!.isScopeUncertain, undefined);
+  const group = [summary(7), killed(7), together("/pod/c"), bare];
+  assert.equal(parse(group).at(-1)!.isScopeUncertain, undefined);
+});
