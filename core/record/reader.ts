@@ -12,6 +12,7 @@ import {
   type RecordingHead,
   type RecordingLine,
 } from "./format.ts";
+import { gunzipped } from "./gzip.ts";
 
 const HINT = "use a file written by --record";
 
@@ -86,38 +87,13 @@ async function* bytesOf(path: string, name: string): AsyncGenerator<Uint8Array> 
     // Opening a FIFO would block, and a device has no end.
     if (!(await Deno.stat(path)).isFile) throw failed(name, "it is not a regular file");
     using file = await Deno.open(path);
-    const magic = new Uint8Array(2);
-    await file.read(magic);
-    await file.seek(0, Deno.SeekMode.Start);
-    // RFC 1952: the first bytes of every gzip file.
-    const isCompressed = magic[0] === 0x1f && magic[1] === 0x8b;
-    yield* isCompressed ? decompress(file.readable, name) : file.readable;
+    yield* gunzipped(file.readable, {
+      fail(why) {
+        throw failed(name, why);
+      },
+    });
   } catch (error) {
     throw error instanceof OomkitError ? error : failed(name, errorText(error));
-  }
-}
-
-/**
- * The content of all members of a gzip file; of a truncated file what precedes the cut.
- * Throws {@link OomkitError} for other damage.
- */
-async function* decompress(
-  chunks: AsyncIterable<Uint8Array>,
-  name: string,
-): AsyncGenerator<Uint8Array> {
-  // Loaded only when needed. The flush mode makes it return what precedes the cut.
-  const { constants, createGunzip } = await import("node:zlib");
-  const { pipeline, Readable } = await import("node:stream");
-  const gunzip = createGunzip({ finishFlush: constants.Z_SYNC_FLUSH });
-  // The iteration below throws its errors.
-  pipeline(Readable.from(chunks), gunzip, () => {});
-  try {
-    for await (const bytes of gunzip) yield bytes as Uint8Array;
-  } catch (error) {
-    if (error instanceof OomkitError) throw error;
-    // zlib's Z_BUF_ERROR: the input ends too early.
-    if ((error as { code?: unknown }).code === "Z_BUF_ERROR") return;
-    throw failed(name, `its compressed content is damaged (${errorText(error)})`);
   }
 }
 
