@@ -73,6 +73,13 @@ export const rooms: readonly Room[] = [
     at: "core/watch",
     imports: [...pureRooms, "core/cgroup", "core/kernel", "core/record", "core/events"],
   },
+  {
+    at: "core/history",
+    imports: [
+      ...pureRooms,
+      ...["cgroup", "kernel", "watch", "record", "events"].map((room) => `core/${room}`),
+    ],
+  },
   { at: "core/control", imports: [...pureRooms, "core/cgroup", "core/kernel"] },
   { at: "core/guard", imports: [...pureRooms, ...sharedRooms] },
   { at: "core/simulate", imports: [...pureRooms, ...sharedRooms] },
@@ -81,7 +88,9 @@ export const rooms: readonly Room[] = [
     imports: [
       ...pureRooms,
       ...sharedRooms.filter((at) => at !== "core/kernel"),
-      ...["guard", "simulate", "receivers", "collect", "picture"].map((room) => `core/${room}`),
+      ...["guard", "simulate", "history", "receivers", "collect", "picture"].map((room) =>
+        `core/${room}`
+      ),
     ],
   },
 ];

@@ -1,0 +1,219 @@
+/**
+ * Logs of ten kernels in the formats of their programs (tests/fixtures/kernel_logs): the lines follow mm/oom_kill.c and
+ * mm/memcontrol.c of each release; names and numbers are made up.
+ */
+
+import assert from "node:assert/strict";
+import { readLogFile } from "../../../core/history/log_file.ts";
+import type { ReadLog } from "../../../core/history/log_kills.ts";
+import { makeDirectory } from "../../helpers/directory.ts";
+
+const fixtures = new URL("../../fixtures/kernel_logs/", import.meta.url).pathname;
+const CHANGED = new Date(2026, 5, 1);
+
+/** A copy that was changed on a known day. */
+async function read(name: string): Promise<ReadLog> {
+  using directory = makeDirectory();
+  const path = `${directory.path}/${name}`;
+  Deno.copyFileSync(fixtures + name, path);
+  Deno.utimeSync(path, CHANGED, CHANGED);
+  return await readLogFile(path);
+}
+
+interface Expected {
+  readonly pid: number;
+  readonly comm: string;
+  readonly cgroup?: string;
+  readonly owner?: string;
+  readonly group?: string;
+  readonly scope?: "system";
+  readonly uid?: number;
+  readonly at?: number;
+}
+
+const id = (two: string) => two.repeat(32);
+const local = (...parts: [number, number, number, number, number, number]) =>
+  new Date(...parts).getTime();
+const pod = "/kubepods/burstable/pod11111111-2222-3333-4444-555555555555";
+const slice = (qos: string) =>
+  `/kubepods.slice/kubepods-${qos}.slice/kubepods-${qos}-pod11111111_2222_3333_4444_555555555555.slice`;
+const docker = (two: string) => `/docker/${id(two)}`;
+const libpod = `/user.slice/user-1000.slice/user@1000.service/user.slice/libpod-${id("5e")}.scope`;
+
+const LOGS: Readonly<Record<string, readonly Expected[]>> = {
+  "2.6.32-el6.messages": [
+    { pid: 2077, comm: "mysqld", scope: "system", uid: 27, at: local(2026, 1, 3, 1, 2, 3) },
+  ],
+  "3.10-el7.messages": [
+    {
+      // A thread was chosen; the line names its process.
+      pid: 20110,
+      comm: "java",
+      cgroup: `/system.slice/docker-${id("1a")}.scope`,
+      owner: `/system.slice/docker-${id("1a")}.scope`,
+      uid: 679,
+      at: local(2025, 7, 11, 22, 14, 55),
+    },
+    { pid: 1500, comm: "postmaster", scope: "system", uid: 26, at: local(2025, 7, 12, 2, 0, 1) },
+  ],
+  "4.4-ubuntu.kern.log": [
+    {
+      pid: 9001,
+      comm: "cc1plus",
+      cgroup: docker("2b"),
+      owner: docker("2b"),
+      at: local(2025, 11, 31, 23, 59, 58),
+    },
+    // The line with the paths is in pieces.
+    {
+      pid: 9002,
+      comm: "ld",
+      cgroup: docker("2b"),
+      owner: "/docker",
+      at: local(2026, 0, 1, 0, 0, 2),
+    },
+  ],
+  "4.14-pod.dmesg": [
+    { pid: 30400, comm: "node", cgroup: `${pod}/${id("3c")}`, owner: pod },
+    { pid: 30777, comm: "Web Content", cgroup: `${pod}/${id("3c")}`, owner: "/kubepods" },
+  ],
+  "4.19-group.dmesg-T": [
+    {
+      pid: 701,
+      comm: "worker",
+      cgroup: "/system.slice/batch.service",
+      owner: "/system.slice/batch.service",
+      at: local(2020, 2, 7, 14, 20, 31),
+    },
+    {
+      pid: 700,
+      comm: "batch",
+      group: "/system.slice/batch.service",
+      owner: "/system.slice/batch.service",
+      at: local(2020, 2, 7, 14, 20, 31),
+    },
+  ],
+  "5.4-storm.kern.log": [
+    {
+      pid: 4000,
+      comm: "stress",
+      cgroup: docker("4d"),
+      owner: docker("4d"),
+      uid: 0,
+      at: local(2025, 10, 2, 8, 0, 0),
+    },
+    { pid: 4001, comm: "stress", uid: 0, at: local(2025, 10, 2, 8, 0, 0) },
+    {
+      pid: 4100,
+      comm: "python3",
+      cgroup: docker("4d"),
+      scope: "system",
+      uid: 1000,
+      at: local(2025, 10, 2, 8, 0, 5),
+    },
+  ],
+  "5.10-podman.journal-short": [
+    {
+      pid: 8123,
+      comm: "ffmpeg",
+      cgroup: libpod,
+      owner: libpod,
+      uid: 1000,
+      at: local(2026, 3, 8, 9, 41, 12),
+    },
+  ],
+  "5.15-journal.json": [
+    {
+      // The summary is in two entries.
+      pid: 61001,
+      comm: "api",
+      cgroup: `${slice("burstable")}/cri-containerd-${id("1a")}.scope`,
+      owner: `${slice("burstable")}/cri-containerd-${id("1a")}.scope`,
+      uid: 65534,
+      at: 1_700_000_000_000.02,
+    },
+    {
+      pid: 61002,
+      comm: "caf\ufffd",
+      cgroup: "/system.slice/caf.service",
+      scope: "system",
+      uid: 1000,
+      at: 1_700_003_600_000.01,
+    },
+  ],
+  "6.1-group.dmesg-x": [
+    {
+      pid: 2231,
+      comm: "postgres",
+      cgroup: "/system.slice/postgresql.service",
+      owner: "/system.slice",
+      uid: 114,
+    },
+    {
+      pid: 2200,
+      comm: "postgres",
+      group: "/system.slice/postgresql.service",
+      owner: "/system.slice",
+      uid: 114,
+    },
+  ],
+  "6.8-ubuntu.syslog": [
+    {
+      pid: 461000,
+      comm: "pt_main_thread",
+      cgroup: `${slice("besteffort")}/cri-containerd-${id("2b")}.scope`,
+      owner: slice("besteffort"),
+      uid: 0,
+      at: Date.parse("2024-06-03T08:11:12.200Z"),
+    },
+  ],
+  "6.12-long.kmsg": [
+    { pid: 88, comm: "tail", cgroup: "/lim\\x2dit/a", owner: "/lim\\x2dit", uid: 0 },
+  ],
+};
+
+for (const [name, expected] of Object.entries(LOGS)) {
+  Deno.test(`the kills in ${name} are read, with their cgroups and times, and nothing that a program wrote`, async () => {
+    const { kills } = await read(name);
+    assert.deepEqual(
+      kills.map((kill) => ({
+        pid: kill.victim.pid,
+        comm: kill.victim.comm,
+        ...kill.cgroup !== undefined && { cgroup: kill.cgroup },
+        ...kill.owner !== undefined && { owner: kill.owner },
+        ...kill.group !== undefined && { group: kill.group },
+        ...kill.scope === "system" && { scope: kill.scope },
+        ...kill.victim.uid !== null && { uid: kill.victim.uid },
+        // Rounded as the time of an event: to a microsecond.
+        ...kill.at !== undefined && { at: Math.round(kill.at * 1000) },
+      })),
+      expected.map(({ at, ...rest }) => ({
+        ...rest,
+        ...at !== undefined && { at: Math.round(at * 1000) },
+      })),
+    );
+  });
+}
+
+/** Names of the gaps, with their counts. */
+const gapsOf = async (name: string) =>
+  Object.fromEntries((await read(name)).gaps.map(({ reason, count }) => [reason, count ?? 0]));
+
+Deno.test("a log says what of it was lost, cut, left out by the kernel, and which times are inferred", async () => {
+  assert.deepEqual(await gapsOf("5.4-storm.kern.log"), {
+    lost_lines: 14,
+    cut_lines: 2,
+    no_cgroup: 1,
+    no_year: 0,
+  });
+  assert.deepEqual(await gapsOf("5.15-journal.json"), { lost_lines: 3 });
+  assert.deepEqual(await gapsOf("4.14-pod.dmesg"), { no_time: 2 });
+  assert.deepEqual(await gapsOf("4.19-group.dmesg-T"), {});
+  const { gaps } = await read("5.4-storm.kern.log");
+  assert.match(gaps.find(({ reason }) => reason === "no_cgroup")!.message, /\(left out here: 70\)/);
+});
+
+Deno.test("a journal shows of how many boots it is, and a log how far it reaches", async () => {
+  const { boots, lines, from, to } = await read("5.15-journal.json");
+  assert.deepEqual([boots, lines, from, to], [2, 9, 1_700_000_000_000, 1_700_003_700_000.25]);
+});
