@@ -18,6 +18,7 @@ const loaders: ReadonlyMap<string, Load> = new Map<string, Load>([
     async (finish, afterDashes) =>
       (await import("./watch/command.ts")).watchCommand(finish, afterDashes),
   ],
+  ["history", async (finish) => (await import("./history/command.ts")).historyCommand(finish)],
   ["guard", async (finish) => (await import("./guard/command.ts")).guardCommand(finish)],
   ["simulate", async (finish) => (await import("./simulate/command.ts")).simulateCommand(finish)],
   [

@@ -19,6 +19,11 @@ export const SUMMARIES = {
     operands: "[targets...]",
     hasOptions: true,
   },
+  history: {
+    description: "show what was OOM-killed on this machine, from the kernel log and the journal",
+    operands: "[targets...]",
+    hasOptions: true,
+  },
   guard: {
     description: "act before the kernel's OOM killer does",
     operands: "[targets...]",

@@ -22,7 +22,7 @@ export interface ConfigFile {
 export type Refuse = (what: string, right?: string) => never;
 
 /** The commands that have a table. */
-const COMMANDS = ["inspect", "watch", "guard", "simulate"];
+const COMMANDS = ["inspect", "watch", "history", "guard", "simulate"];
 
 /** Throws {@link OomkitError} if the file cannot be read, is not TOML, or has a table of no command. */
 export async function readConfig(path: string): Promise<ConfigFile> {

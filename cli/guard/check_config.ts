@@ -31,6 +31,7 @@ async function checkOtherTables(file: ConfigFile): Promise<void> {
   const commands: CommandUnknownOpts[] = [
     (await import("../inspect/command.ts")).inspectCommand(finish),
     (await import("../watch/command.ts")).watchCommand(finish, undefined),
+    (await import("../history/command.ts")).historyCommand(finish),
     (await import("../simulate/command.ts")).simulateCommand(finish),
   ];
   for (const command of commands) applyConfig(command, file);

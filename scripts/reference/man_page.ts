@@ -71,7 +71,8 @@ export function manPage(
 
 const DESCRIPTION = [
   "oomkit reads the memory limits of cgroups v1 and v2.",
-  "inspect shows them once, watch reports what happens at them, guard acts before the kernel's OOM killer does,",
+  "inspect shows them once, watch reports what happens at them, history shows what was OOM-killed,",
+  "guard acts before the kernel's OOM killer does,",
   "and simulate runs a process into a limit on purpose.",
   "help prints all options of a command, --version the version.",
   "Options that several commands have are described once, after the commands.",

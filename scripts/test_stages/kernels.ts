@@ -164,7 +164,7 @@ async function guestTests(
 
 /**
  * One combination of the matrix, in the guest.
- * @param isWhole all tests of inspect, watch and simulate, or a few of each.
+ * @param isWhole all tests of inspect, watch, history and simulate, or a few of each.
  */
 export async function onKernel(
   { version, release }: Combination,
@@ -196,8 +196,8 @@ function mistakeOf(error: unknown): string {
 }
 
 /** What oomkit shows, reports and causes depends on what a kernel has. */
-const blackBox = /\/(inspect|simulate|watch\w*)_test\.ts$/;
-const blackBoxInBrief = /\/(inspect|simulate|watch|watch_command|watch_group)_test\.ts$/;
+const blackBox = /\/(history|inspect|simulate|watch\w*)_test\.ts$/;
+const blackBoxInBrief = /\/(history|inspect|simulate|watch|watch_command|watch_group)_test\.ts$/;
 
 /** Of those files: limits, victims, peaks and counters. All of them would take ten minutes. */
 export const namesInBrief = [
@@ -207,6 +207,7 @@ export const namesInBrief = [
   "three processes are killed one by one, or as a group",
   "an allocator that stops at half of the limit survives",
   "one kill is reported once, with the pid",
+  "a kill is in the history of its cgroup",
   "a command killed at its limit exits with 137",
   "a group kill is reported once",
   "without a group, three processes killed at one limit",

@@ -28,9 +28,9 @@ Deno.test("an unknown combination is refused, with the known ones", () => {
 });
 
 Deno.test("each test that is chosen by name exists", () => {
-  const sources = ["inspect", "simulate", "watch", "watch_command", "watch_group"].map((name) =>
-    Deno.readTextFileSync(`tests/kernel/${name}_test.ts`)
-  ).join("");
+  const sources = ["history", "inspect", "simulate", "watch", "watch_command", "watch_group"].map((
+    name,
+  ) => Deno.readTextFileSync(`tests/kernel/${name}_test.ts`)).join("");
   for (const name of namesInBrief) {
     assert.ok(sources.includes(`"${name}`), name);
     assert.match(name, /^[\w ,]+$/, "part of a regular expression as it is");
