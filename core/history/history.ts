@@ -87,18 +87,20 @@ export async function readHistory(request: HistoryRequest): Promise<History> {
   const coverage = machineLogs.length === 0
     ? undefined
     : coverageOfThisBoot(logs, merged, { boot, since });
-  const isLost = logs.some(({ gaps }) =>
-    gaps.some(({ reason }) => reason === "cut_lines" || reason === "lost_lines")
-  );
+  const isFileIncomplete = logs.some((log) => log.kind === "file" && !hasEveryLine(log));
   return {
     logs,
     failures,
     kills: merged.filter(({ at }) => since === undefined || at === undefined || at >= since),
     gaps: [...gaps, ...logs.flatMap(({ gaps }) => gaps), ...coverage?.gaps ?? []],
-    mayMissKills: isLost || coverage?.mayMissKills === true,
+    mayMissKills: isFileIncomplete || coverage?.mayMissKills === true,
     unloggedKills: coverage?.unloggedKills ?? 0,
   };
 }
+
+/** Between its first and its last line. */
+const hasEveryLine = ({ gaps }: ReadLog): boolean =>
+  gaps.every(({ reason }) => reason !== "cut_lines" && reason !== "lost_lines");
 
 /** How completely the logs of this machine show the kills since `since`, or of this boot. */
 function coverageOfThisBoot(
@@ -112,10 +114,12 @@ function coverageOfThisBoot(
   // The journal is read from `since` on: the counter can be compared only with all of this boot.
   const isComparable = since === undefined || since <= bootedAt || !hasJournal;
   const unloggedHere = isComparable ? unlogged ?? 0 : 0;
+  // One that has every line is enough: another one may have lost some.
+  const whole = logs.filter((log) => log.kind !== "file" && hasEveryLine(log));
   const reachesSince = since !== undefined &&
-    logs.some(({ kind, from }) => kind !== "file" && from !== undefined && from <= since);
-  const isWhole = unlogged === 0 ||
-    logs.some(({ kind, gaps }) =>
+    whole.some(({ from }) => from !== undefined && from <= since);
+  const reachesBoot = unlogged === 0 ||
+    whole.some(({ kind, gaps }) =>
       kind === "kmsg" && gaps.every(({ reason }) => reason !== "overwritten")
     );
   const gaps: Gap[] = [];
@@ -127,7 +131,7 @@ function coverageOfThisBoot(
       `the kernel counted ${unloggedHere} more since boot, which are in none of the logs`;
     gaps.push({ reason: "not_logged", count: unloggedHere, message });
   }
-  return { gaps, mayMissKills: !reachesSince && !isWhole, unloggedKills: unloggedHere };
+  return { gaps, mayMissKills: !reachesSince && !reachesBoot, unloggedKills: unloggedHere };
 }
 
 /** How many more kills the kernel has counted since boot than the logs have; `undefined` where it does not count (before 4.13). */
