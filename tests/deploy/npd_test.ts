@@ -50,6 +50,24 @@ Deno.test("ok exits 0, not ok exits 1, unknown exits 2, each with one line", () 
   }
 });
 
+Deno.test("the history of kills is a check too", () => {
+  const log = fileURLToPath(
+    new URL("../fixtures/kernel_logs/4.14-pod.dmesg", import.meta.url),
+  );
+  const args = ["history", "--fail-on", "oom_kill", "--file"];
+  const cases: [number, RegExp, string[]][] = [
+    [0, /^OK: no OOM kill/, [log, "/other"]],
+    [1, /^NOT OK: 2 OOM kills, the last: pid 30777/, [log]],
+    [2, /^UNKNOWN: oomkit could not check/, ["/nosuch"]],
+  ];
+  for (const [expected, line, files] of cases) {
+    const { code, lines } = check([...args, ...files]);
+    assert.equal(code, expected, files.join(" "));
+    assert.equal(lines.length, 1);
+    assert.match(lines[0]!, line);
+  }
+});
+
 Deno.test("the pods' cgroup is found under either cgroup driver of the kubelet", () => {
   const { args } = config.rules[1]!;
   for (const path of ["/kubepods", "/kubepods.slice"]) {
