@@ -7,7 +7,7 @@ import { toJson } from "../../core/events/json.ts";
 import { type HistoryCheck, historyDocument } from "../../core/history/document.ts";
 import { type History, MACHINE_LOGS, readHistory } from "../../core/history/history.ts";
 import type { Grouping } from "../../core/history/kill_groups.ts";
-import type { PastKill } from "../../core/history/log_kills.ts";
+import type { Gap, PastKill } from "../../core/history/log_kills.ts";
 import { killsOfTargets } from "../../core/history/target_kills.ts";
 import { ERROR, type ExitCode, type Finish, NOT_OK, OK } from "../exit.ts";
 import {
@@ -195,7 +195,16 @@ function checkOf(
   }
   if (failures.length > 0) return { verdict: "unknown", summary: `UNKNOWN: ${failures[0]}` };
   if (mayMissKills) {
-    return { verdict: "unknown", summary: "UNKNOWN: no OOM kill found, but the logs have gaps" };
+    return { verdict: "unknown", summary: `UNKNOWN: no OOM kill found, but ${doubtOf(history)}` };
   }
   return { verdict: "ok", summary: `OK: ${headline([], since)}` };
+}
+
+/** Why there may be kills that the logs do not have, the most telling first. */
+const DOUBTS: readonly Gap["reason"][] = ["cut_lines", "lost_lines", "overwritten", "not_logged"];
+
+function doubtOf({ gaps }: History): string {
+  const [gap] = DOUBTS.flatMap((doubt) => gaps.find(({ reason }) => reason === doubt) ?? []);
+  if (gap === undefined) return "the logs do not reach back far enough";
+  return printable(gap.source === undefined ? gap.message : `${gap.source}: ${gap.message}`);
 }

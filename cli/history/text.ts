@@ -6,6 +6,7 @@ import {
   groupKills,
   type KillGroup,
   MACHINE,
+  UNNAMED,
 } from "../../core/history/kill_groups.ts";
 import type { PastKill, ReadLog } from "../../core/history/log_kills.ts";
 import { cgroupOf } from "../../core/history/target_kills.ts";
@@ -125,15 +126,11 @@ function groupLines(kills: readonly PastKill[], by: Grouping, layout: TextLayout
   return table(columns, rows, layout);
 }
 
-function groupName({ key, example }: KillGroup, by: Grouping): string {
-  if (key === undefined) {
-    if (by !== "owner") return "none";
-    return example.scope === "cgroup" && !example.isScopeUncertain
-      ? "a cgroup that the log does not name"
-      : "unknown";
-  }
-  if (by === "owner" && key === MACHINE) return "the machine's memory";
-  return key;
+function groupName({ key }: KillGroup, by: Grouping): string {
+  if (by !== "owner") return key ?? "none";
+  if (key === undefined) return "unknown";
+  if (key === MACHINE) return "the machine's memory";
+  return key === UNNAMED ? "a cgroup that the log does not name" : key;
 }
 
 function killLines(kills: readonly PastKill[], total: number, layout: TextLayout): string[] {

@@ -3,7 +3,7 @@
 import { identify } from "../cgroup/identity.ts";
 import { timestamp } from "../events/event.ts";
 import type { History } from "./history.ts";
-import { type Grouping, GROUPINGS, groupKills, MACHINE } from "./kill_groups.ts";
+import { type Grouping, GROUPINGS, groupKills, MACHINE, UNNAMED } from "./kill_groups.ts";
 import type { PastKill } from "./log_kills.ts";
 import { cgroupOf } from "./target_kills.ts";
 
@@ -58,15 +58,18 @@ export function historyDocument({ at, since, targets, history, kills, check }: H
 }
 
 const groupsOf = (kills: readonly PastKill[], by: Grouping) =>
-  groupKills(kills, by).map(({ key, kills, first, last, example }) => ({
-    ...by === "owner" && {
-      scope: key === undefined ? null : key === MACHINE ? "system" : example.scope,
-    },
-    [GROUPINGS[by].json]: key === undefined || (by === "owner" && key === MACHINE) ? null : key,
+  groupKills(kills, by).map(({ key, kills, first, last }) => ({
+    ...by === "owner" ? ownerOf(key) : { [GROUPINGS[by].json]: key ?? null },
     kills,
     first: timeOf(first),
     last: timeOf(last),
   }));
+
+function ownerOf(key: string | undefined) {
+  if (key === undefined) return { scope: null, limit_owner: null };
+  if (key === MACHINE) return { scope: "system", limit_owner: null };
+  return { scope: "cgroup", limit_owner: key === UNNAMED ? null : key };
+}
 
 function killOf(kill: PastKill) {
   const cgroup = cgroupOf(kill) ?? null;

@@ -5,6 +5,7 @@ import { readMachine } from "../cgroup/machine.ts";
 import { OomkitError } from "../errors.ts";
 import { uptimeMicroseconds } from "../kernel/clock.ts";
 import { omitUndefined } from "../omit_undefined.ts";
+import { coverageOf, hasEveryLine } from "./coverage.ts";
 import { readJournal } from "./journal.ts";
 import { readKernelRing } from "./kernel_ring.ts";
 import { readLogFile } from "./log_file.ts";
@@ -73,20 +74,20 @@ export async function readHistory(request: HistoryRequest): Promise<History> {
     await attempt(path, true, () => readLogFile(path, onLines(path)));
   }
   if (logs.length === 0) {
-    const reasons = [
-      ...new Set(
-        gaps.map(({ source, message }) =>
-          message.startsWith("cannot") ? message : `${source}: ${message}`
-        ),
-      ),
-    ];
-    throw new OomkitError(reasons.join("; "));
+    const reasons = gaps.map(({ source, message }) =>
+      message.startsWith("cannot") ? message : `${source}: ${message}`
+    );
+    const isOne = reasons.length === 1 && reasons[0]!.startsWith("cannot");
+    throw new OomkitError(`${isOne ? "" : "cannot find a kernel log: "}${reasons.join("; ")}`);
   }
   const merged = mergeKills(logs.map(({ kills }) => kills));
   // Files are of any machine.
-  const coverage = machineLogs.length === 0
-    ? undefined
-    : coverageOfThisBoot(logs, merged, { boot, since });
+  const coverage = machineLogs.length === 0 ? undefined : coverageOf(logs, merged, {
+    boot,
+    since,
+    bootedAt: Date.now() - uptimeMicroseconds() / 1000,
+    counted: readMachine().oomKill,
+  });
   const isFileIncomplete = logs.some((log) => log.kind === "file" && !hasEveryLine(log));
   return {
     logs,
@@ -96,58 +97,6 @@ export async function readHistory(request: HistoryRequest): Promise<History> {
     mayMissKills: isFileIncomplete || coverage?.mayMissKills === true,
     unloggedKills: coverage?.unloggedKills ?? 0,
   };
-}
-
-/** Between its first and its last line. */
-const hasEveryLine = ({ gaps }: ReadLog): boolean =>
-  gaps.every(({ reason }) => reason !== "cut_lines" && reason !== "lost_lines");
-
-/** How completely the logs of this machine show the kills since `since`, or of this boot. */
-function coverageOfThisBoot(
-  logs: readonly ReadLog[],
-  kills: readonly PastKill[],
-  { boot, since }: { readonly boot: string | undefined; readonly since: number | undefined },
-): Pick<History, "gaps" | "mayMissKills" | "unloggedKills"> {
-  const bootedAt = Date.now() - uptimeMicroseconds() / 1000;
-  const hasJournal = logs.some(({ kind }) => kind === "journal");
-  const unlogged = unloggedKills(logs, kills, { boot, bootedAt });
-  // The journal is read from `since` on: the counter can be compared only with all of this boot.
-  const isComparable = since === undefined || since <= bootedAt || !hasJournal;
-  const unloggedHere = isComparable ? unlogged ?? 0 : 0;
-  // One that has every line is enough: another one may have lost some.
-  const whole = logs.filter((log) => log.kind !== "file" && hasEveryLine(log));
-  const reachesSince = since !== undefined &&
-    whole.some(({ from }) => from !== undefined && from <= since);
-  const reachesBoot = unlogged === 0 ||
-    whole.some(({ kind, gaps }) =>
-      kind === "kmsg" && gaps.every(({ reason }) => reason !== "overwritten")
-    );
-  const gaps: Gap[] = [];
-  if (!hasJournal && (since ?? 0) < bootedAt) {
-    gaps.push({ reason: "earlier_boots", message: "boots before this one have no log here" });
-  }
-  if (unloggedHere > 0) {
-    const message =
-      `the kernel counted ${unloggedHere} more since boot, which are in none of the logs`;
-    gaps.push({ reason: "not_logged", count: unloggedHere, message });
-  }
-  return { gaps, mayMissKills: !reachesSince && !reachesBoot, unloggedKills: unloggedHere };
-}
-
-/** How many more kills the kernel has counted since boot than the logs have; `undefined` where it does not count (before 4.13). */
-function unloggedKills(
-  logs: readonly ReadLog[],
-  kills: readonly PastKill[],
-  { boot, bootedAt }: { readonly boot: string | undefined; readonly bootedAt: number },
-): number | undefined {
-  const { oomKill } = readMachine();
-  if (oomKill === undefined || boot === undefined) return undefined;
-  const isOfThisBoot = (kill: PastKill) =>
-    kill.boot === undefined ? (kill.at ?? 0) >= bootedAt : kill.boot === boot;
-  const named = kills.filter(isOfThisBoot).length;
-  // Both logs have those of a group kill.
-  const repeated = logs.filter(({ kind }) => kind !== "file").map(({ repeated }) => repeated);
-  return Math.max(0, Number(oomKill) - named - Math.max(0, ...repeated));
 }
 
 /** dmesg -T is late by what the clock was set since boot; pids are not reused with the same name that soon. */

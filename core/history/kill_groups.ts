@@ -11,21 +11,20 @@ export interface KillGroup {
   /** Milliseconds since the epoch; absent if no kill has a time. */
   readonly first?: number;
   readonly last?: number;
-  /** The newest of them. */
-  readonly example: PastKill;
 }
 
 const identityOf = (kill: PastKill) => identify(cgroupOf(kill) ?? kill.owner ?? "");
 
-/** The key of the machine's memory among the limit owners: no cgroup has that path. */
+/** Among the limit owners: the machine's memory, and a cgroup that the log does not name. No cgroup has such a path. */
 export const MACHINE = "machine";
+export const UNNAMED = "unnamed";
 
 /** What kills are grouped by. The JSON name is that of the other documents. */
 export const GROUPINGS = {
   owner: {
     json: "limit_owner",
     keyOf: ({ owner, scope, isScopeUncertain }: PastKill) =>
-      owner ?? (scope === "system" && !isScopeUncertain ? MACHINE : undefined),
+      owner ?? (isScopeUncertain ? undefined : scope === "system" ? MACHINE : UNNAMED),
   },
   container: { json: "container_id", keyOf: (kill: PastKill) => identityOf(kill).containerId },
   pod: { json: "pod_uid", keyOf: (kill: PastKill) => identityOf(kill).podUid },
@@ -44,7 +43,6 @@ export function groupKills(kills: readonly PastKill[], by: Grouping): KillGroup[
       key,
       kills: kills.length,
       ...times.length > 0 && { first: times[0]!, last: times.at(-1)! },
-      example: kills.at(-1)!,
     };
   }).toSorted((one, other) => other.kills - one.kills || (other.last ?? 0) - (one.last ?? 0));
 }

@@ -111,7 +111,8 @@ function parseDmesg(line: string, latest: number): LogLine | undefined {
 
 const SYSLOG_TIME = [
   "\\d{4}-\\d\\d-\\d\\d[T ]\\d\\d:\\d\\d:\\d\\d(?:[.,]\\d+)?(?:Z|[-+]\\d\\d:?\\d\\d)?",
-  "[A-Z][a-z]{2} +\\d{1,2} (?:\\d{4} )?\\d\\d:\\d\\d:\\d\\d(?:\\.\\d+)?(?: \\d{4})?",
+  // busybox logread has the day of the week and the year.
+  "(?:[A-Z][a-z]{2} )?[A-Z][a-z]{2} +\\d{1,2} (?:\\d{4} )?\\d\\d:\\d\\d:\\d\\d(?:\\.\\d+)?(?: \\d{4})?",
   // journalctl -o short-full.
   "[A-Z][a-z]{2} \\d{4}-\\d\\d-\\d\\d \\d\\d:\\d\\d:\\d\\d(?:\\.\\d+)? [-+\\w]+",
   "\\d{9,11}\\.\\d{6}",
@@ -121,7 +122,7 @@ const SYSLOG_TIME = [
 const SYSLOG = new RegExp(`^(?:<\\d{1,3}>(?:1 )?)?(${SYSLOG_TIME}) +(.*)$`, "s");
 /** The host may be absent (`--no-hostname`); busybox has `kern.warn` before the program. */
 const OF_KERNEL =
-  /^(?:(\S+) )?(?:[a-z]+[0-7]?\.[a-z]+ )?kernel(?:(?:\[\d+\])?:| - - (?:-|\[.*?\])) ?(.*)$/s;
+  /^(?:(?!kern\.)(\S+) )?(?:kern\.[a-z]+ )?kernel(?:(?:\[\d+\])?:| - - (?:-|\[.*?\])) ?(.*)$/s;
 const OF_PROGRAM = /^(?:(\S+) )?[^\s:]+: ?(.*)$/s;
 /** What rsyslog and journald leave before the message. */
 const KERNEL_STAMP = /^(?:<\d{1,3}>)?\[ *(\d{1,10})\.(\d{6})\](?:\[ *[TC]\d+\])? ?/;

@@ -145,6 +145,11 @@ Deno.test("kills are counted by limit owner, container, pod, unit and comm, most
   assert.deepEqual(counted("comm"), [["java", 5]]);
 });
 
+Deno.test("a limit owner that the log does not name is another than one that may be the machine", () => {
+  const unknown = [kill(), kill({ scope: "system", isScopeUncertain: true })];
+  assert.deepEqual(groupKills(unknown, "owner").map(({ key }) => key), ["unnamed", undefined]);
+});
+
 Deno.test("a group has the times of its first and last kill, if any has a time", () => {
   const [group] = groupKills([kill({ at: 1 }), kill({ at: 2 }), kill()], "comm");
   assert.deepEqual([group?.first, group?.last], [1, 2]);

@@ -217,3 +217,24 @@ Deno.test("a journal shows of how many boots it is, and a log how far it reaches
   const { boots, lines, from, to } = await read("5.15-journal.json");
   assert.deepEqual([boots, lines, from, to], [2, 9, 1_700_000_000_000, 1_700_003_700_000.25]);
 });
+
+Deno.test("lines of two machines that alternate in one file are joined apart", async () => {
+  const line = (host: string, message: string) => `Mar  1 10:00:00 ${host} kernel: ${message}`;
+  const of = (host: string, pid: number) => [
+    line(host, "tail invoked oom-killer: gfp_mask=0xcc0(GFP_KERNEL), order=0, oom_score_adj=0"),
+    line(
+      host,
+      `oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=x,mems_allowed=0,oom_memcg=/${host},task_memcg=/${host},task=tail,pid=${pid},uid=0`,
+    ),
+    line(host, `Memory cgroup out of memory: Killed process ${pid} (tail) total-vm:1kB, UID:0`),
+  ];
+  const [one, two] = [of("one", 1), of("two", 2)];
+  using directory = makeDirectory();
+  const path = `${directory.path}/all.log`;
+  Deno.writeTextFileSync(path, one.flatMap((line, at) => [line, two[at]]).join("\n"));
+  const { kills } = await readLogFile(path);
+  assert.deepEqual(
+    kills.map(({ host, cgroup, victim }) => [host, cgroup, victim.pid]),
+    [["one", "/one", 1], ["two", "/two", 2]],
+  );
+});

@@ -82,6 +82,10 @@ const LINES: readonly (readonly [line: string, expected: LogLine])[] = [
       lacksYear: true,
     },
   ],
+  [
+    "Thu Dec  7 00:05:14 2017 kern.err kernel: [  152.700479] msg",
+    kernel({ uptime: 152700479n, at: local(2017, 11, 7, 0, 5, 14) }),
+  ],
   // journalctl -o short-iso, short-full, short-unix, short-monotonic.
   [
     "2024-05-15T23:01:53+0200 host kernel: msg",
