@@ -48,7 +48,7 @@ export function historyLines(shown: Shown, layout: TextLayout): string[] {
   return [
     head + more,
     ...shown.groupings.flatMap((by) => groupLines(kills, by, layout)),
-    ...killLines(kills.slice(-shown.latest), kills.length, layout),
+    ...killLines(kills.slice(Math.max(0, kills.length - shown.latest)), kills.length, layout),
     "",
     ...history.logs.flatMap((log) => behind("read", readText(log), layout)),
     ...history.gaps.flatMap(({ source, message }) => {

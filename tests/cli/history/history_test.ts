@@ -90,6 +90,8 @@ Deno.test("on a terminal every line fits, and the oldest kills are left out with
     lines.join("\n"),
   );
   assert.ok(lines.includes("  and 3 earlier; --latest 4 shows all"));
+  const none = historyLines({ ...shown, latest: 0 }, { style: (_, text) => text, width: 80 });
+  assert.ok(!none.some((line) => line.startsWith("TIME")));
 });
 
 Deno.test("every log gives a document that fits the published schema", async () => {
@@ -114,6 +116,8 @@ Deno.test("a compressed log, a pipe and stdin are read as the file is", async ()
   const piped = await shell(`cat ${JOURNAL} | "$@"`);
   assert.deepEqual(JSON.parse(piped.stdout).groups, whole.groups);
   const substituted = await shell(`"$@" --file <(cat ${JOURNAL}) < ${JOURNAL}`);
+  const twice = await document("--file", JOURNAL, "--file", JOURNAL);
+  assert.deepEqual(twice.groups, whole.groups);
   // The same kills in two logs.
   assert.deepEqual(JSON.parse(substituted.stdout).groups, whole.groups);
 });
@@ -271,6 +275,8 @@ Deno.test("the journal is read for the kernel's lines of all boots, from --since
   const { code, stdout } = await withJournalctl(script, "--source", "journal");
   assert.equal(code, 0);
   assert.match(stdout, /^2 OOM kills/);
+  // Of a summary in two entries.
+  assert.match(stdout, new RegExp(`61001 .*cri-containerd-${"1a".repeat(32)}\\.scope$`, "m"));
   assert.match(stdout, /^read {6}the journal: 9 lines, .*, 2 boots$/m);
   await withJournalctl(script, "--source", "journal", "--since", "@1700003600");
   const [first, second] = Deno.readTextFileSync(asked).split("\n");
@@ -288,6 +294,8 @@ Deno.test("a journal that is absent, fails, or complains is reported", async () 
     2,
     "oomkit: cannot find a kernel log: journal: it has no line of the kernel\n",
   ]);
+  const missing = await withJournalctl("echo 'No journal files were found.' >&2", ...only);
+  assert.deepEqual([missing.code, missing.stderr], [2, empty.stderr]);
   const failing = await withJournalctl("echo 'Failed to open' >&2; exit 1", ...only);
   assert.equal(failing.code, 2);
   assert.match(failing.stderr, /cannot read the journal: Failed to open/);

@@ -5,7 +5,8 @@
 
 import assert from "node:assert/strict";
 import { readLogFile } from "../../../core/history/log_file.ts";
-import type { ReadLog } from "../../../core/history/log_kills.ts";
+import { LogKills, type ReadLog } from "../../../core/history/log_kills.ts";
+import { parseLogLine } from "../../../core/parse/log_line.ts";
 import { makeDirectory } from "../../helpers/directory.ts";
 
 const fixtures = new URL("../../fixtures/kernel_logs/", import.meta.url).pathname;
@@ -237,4 +238,42 @@ Deno.test("lines of two machines that alternate in one file are joined apart", a
     kills.map(({ host, cgroup, victim }) => [host, cgroup, victim.pid]),
     [["one", "/one", 1], ["two", "/two", 2]],
   );
+});
+
+function killsOf(...lines: string[]) {
+  const log = new LogKills("file", "log");
+  for (const text of lines) log.add(parseLogLine(text, 0)!);
+  return log.end();
+}
+
+const record = (flags: string, message: string) => `6,1,1000000,${flags};${message}`;
+
+Deno.test("the pieces of a line that the kernel marks as such are joined, whatever they begin with", () => {
+  const { kills, gaps } = killsOf(
+    record("-", "oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset="),
+    record("c", "name"),
+    record("c", ",mems_allowed=0,oom_memcg=/a,task_memcg=/a,task=x,pid=7,uid=0"),
+    record("-", "Memory cgroup out of memory: Killed process 7 (x) total-vm:1kB, UID:0"),
+  );
+  assert.deepEqual([kills[0]!.cgroup, gaps.map(({ reason }) => reason)], ["/a", ["no_time"]]);
+});
+
+Deno.test("what one boot has left does not belong to a kill of the next", () => {
+  const summary = "oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=x,mems_allowed=0," +
+    "oom_memcg=/a,task_memcg=/a,task=x,pid=7,uid=0";
+  const killed = "Memory cgroup out of memory: Killed process 7 (x) total-vm:1kB, UID:0";
+  const next = "Linux version 6.1.0";
+  const cgroupsOf = (...messages: string[]) =>
+    killsOf(...messages.map((message) => record("-", message))).kills.map(({ cgroup }) => cgroup);
+  assert.deepEqual(cgroupsOf(summary, killed), ["/a"]);
+  assert.deepEqual(cgroupsOf(summary, next, killed), [undefined]);
+});
+
+Deno.test("a log reaches to its last line, whatever that is about", async () => {
+  using directory = makeDirectory();
+  const path = `${directory.path}/log`;
+  const line = (minute: string) => `2026-03-01T10:${minute}:00Z host kernel: eth0: link is up`;
+  Deno.writeTextFileSync(path, ["00", "10", "20"].map(line).join("\n"));
+  const { from, to, lines } = await readLogFile(path);
+  assert.deepEqual([lines, from, to], [3, Date.UTC(2026, 2, 1, 10), Date.UTC(2026, 2, 1, 10, 20)]);
 });
