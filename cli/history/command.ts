@@ -8,7 +8,7 @@ import { type HistoryCheck, historyDocument } from "../../core/history/document.
 import { type History, MACHINE_LOGS, readHistory } from "../../core/history/history.ts";
 import type { Grouping } from "../../core/history/kill_groups.ts";
 import type { Gap, PastKill } from "../../core/history/log_kills.ts";
-import { killsOfTargets } from "../../core/history/target_kills.ts";
+import { hasOtherPaths, killsOfTargets } from "../../core/history/target_kills.ts";
 import { ERROR, type ExitCode, type Finish, NOT_OK, OK } from "../exit.ts";
 import {
   type FlagsOf,
@@ -119,15 +119,17 @@ systemd-oomd and earlyoom are not in the kernel log.`;
 async function show(targets: readonly string[], flags: HistoryFlags): Promise<ExitCode> {
   const { since, file: files = [], source, failOn } = flags;
   const machineLogs = source ?? (files.length > 0 ? [] : MACHINE_LOGS);
-  const hierarchy = machineLogs.length > 0 ? tryDiscover(flags.root, targets) : undefined;
+  const found = machineLogs.length > 0 ? tryDiscover(flags.root, targets) : undefined;
+  const hierarchy = found && hasOtherPaths(found) ? undefined : found;
   const progress = createProgress(terminalOutput());
-  const history = await readHistory({
+  const read = await readHistory({
     machineLogs,
     areNamed: source !== undefined,
     files,
     since,
     onLines: (log, lines) => progress.show(`reading ${log}, ${lines} lines so far`),
   }).finally(() => progress.end());
+  const history = hierarchy === found ? read : withOtherPaths(read);
   for (const failure of history.failures) printStderr(`oomkit: ${printable(failure)}`);
   const kills = targets.length === 0
     ? history.kills
@@ -157,6 +159,16 @@ async function show(targets: readonly string[], flags: HistoryFlags): Promise<Ex
   if (check?.verdict === "not_ok") return NOT_OK;
   return check?.verdict === "unknown" || history.failures.length > 0 ? ERROR : OK;
 }
+
+const withOtherPaths = (history: History): History => ({
+  ...history,
+  mayMissKills: true,
+  gaps: [...history.gaps, {
+    reason: "other_paths",
+    message: "in a cgroup namespace a path is another one than in the log: " +
+      "name a container by its id, a pod or a pid",
+  }],
+});
 
 /** Without cgroups here the targets are compared with the log alone. */
 function tryDiscover(root: string | undefined, targets: readonly string[]): Hierarchy | undefined {
@@ -201,7 +213,13 @@ function checkOf(
 }
 
 /** Why there may be kills that the logs do not have, the most telling first. */
-const DOUBTS: readonly Gap["reason"][] = ["cut_lines", "lost_lines", "overwritten", "not_logged"];
+const DOUBTS: readonly Gap["reason"][] = [
+  "cut_lines",
+  "lost_lines",
+  "overwritten",
+  "not_logged",
+  "other_paths",
+];
 
 function doubtOf({ gaps }: History): string {
   const [gap] = DOUBTS.flatMap((doubt) => gaps.find(({ reason }) => reason === doubt) ?? []);

@@ -44,7 +44,8 @@ export interface Gap {
     | "no_cgroup"
     | "no_time"
     | "no_year"
-    | "not_logged";
+    | "not_logged"
+    | "other_paths";
   /** A log, or absent for all of them. */
   readonly source?: string;
   readonly count?: number;

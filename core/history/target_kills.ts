@@ -8,13 +8,16 @@ import { isInSubtree, parentPath } from "../cgroup_path.ts";
 import { OomkitError, shortened } from "../errors.ts";
 import type { PastKill } from "./log_kills.ts";
 
+/** In a cgroup namespace with a mount of its own a cgroup has another path than in the log, which knows only the host's. */
+export const hasOtherPaths = ({ hidden, root }: Hierarchy): boolean => hidden && root === "/";
+
 type Matches = (kill: PastKill) => boolean;
 
 /**
  * The kills in the cgroups that any of the targets names, and below them. Throws {@link OomkitError} for a name that is neither a
  * cgroup now nor in the log.
  *
- * @param hierarchy absent where only files are read: their cgroups are another machine's.
+ * @param hierarchy absent where its paths are not those of the log: with files, of another machine, and in a namespace.
  */
 export function killsOfTargets(
   kills: readonly PastKill[],

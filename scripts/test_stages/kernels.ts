@@ -233,7 +233,7 @@ const hostOnly = /\/(scale|simulate_live|live_terminal)_test\.ts$/;
  * that can run tests of any version.
  */
 const sameOnEachVersion =
-  /\/(guard_cluster|guard_config|history_journal|kernel_log|live|picture|record|watch_annotate)_test\.ts$/;
+  /\/(guard_cluster|guard_config|history_journal|history_namespace|kernel_log|live|picture|record|watch_annotate)_test\.ts$/;
 
 /** Tests that the host has run already; the emulated machine takes ten minutes for them. */
 const repeated =
