@@ -117,6 +117,7 @@ const HELP_TEXT = {
   examples: [
     "oomkit inspect my.service",
     "oomkit watch -r /kubepods --threshold 90%",
+    "oomkit history --since 24h",
     "oomkit guard -r /kubepods --policy process --dry-run",
     "oomkit simulate --mb 64",
   ],

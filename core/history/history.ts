@@ -46,6 +46,8 @@ export async function readHistory(request: HistoryRequest): Promise<History> {
   const failures: string[] = [];
   const gaps: Gap[] = [];
   const boot = tryReadText("/proc/sys/kernel/random/boot_id")?.trim().replaceAll("-", "");
+  // Before the logs: a kill that happens meanwhile is in a log, and was not counted.
+  const counted = request.machineLogs.length === 0 ? undefined : readMachine().oomKill;
   const attempt = async (
     source: string,
     isNamed: boolean,
@@ -86,7 +88,7 @@ export async function readHistory(request: HistoryRequest): Promise<History> {
     boot,
     since,
     bootedAt: Date.now() - uptimeMicroseconds() / 1000,
-    counted: readMachine().oomKill,
+    counted,
   });
   const isFileIncomplete = logs.some((log) => log.kind === "file" && !hasEveryLine(log));
   return {
