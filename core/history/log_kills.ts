@@ -56,6 +56,12 @@ export interface Gap {
 export const OOM_MARKER =
   /oom|Killed process|[Kk]ill process|Tasks? in |as a result of limit|callbacks suppressed|Missed \d|Linux version|"MESSAGE" ?: ?\[/;
 
+/**
+ * A summary has two paths of at most 4095 bytes (PATH_MAX). More is not the kernel's, and would take long to parse: the parser tries
+ * every place where a path may end.
+ */
+const MAX_MESSAGE_CHARACTERS = 16 * 1024;
+
 /** Rounded times: syslog has whole seconds. */
 const MAX_ROUNDED_GAP_US = MAX_GROUP_GAP_US + 1_000_000n;
 
@@ -125,6 +131,10 @@ export class LogKills {
       return;
     }
     this.kernelLines += 1;
+    if (line.message.length > MAX_MESSAGE_CHARACTERS) {
+      this.#cut += 1;
+      return;
+    }
     const stream = this.#streamOf(line);
     if (line.message.startsWith("Linux version ")) stream.reboot();
     const message = this.#joined(stream, line);
@@ -176,7 +186,8 @@ export class LogKills {
   #joined(stream: Stream, { message, continuation }: LogLine): string {
     const begun = stream.piece;
     stream.piece = undefined;
-    const isRest = begun !== undefined && (continuation || CONTINUES.test(message));
+    const isRest = begun !== undefined && (continuation || CONTINUES.test(message)) &&
+      begun.length + message.length <= MAX_MESSAGE_CHARACTERS;
     if (begun !== undefined && !isRest) this.#cut += 1;
     const joined = isRest ? begun + message : message;
     if (parseOomMessage(joined) !== undefined) return joined;

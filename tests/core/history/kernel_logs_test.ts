@@ -277,3 +277,22 @@ Deno.test("a log reaches to its last line, whatever that is about", async () => 
   const { from, to, lines } = await readLogFile(path);
   assert.deepEqual([lines, from, to], [3, Date.UTC(2026, 2, 1, 10), Date.UTC(2026, 2, 1, 10, 20)]);
 });
+
+Deno.test("pieces and lines that are longer than any of the kernel are not parsed", () => {
+  const start = "oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=x,oom_memcg=/a";
+  const end = ",task_memcg=/a,task=x,pid=7,uid=0";
+  const killed = "Memory cgroup out of memory: Killed process 7 (x) total-vm:1kB, UID:0";
+  const joined = (pieces: number) =>
+    killsOf(
+      record("-", start),
+      ...Array<string>(pieces).fill(record("c", `/${"n".repeat(1000)}`)),
+      record("c", end),
+      record("-", killed),
+    );
+  assert.ok(joined(8).kills[0]!.cgroup !== undefined);
+  const { kills, gaps } = joined(20);
+  assert.equal(kills[0]!.cgroup, undefined);
+  assert.ok(gaps.some(({ reason }) => reason === "cut_lines"));
+  const long = killsOf(record("-", `${start}${",task_memcg=/a".repeat(2000)}${end}`));
+  assert.deepEqual(long.gaps.map(({ reason }) => reason), ["cut_lines"]);
+});
