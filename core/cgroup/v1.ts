@@ -23,6 +23,7 @@ export const v1: CgroupVersion = {
   usageFile: SIZES.usage.v1,
   peakFile: SIZES.peak.v1,
   kernelMemoryFile: STATS.kernel.v1,
+  underOomFile: "memory.oom_control",
   limitFile: LIMITS.max.v1,
   countsSubtree: false,
   notifiesThresholds: true,

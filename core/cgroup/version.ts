@@ -49,6 +49,8 @@ export interface CgroupVersion {
   readonly peakFile: string;
   /** Kernel memory, of which the version does not tell how much is reclaimable; absent where memory.stat does. */
   readonly kernelMemoryFile?: string;
+  /** Has `under_oom 1` while allocators wait at the limit, because the kernel found nothing to reclaim; absent where it kills instead. */
+  readonly underOomFile?: string;
   /** Written to change the limit. */
   readonly limitFile: string;
   snapshot(read: ReadFile): Snapshot;

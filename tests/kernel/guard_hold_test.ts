@@ -23,7 +23,7 @@ import {
   ofType,
   startFaultingProcess,
 } from "../helpers/kernel_cases.ts";
-import { makeRealCgroup, type RealCgroup } from "../helpers/real_cgroup.ts";
+import { makeRealCgroup, type RealCgroup, removeCgroup } from "../helpers/real_cgroup.ts";
 
 const LIMIT = 64 * MIB;
 /** From 50 % on the OOM killer is off; the level that kills is at 62 MiB. */
@@ -141,6 +141,37 @@ kernelTest(
     assert.deepEqual([requested, fallback], ["hold-near-limit", "the kernel's OOM killer"]);
     assert.notEqual((await process.status).code, 0);
     await until("the kernel has killed", () => kernelKills(cgroup) === 1);
+  },
+  { only: 1 },
+);
+
+/** Fills pipes until it is killed: kernel memory that cannot be reclaimed, 448 KiB with each process that holds some of them. */
+const fillPipes = (directory: string) => `
+i=0
+while [ $i -lt 200 ]; do
+  mkdir "${directory}/$i"; cd "${directory}/$i"; mkfifo 3 4 5 6 7 8 9
+  sleep 60 3<>3 4<>4 5<>5 6<>6 7<>7 8<>8 9<>9 &
+  for fifo in 3 4 5 6 7 8 9; do dd if=/dev/zero of=$fifo bs=64k count=1; done
+  i=$((i+1))
+done`;
+
+kernelTest(
+  "where an allocator waits, kernel memory is not counted on: the kernel has tried",
+  async () => {
+    await using cgroup = makeRealCgroup("pipes");
+    using state = makeStateDirectory();
+    const fifos = Deno.makeTempDirSync({ prefix: "oomkit-pipes-" });
+    cgroup.limit(32 * MIB);
+    const words = ["--policy", "process", cgroup.path];
+    await using guarded = await startGuarded(words, { stateDirectory: state.path });
+    const args = ["-c", `${entering(cgroup)}\n${fillPipes(fifos)}`];
+    const { status } = new Deno.Command("sh", { args, stdout: "null", stderr: "null" }).spawn();
+    const { outcome } = await guarded.next(isKillAction);
+    assert.equal(outcome, "killed");
+    assert.equal(kernelKills(cgroup), 0);
+    await removeCgroup(cgroup.dir);
+    await status;
+    Deno.removeSync(fifos, { recursive: true });
   },
   { only: 1 },
 );

@@ -21,7 +21,12 @@ import { withinFdBudget } from "../../kernel/fd_budget.ts";
 import { pageSize } from "../../kernel/page_size.ts";
 import { SystemCallError } from "../../kernel/libc.ts";
 import { parseReclaimStat, type ReclaimStat } from "../../parse/cgroupfs.ts";
-import { type DecisionState, initialDecision, type Observation } from "../../policy/kill_cycle.ts";
+import {
+  type DecisionState,
+  initialDecision,
+  MAX_ROOM_WHEN_BLOCKED,
+  type Observation,
+} from "../../policy/kill_cycle.ts";
 import {
   metricOf,
   MIN_MS_FOR_RATE,
@@ -72,9 +77,10 @@ export interface ControlFiles {
   /** The same cgroup, never another that has taken its name; closed like `statFile`. `undefined` outside of the descriptor budget. */
   readonly directory: LazyDirectory | undefined;
   readonly usageFile: ControlFile;
-  /** These two are closed like `statFile`. The kernel memory is absent on v2. */
+  /** These are closed like `statFile`. The last two are absent on v2. */
   readonly limitFile: LazyControlFile;
   readonly kernelMemoryFile: LazyControlFile | undefined;
+  readonly underOomFile: LazyControlFile | undefined;
   /** memory.stat; closed while usage is far from any level. */
   readonly statFile: LazyControlFile;
   /** v2 memory.events, for the epoll set; a read re-arms it. */
@@ -85,7 +91,10 @@ export interface MemoryReading extends UsageTrend, UnreclaimableTrend {
   /** The text of memory.stat as of `statAt`, and what it says about reclaim. */
   stat: string;
   reclaimStat: ReclaimStat;
-  /** v1: bytes as of `statAt`. The difference of usage and memory.stat is no measure of it: memory.stat lags by megabytes. */
+  /**
+   * v1: bytes as of `statAt` that may be reclaimable. The difference of usage and memory.stat is no measure of it: memory.stat lags by
+   * megabytes.
+   */
   kernelMemory: number;
   /** Bytes that may still be swapped, and when that was read. */
   swapLeft: number;
@@ -269,13 +278,14 @@ export function restFiles({ files }: CgroupState): void {
   files.statFile.rest();
   files.limitFile.rest();
   files.kernelMemoryFile?.rest();
+  files.underOomFile?.rest();
   files.directory?.rest();
 }
 
 export function closeCgroupState({ pinned, files }: CgroupState): void {
   pinned.selection?.close();
-  const { events, statFile, kernelMemoryFile, limitFile, usageFile, directory } = files;
-  for (const file of [events, statFile, kernelMemoryFile, limitFile, usageFile]) file?.close();
+  const { directory, ...others } = files;
+  for (const file of Object.values(others)) file?.close();
   directory?.rest();
 }
 
@@ -289,26 +299,24 @@ function openControlFiles(limitOwner: Cgroup): ControlFiles | undefined {
     // epoll_ctl(2) refuses a plain file, which a fake hierarchy has.
     const events = version.eventsFile && kernel ? openEvents(fd, version.eventsFile) : undefined;
     if (events) opened.use(events);
+    const { limitFile, kernelMemoryFile, underOomFile } = version;
+    const lazyFiles = (open: (name: string) => LazyControlFile) => ({
+      statFile: open("memory.stat"),
+      limitFile: open(limitFile),
+      kernelMemoryFile: kernelMemoryFile === undefined ? undefined : open(kernelMemoryFile),
+      underOomFile: underOomFile === undefined ? undefined : open(underOomFile),
+    });
     if (withinFdBudget(fd, "speed")) {
       const usageFile = opened.use(openControlFileIn(fd, version.usageFile));
-      const statFile = openLazily(directory, "memory.stat");
-      const limitFile = openLazily(directory, version.limitFile);
-      const kernelMemoryFile = version.kernelMemoryFile === undefined
-        ? undefined
-        : openLazily(directory, version.kernelMemoryFile);
       opened.move();
       directory.rest();
-      return { directory, usageFile, limitFile, kernelMemoryFile, statFile, events };
+      return { directory, usageFile, events, ...lazyFiles((name) => openLazily(directory, name)) };
     }
     opened.move();
     directory.rest();
-    const usageFile = reopenOnRead(`${dir}/${version.usageFile}`);
-    const limitFile = reopenOnRead(`${dir}/${version.limitFile}`);
-    const kernelMemoryFile = version.kernelMemoryFile === undefined
-      ? undefined
-      : reopenOnRead(`${dir}/${version.kernelMemoryFile}`);
-    const statFile = reopenOnRead(`${dir}/memory.stat`);
-    return { directory: undefined, usageFile, limitFile, kernelMemoryFile, statFile, events };
+    const reopen = (name: string) => reopenOnRead(`${dir}/${name}`);
+    const usageFile = reopen(version.usageFile);
+    return { directory: undefined, usageFile, events, ...lazyFiles(reopen) };
   } catch (error) {
     if (error instanceof SystemCallError && !isShortage(error)) return undefined;
     throw error;
@@ -400,7 +408,7 @@ export function readStat(state: CgroupState, now: number): void {
   if (text === undefined) return;
   memory.stat = text;
   memory.reclaimStat = parseReclaimStat(text, pageSize());
-  memory.kernelMemory = files.kernelMemoryFile?.number() ?? 0;
+  memory.kernelMemory = hasWaitingAllocator(state) ? 0 : files.kernelMemoryFile?.number() ?? 0;
   if (canSwap && killSettings.countSwap && now - memory.swapLeftAt > MAX_SWAP_AGE_MS) {
     memory.swapLeft = readSwapLeft(state.limitOwner);
     memory.swapLeftAt = now;
@@ -411,6 +419,14 @@ export function readStat(state: CgroupState, now: number): void {
   const charged = reclaimed === undefined ? undefined : memory.usage + reclaimed;
   updateUnreclaimable(memory, Math.max(0, unreclaimable), now, charged);
 }
+
+/**
+ * v1 with the OOM killer off: the kernel has tried to reclaim everything, kernel memory too, before it lets an allocator wait
+ * (mm/memcontrol-v1.c, mem_cgroup_oom_synchronize).
+ */
+const hasWaitingAllocator = (state: CgroupState): boolean =>
+  isOomKillerDisabled(state) && state.settings.limit - state.memory.usage < MAX_ROOM_WHEN_BLOCKED &&
+  /^under_oom 1$/m.test(state.files.underOomFile?.text() ?? "");
 
 /** What swap has room for. */
 const swappableBytes = ({ reclaimStat, swapLeft }: MemoryReading): number =>

@@ -52,14 +52,44 @@ function racingState(pageCache: number, statAgeMs: number): CgroupState {
   } as unknown as CgroupState;
 }
 
-Deno.test("close to the limit memory.stat is read again where page cache may be what grows", () => {
+function stoppedClock(): Disposable {
   const { now } = performance;
-  using _clock = { [Symbol.dispose]: () => void (performance.now = now) };
   performance.now = () => NOW;
+  return { [Symbol.dispose]: () => void (performance.now = now) };
+}
+
+Deno.test("close to the limit memory.stat is read again where page cache may be what grows", () => {
+  using _clock = stoppedClock();
   const pageCacheSeen = (pageCache: number, statAgeMs: number) =>
     observe(racingState(pageCache, statAgeMs), NOW, "none").reclaimable;
   assert.equal(pageCacheSeen(7 * MIB, 0.5), 14 * MIB);
   // Anonymous memory: nothing is read, so that the kill is in time.
   assert.equal(pageCacheSeen(MIB, 0.01), MIB);
   assert.equal(pageCacheSeen(MIB, 5), 14 * MIB);
+});
+
+Deno.test("while an allocator waits at the limit no kernel memory counts as reclaimable", () => {
+  using _clock = stoppedClock();
+  const kernelMemoryAt = (usage: number, underOom: 0 | 1, isDisabled = true) =>
+    observe(
+      {
+        ...racingState(0, 5),
+        memory: { ...racingState(0, 5).memory, usage },
+        hold: { isDisabled },
+        files: {
+          statFile: { text: () => "inactive_file 0\nactive_file 0\n" },
+          kernelMemoryFile: { number: () => 8 * MIB },
+          underOomFile: {
+            text: () => `oom_kill_disable 1\nunder_oom ${underOom}\noom_kill 0\n`,
+          },
+        },
+      } as unknown as CgroupState,
+      NOW,
+      "none",
+    ).kernelMemory;
+  assert.equal(kernelMemoryAt(16 * MIB, 1), 0);
+  assert.equal(kernelMemoryAt(16 * MIB, 0), 8 * MIB);
+  // Of another limit above, or by the time of the read no longer so.
+  assert.equal(kernelMemoryAt(15 * MIB, 1), 8 * MIB);
+  assert.equal(kernelMemoryAt(16 * MIB, 1, false), 8 * MIB);
 });
