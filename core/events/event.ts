@@ -328,6 +328,10 @@ const PRIORITY_TYPES = ["oom_kill", "oom_group_kill", "action"] as const satisfi
  */
 export const hasPriority = (type: string): boolean => PRIORITY_TYPES.some((each) => each === type);
 
+/** The same of one event. A reclaim kills nothing, and is repeated for as long as page cache fills a cgroup. */
+export const isPriorityEvent = (event: OomkitEvent): boolean =>
+  hasPriority(event.type) && !(event.type === "action" && event.action === "reclaim");
+
 /** @param at milliseconds since the epoch; the fraction is kept to microseconds. */
 export function makeEvent(at: number, cgroup: string, source: Source, body: Body): OomkitEvent {
   const { containerId, podUid } = identify(cgroup);

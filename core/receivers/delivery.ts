@@ -90,6 +90,7 @@ export interface DeliveryOptions<T> {
 interface Entry<T> {
   readonly item: T;
   readonly type: EventType;
+  readonly isPriority: boolean;
   failedAttempts: number;
   /** Items delivered before this one failed first. */
   sentBeforeFailure: number | undefined;
@@ -124,7 +125,7 @@ export class Delivery<T> {
     const { maxQueued = MAX_QUEUED_ITEMS, maxQueuedPriority = MAX_QUEUED_PRIORITY_EVENTS } =
       options;
     if (options.keepsOrder) {
-      const has = ({ type }: Entry<T>) => hasPriority(type);
+      const has = ({ isPriority }: Entry<T>) => isPriority;
       const lane = this.#makeLane(false, maxQueued, { capacity: maxQueuedPriority, has });
       this.#lanes = { priority: lane, other: lane };
     } else {
@@ -150,10 +151,11 @@ export class Delivery<T> {
   }
 
   /** A full queue drops its oldest item. */
-  send(item: T, type: EventType): void {
+  send(item: T, type: EventType, isPriority = hasPriority(type)): void {
     if (this.#ending.signal.aborted) return this.#drops.add(type);
-    const lane = hasPriority(type) ? this.#lanes.priority : this.#lanes.other;
-    if (!lane.queue.push({ item, type, failedAttempts: 0, sentBeforeFailure: undefined })) {
+    const lane = isPriority ? this.#lanes.priority : this.#lanes.other;
+    const entry = { item, type, isPriority, failedAttempts: 0, sentBeforeFailure: undefined };
+    if (!lane.queue.push(entry)) {
       this.#warnOnce(`${lane.capacity} reports are waiting, and the oldest are dropped`);
     }
     lane.working ??= this.#work(lane);

@@ -3,7 +3,7 @@
 import { BoundedQueue } from "../bounded_queue.ts";
 import { runHook } from "../control/hook.ts";
 import { environmentOf } from "../events/environment.ts";
-import { hasPriority, type OomkitEvent } from "../events/event.ts";
+import { isPriorityEvent, type OomkitEvent } from "../events/event.ts";
 import { toJson } from "../events/json.ts";
 import {
   DropCounts,
@@ -54,7 +54,7 @@ export class ExecReceiver implements Receiver {
   }
 
   report(event: OomkitEvent): void {
-    const lane = hasPriority(event.type) ? this.#priority : this.#other;
+    const lane = isPriorityEvent(event) ? this.#priority : this.#other;
     if (!lane.queue.push(event)) {
       this.#warnOnce(`${lane.capacity} events are waiting, and the oldest are dropped`);
     }

@@ -1,7 +1,7 @@
 /** Appends events to a file, one JSON line each. */
 
 import { errorText, OomkitError, shortened } from "../errors.ts";
-import type { OomkitEvent } from "../events/event.ts";
+import { isPriorityEvent, type OomkitEvent } from "../events/event.ts";
 import { toJson } from "../events/json.ts";
 import { Delivery } from "./delivery.ts";
 import type { TypeCounts } from "./dropped_events.ts";
@@ -38,7 +38,7 @@ export class LogFile implements Receiver {
   }
 
   report(event: OomkitEvent): void {
-    this.#delivery.send(toJson(event), event.type);
+    this.#delivery.send(toJson(event), event.type, isPriorityEvent(event));
   }
 
   counts(): ReceiverCounts {

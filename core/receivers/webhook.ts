@@ -1,7 +1,7 @@
 /** POSTs each event to a URL or a Unix socket. */
 
 import { errorText, OomkitError, shortened } from "../errors.ts";
-import type { OomkitEvent } from "../events/event.ts";
+import { isPriorityEvent, type OomkitEvent } from "../events/event.ts";
 import type { HttpMessage } from "../events/cloud_event.ts";
 import { type Attempt, Delivery, type DeliveryOptions, retryAfterMs } from "./delivery.ts";
 import type { TypeCounts } from "./dropped_events.ts";
@@ -72,7 +72,7 @@ export class Webhook implements Receiver {
 
   report(event: OomkitEvent, stat: string): void {
     const message = this.#options.write(event, stat);
-    if (message !== undefined) this.#delivery.send(message, event.type);
+    if (message !== undefined) this.#delivery.send(message, event.type, isPriorityEvent(event));
   }
 
   counts(): ReceiverCounts {

@@ -26,6 +26,7 @@ import {
   initialDecision,
   MAX_ROOM_WHEN_BLOCKED,
   type Observation,
+  type SkipReason,
 } from "../../policy/kill_cycle.ts";
 import {
   metricOf,
@@ -131,9 +132,8 @@ export interface ActionState {
   reclaim:
     | { readonly before: number; readonly since: number; readonly refused: string | undefined }
     | undefined;
-  /** So that the same thing is not reported at every poll. */
-  reclaimReportedAt: number;
-  skipReportedAt: number;
+  /** When a reclaim, and each reason to kill nothing, was reported last. */
+  readonly reportedAt: Map<SkipReason | "reclaim", number>;
   /** Why kills have failed since the last one that did not; each reason is reported once. */
   readonly reportedFailures: Set<string>;
   /** When a kill failed last. */
@@ -253,8 +253,7 @@ export function openCgroupState(spec: CgroupSpec, policy: ResolvedPolicy): Cgrou
     policy,
     actions: {
       reclaim: undefined,
-      reclaimReportedAt: -Infinity,
-      skipReportedAt: -Infinity,
+      reportedAt: new Map(),
       reportedFailures: new Set(),
       failedAt: -Infinity,
       refused: new Map(),

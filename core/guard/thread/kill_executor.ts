@@ -70,7 +70,7 @@ const MS_TO_RANK_ONE = 0.4;
 const MAX_HEADROOM_SHARE_WHILE_SELECTING = 1 / 8;
 /** A kill is deferred when its observation is older than this, because usage may have changed (milliseconds). */
 const MAX_OBSERVATION_AGE_MS = 5;
-/** Minimum time between two reports of a reclaim, and between two of a skipped action (milliseconds). */
+/** Minimum time between two reports of a reclaim, and between two with one reason of a skipped action (milliseconds). */
 const MIN_MS_BETWEEN_REPORTS = 1000;
 /**
  * Maximum time for a process to exit that is not guarded (milliseconds): an emulated machine with other load took more than 0.5 s for 40
@@ -242,7 +242,7 @@ export class KillExecutor {
         if (pinned.kills.length > 0) this.#pending.finish(state, now);
         // A cgroup can stay full of page cache for weeks.
         else if (phase !== "skipped") {
-          this.#reportSkip(state, skipReason(observation), observation.swappable);
+          this.#reportSkip(state, now, skipReason(observation), observation.swappable);
         }
         return step.until;
       case "exhausted":
@@ -254,7 +254,7 @@ export class KillExecutor {
       case "end":
         this.#endReclaim(state, now);
         if (pinned.kills.length === 0 && phase !== "exhausted") {
-          this.#reportSkip(state, "recovered");
+          this.#reportSkip(state, now, "recovered");
         }
         this.finish(state, now);
         return now + 1;
@@ -496,8 +496,7 @@ export class KillExecutor {
     const { before, since, refused } = actions.reclaim;
     actions.reclaim = undefined;
     // In mode throttle a stream of page cache is reclaimed dozens of times a second.
-    if (now - actions.reclaimReportedAt < MIN_MS_BETWEEN_REPORTS) return;
-    actions.reclaimReportedAt = now;
+    if (!isReportDue(state, "reclaim", now)) return;
     const { dryRun } = policy;
     const result: ActionResult = refused ? { outcome: "failed", reason: refused } : {
       usage_after: memory.usage,
@@ -509,11 +508,9 @@ export class KillExecutor {
     this.options.report({ type: "event", ...reportHead(state), body });
   }
 
-  #reportSkip(state: CgroupState, reason: SkipReason, swappable = 0): void {
-    const { actions, memory: { usage, reclaimStat }, decision: { killLevel: level }, settings } =
-      state;
-    if (performance.now() - actions.skipReportedAt < MIN_MS_BETWEEN_REPORTS) return;
-    actions.skipReportedAt = performance.now();
+  #reportSkip(state: CgroupState, now: number, reason: SkipReason, swappable = 0): void {
+    const { memory: { usage, reclaimStat }, decision: { killLevel: level }, settings } = state;
+    if (!isReportDue(state, reason, now)) return;
     const body = {
       type: "action_skipped",
       level,
@@ -526,6 +523,20 @@ export class KillExecutor {
     } as const;
     this.options.report({ type: "event", ...reportHead(state), body });
   }
+}
+
+/** A stream of page cache in a small cgroup is reclaimed for weeks: the same is reported once per cooldown, as a level is. */
+function isReportDue(
+  { actions: { reportedAt }, decision: { levelStates, killLevel }, policy }: CgroupState,
+  what: SkipReason | "reclaim",
+  now: number,
+): boolean {
+  const last = reportedAt.get(what) ?? -Infinity;
+  const isNew = levelStates[killLevel].lastTriggeredAt > last ||
+    now - last >= policy.triggerPolicy.cooldown;
+  if (!isNew || now - last < MIN_MS_BETWEEN_REPORTS) return false;
+  reportedAt.set(what, now);
+  return true;
 }
 
 const refusalText = ({ pid, scored: { comm } }: Victim, reason: string): string =>

@@ -309,6 +309,29 @@ for (const dryRun of [true, false]) {
   });
 }
 
+Deno.test("memory that no reclaim frees, and that is no reason to kill, is reported once per cooldown", () => {
+  using clock = fakeClock();
+  using guarded = guardTree(1, { usage: 8, inactiveFile: 0, pids: [Deno.pid] }, {
+    dryRun: false,
+    triggerPolicy: { hysteresis: 0.05, cooldown: 10_000, repeat: false },
+    killSettings: { countSwap: true, reclaimFirst: true, graceMs: 0, exitTimeoutMs: 500 },
+  });
+  const reports: string[] = [];
+  const loop = guarded.startLoop(clock.epoll, (report) => {
+    if (report.type === "event" && "reason" in report.body) reports.push(report.body.type);
+    else if (report.type === "kill") reports.push("kill");
+  });
+  try {
+    loop.runOnce();
+    guarded.tree.write("/a", "memory.kmem.usage_in_bytes", 60 * MIB);
+    guarded.tree.write("/a", "memory.usage_in_bytes", LIMIT - MIB / 8);
+    while (clock.now() < 35_000) loop.runOnce();
+  } finally {
+    loop.close();
+  }
+  assert.deepEqual(reports, Array(4).fill(["action", "action_skipped"]).flat());
+});
+
 Deno.test("nothing is killed at a limit that was raised just before, and again once it is as known", () => {
   using clock = fakeClock();
   using guarded = guardTree(2, { usage: 8, inactiveFile: 0, pids: [Deno.pid] });
