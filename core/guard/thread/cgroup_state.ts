@@ -134,8 +134,8 @@ export interface ActionState {
     | undefined;
   /** When a reclaim, and each reason to kill nothing, was reported last. */
   readonly reportedAt: Map<SkipReason | "reclaim", number>;
-  /** Why kills have failed since the last one that did not; each reason is reported once. */
-  readonly reportedFailures: Set<string>;
+  /** Why kills have failed since the last one that did not, and when that was reported: each reason once. */
+  readonly reportedFailures: Map<string, number>;
   /** When a kill failed last. */
   failedAt: number;
   /** Why processes could not be signalled, by pid; `undefined` for those that were gone. */
@@ -254,7 +254,7 @@ export function openCgroupState(spec: CgroupSpec, policy: ResolvedPolicy): Cgrou
     actions: {
       reclaim: undefined,
       reportedAt: new Map(),
-      reportedFailures: new Set(),
+      reportedFailures: new Map(),
       failedAt: -Infinity,
       refused: new Map(),
       exitingSince: undefined,

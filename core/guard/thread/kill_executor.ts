@@ -147,7 +147,6 @@ export class KillExecutor {
       state.pinned.known = NOTHING_KNOWN;
       restFiles(state);
     }
-    state.actions.reportedFailures.clear();
     state.actions.refused.clear();
   }
 
@@ -161,7 +160,7 @@ export class KillExecutor {
     const { metricValue, killLevelBytes } = observation;
     const { hysteresis } = state.policy.triggerPolicy;
     // A level triggers again only outside of a kill cycle.
-    if (metricValue < killLevelBytes * (1 - hysteresis)) state.actions.reportedFailures.clear();
+    if (metricValue < killLevelBytes * (1 - hysteresis)) forgetFailures(state, now);
     const { killCycle, step } = nextStep(
       state.decision.killCycle!,
       observation,
@@ -414,7 +413,7 @@ export class KillExecutor {
     if (isNew || reportedFailures.size >= MAX_REMEMBERED_FAILURES) reportedFailures.clear();
     actions.failedAt = now;
     if (reportedFailures.has(reason)) return;
-    reportedFailures.add(reason);
+    reportedFailures.set(reason, now);
     this.#pending.fail(state, now, killAction, reason, candidates);
   }
 
@@ -537,6 +536,13 @@ function isReportDue(
   if (!isNew || now - last < MIN_MS_BETWEEN_REPORTS) return false;
   reportedAt.set(what, now);
   return true;
+}
+
+/** Within a kill cycle, in which no level triggers. Not at once: usage may swing. */
+function forgetFailures({ actions: { reportedFailures }, policy }: CgroupState, now: number): void {
+  for (const [reason, at] of reportedFailures) {
+    if (now - at >= policy.triggerPolicy.cooldown) reportedFailures.delete(reason);
+  }
 }
 
 const refusalText = ({ pid, scored: { comm } }: Victim, reason: string): string =>

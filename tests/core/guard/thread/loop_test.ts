@@ -332,6 +332,27 @@ Deno.test("memory that no reclaim frees, and that is no reason to kill, is repor
   assert.deepEqual(reports, Array(4).fill(["action", "action_skipped"]).flat());
 });
 
+Deno.test("that no process may be killed is reported once per cooldown, however often usage swings", () => {
+  using clock = fakeClock();
+  using guarded = guardTree(2, { usage: 8, inactiveFile: 0, pids: [] }, {
+    dryRun: false,
+    triggerPolicy: { hysteresis: 0.05, cooldown: 10_000, repeat: false },
+  });
+  const reasons: (string | null)[] = [];
+  const loop = guarded.startLoop(clock.epoll, (report) => {
+    if (report.type === "kill") reasons.push(report.kill.reason);
+  });
+  try {
+    for (let round = 0; clock.now() < 35_000; round++) {
+      guarded.tree.write("/a", "memory.current", round % 2 ? LIMIT : 8 * MIB);
+      for (const end = clock.now() + 1000; clock.now() < end;) loop.runOnce();
+    }
+  } finally {
+    loop.close();
+  }
+  assert.deepEqual(reasons, Array(4).fill("no process in the cgroup may be killed"));
+});
+
 Deno.test("nothing is killed at a limit that was raised just before, and again once it is as known", () => {
   using clock = fakeClock();
   using guarded = guardTree(2, { usage: 8, inactiveFile: 0, pids: [Deno.pid] });
