@@ -57,6 +57,14 @@ export class BoundedQueue<T> {
     return this.#removeAt(0);
   }
 
+  /** The item with the lowest rank, of several the oldest. */
+  takeLowest(rank: (item: T) => number): T | undefined {
+    let lowest = 0;
+    const ranks = this.#items.map(rank);
+    ranks.forEach((each, at) => lowest = each < ranks[lowest]! ? at : lowest);
+    return this.#removeAt(lowest);
+  }
+
   /** Appends an item that {@link shift} returned. It always fits, so the queue may exceed its capacity by the items in flight. */
   putBack(item: T): void {
     this.#add(item);

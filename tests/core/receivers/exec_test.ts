@@ -81,6 +81,32 @@ Deno.test("each kind of failure is reported once, and a failed command is not re
   assert.deepEqual(opened.counts(), { pending: 0, sent: 0, dropped: 4, failed: 4 });
 });
 
+const kill = (cgroup: string) =>
+  makeEvent(0, cgroup, "kmsg", {
+    type: "oom_kill",
+    victim: null,
+    limit_owner: null,
+    limit: null,
+    scope: "cgroup",
+    inferred: false,
+  });
+
+Deno.test("the kill in one cgroup does not wait for all those of an OOM loop in another", async () => {
+  const started: string[] = [];
+  const { opened } = exec((_, text) => {
+    started.push(JSON.parse(text).cgroup);
+    return Promise.resolve({ code: 0 });
+  });
+  for (let n = 0; n < 500; n++) opened.report(kill("/loop"));
+  for (const cgroup of ["/a", "/a", "/b"]) opened.report(kill(cgroup));
+  await opened.close();
+  assert.deepEqual(started.slice(0, 9), [
+    ...Array(4).fill("/loop"),
+    ...["/a", "/b", "/loop", "/a", "/loop"],
+  ]);
+  assert.equal(started.length, 503);
+});
+
 Deno.test("a kill runs its command while others are slow, and a flood neither delays nor drops it", async () => {
   const gate = Promise.withResolvers<void>();
   const started: string[] = [];
@@ -90,15 +116,6 @@ Deno.test("a kill runs its command while others are slow, and a flood neither de
     await gate.promise;
     return { code: 0 };
   });
-  const kill = (cgroup: string) =>
-    makeEvent(0, cgroup, "kmsg", {
-      type: "oom_kill",
-      victim: null,
-      limit_owner: null,
-      limit: null,
-      scope: "cgroup",
-      inferred: false,
-    });
   const flood = () => {
     for (let n = 0; n < 1000; n++) {
       opened.report(makeEvent(0, "/a", "poll", { type: "cgroup_created" }));
