@@ -215,7 +215,7 @@ export function simulateBase() {
     ],
     notes: NOTES,
     exitStatus: {
-      "0": "the outcome is that of --expect, else the one that the options lead to",
+      "0": "the outcome of --expect; without it the one of the options, or user_kill",
       "1": "another outcome, such as survived instead of oom_kill",
       "2": "the outcome could not be determined",
     },

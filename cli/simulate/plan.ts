@@ -75,6 +75,7 @@ export function planOf(flags: SimulateFlags, limit: number | undefined, pageByte
     processes: flags.procs ?? 1,
     thresholds: thresholdsOf(flags, limit),
     expected: flags.expect ?? expectation(flags),
+    isRequested: flags.expect !== undefined,
     rate: flags.rate,
     stopAt,
     onSignal: flags.onSignal,

@@ -6,6 +6,8 @@ import type { Expectation, Outcome, ProcessExit, ThresholdReached, Verdict } fro
 
 export interface Evidence {
   readonly expected: Expectation | null;
+  /** Whether `expected` was requested. Else it is where the options lead to, unless user space kills first: that is no failure. */
+  readonly isRequested: boolean;
   readonly fake: boolean;
   readonly exits: readonly AllocatorExit[];
   /** Set when a signal or `--for` ended the run before the processes did. */
@@ -33,7 +35,7 @@ export function evaluate(evidence: Evidence): Verdict {
     type: "verdict",
     outcome,
     expected,
-    as_expected: isExpected(outcome, expected),
+    as_expected: isExpected(outcome, evidence),
     ended_by: evidence.endedEarly ?? "exit",
     fake: evidence.fake,
     processes: evidence.exits.map((exit) => processExit(exit, victims, counted, logged)),
@@ -72,9 +74,9 @@ function outcomeOf(
 }
 
 /** Without an expectation every outcome but a failure is fine. */
-function isExpected(outcome: Outcome, expected: Expectation | null): boolean {
+function isExpected(outcome: Outcome, { expected, isRequested }: Evidence): boolean {
   if (expected === null) return outcome !== "failed";
-  return outcome === expected;
+  return outcome === expected || (outcome === "user_kill" && !isRequested);
 }
 
 function processExit(

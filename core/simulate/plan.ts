@@ -26,6 +26,8 @@ export interface Plan
   readonly timeoutMs?: number;
   readonly thresholds: WatchOptions["thresholds"];
   readonly expected: Expectation | null;
+  /** Whether `expected` was requested, not derived from the other options. */
+  readonly isRequested: boolean;
   /** Gets what the watch reads. */
   readonly recordSink?: RecordSink;
 }

@@ -102,6 +102,7 @@ async function watchedVerdict(
     return evaluate({
       ...found,
       expected: plan.expected,
+      isRequested: plan.isRequested,
       fake,
       events: events.watchEvents,
       deltas: summary.cgroups[0],

@@ -48,6 +48,7 @@ function kill(pid: number | undefined) {
 function evidence(changes: Partial<Evidence> = {}): Evidence {
   return {
     expected: "oom_kill",
+    isRequested: true,
     fake: false,
     exits: [killed],
     endedEarly: undefined,
@@ -76,6 +77,15 @@ Deno.test("exit status 137 alone is a kill by user space, not an OOM kill", () =
   assert.deepEqual([verdict.outcome, verdict.as_expected], ["user_kill", false]);
   assert.equal(verdict.processes[0]!.oom_killed, false);
   assert.equal(evaluate(evidence({ ...noOomKill, expected: "user_kill" })).as_expected, true);
+});
+
+Deno.test("a guard that wins is as expected, unless another outcome was requested", () => {
+  const noOomKill = { events: [], deltas: { ...deltas, oom_kill: 0n, victims: 0 } };
+  for (const expected of ["oom_kill", "survived"] as const) {
+    const asExpected = (isRequested: boolean) =>
+      evaluate(evidence({ ...noOomKill, expected, isRequested })).as_expected;
+    assert.deepEqual([asExpected(false), asExpected(true)], [true, false], expected);
+  }
 });
 
 Deno.test("an allocator that exits with an error by itself is a failure", () => {
