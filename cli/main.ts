@@ -3,6 +3,7 @@
 import { OomkitError, RuntimeFailure } from "../core/errors.ts";
 import { BUG, ERROR, type ExitCode, NOT_OK, OK } from "./exit.ts";
 import { OutputClosed, print, printable, printStderr } from "./output/output.ts";
+import { asCalled } from "./output/shell.ts";
 import { runProgram } from "./program.ts";
 import { type BuildInfo, versionText } from "./version.ts";
 
@@ -27,7 +28,7 @@ function failure(error: unknown): ExitCode {
   if (error instanceof OutputClosed) return OK;
   if (error instanceof OomkitError) {
     // The message may quote a name that another user chose.
-    printStderr(`oomkit: ${printable(error.message)}`);
+    printStderr(`oomkit: ${printable(asCalled(error.message))}`);
     return error instanceof RuntimeFailure ? NOT_OK : ERROR;
   }
   const stack = Deno.env.get("OOMKIT_DEBUG") && error instanceof Error ? `\n${error.stack}` : "";

@@ -6,6 +6,7 @@ import { suggest } from "../core/suggest.ts";
 import type { Finish } from "./exit.ts";
 import { withHelp } from "./options/option.ts";
 import { print, printable, printStderr } from "./output/output.ts";
+import { asCalled } from "./output/shell.ts";
 
 /** @param afterDashes the words after `--` on the command line. */
 type Load = (finish: Finish, afterDashes?: readonly string[]) => Promise<CommandUnknownOpts>;
@@ -108,8 +109,8 @@ function emptyProgram(version: string, called?: string): Command {
     .showSuggestionAfterError()
     .enablePositionalOptions()
     .configureOutput({
-      writeErr: (text) => printStderr(oneLine(text, called)),
-      writeOut: (text) => print(text.replace(/\n$/, "")),
+      writeErr: (text) => printStderr(asCalled(oneLine(text, called))),
+      writeOut: (text) => print(asCalled(text.replace(/\n$/, ""))),
     });
 }
 
@@ -187,7 +188,7 @@ function optionAsValue(
 
 /** Read by other parts of the program, set for hooks, used by the tests and scripts, or common in scripts that install it. */
 const OTHER_VARIABLES =
-  /^OOMKIT_(STATE_DIR|DEBUG|VERSION|HOME|EVENT_.*|BIN|PROGRAM|STEPS|STEPS?_.*|(FUZZ|SOAK|STARVATION)_.*)$/;
+  /^OOMKIT_(STATE_DIR|CALLED_AS|DEBUG|VERSION|HOME|EVENT_.*|BIN|PROGRAM|STEPS|STEPS?_.*|(FUZZ|SOAK|STARVATION)_.*)$/;
 /** Kubernetes sets them in a pod for each Service; this is one with a name such as oomkit-metrics. */
 const SERVICE_VARIABLES = /_(SERVICE_HOST|SERVICE_PORT|PORT)(_|$)/;
 

@@ -1,5 +1,6 @@
 /** A simulation on a terminal: a bar while it runs, events above it, and the plot and verdict at its end. */
 
+import { programName } from "../output/shell.ts";
 import {
   clock,
   type SimulationEvent,
@@ -94,7 +95,12 @@ export class LiveView {
 
   #canvas(): Canvas {
     const { canvas, marksOf } = this.options;
-    return { ...canvas, width: terminalColumns(), marks: marksOf(this.#log.start) };
+    return {
+      ...canvas,
+      width: terminalColumns(),
+      marks: marksOf(this.#log.start),
+      program: programName(),
+    };
   }
 
   #print(lines: readonly string[]): void {

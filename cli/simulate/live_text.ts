@@ -4,7 +4,8 @@ import { epochMs } from "../../core/simulate/evaluate.ts";
 import type { SimulationEvent, StartEvent, Verdict } from "../../core/simulate/event.ts";
 import { formatBytes, formatDuration } from "../options/units.ts";
 import { fullnessOf, usageBar, type UsageMark } from "../terminal/bars.ts";
-import { wrapBehind, wrapTo } from "../terminal/layout.ts";
+import { shellWord } from "../output/shell.ts";
+import { wrapBehind, wrapCommand, wrapTo } from "../terminal/layout.ts";
 import type { Palette, Role, Style } from "../terminal/palette.ts";
 import { type Level, type Mark, plotLines } from "../terminal/plot.ts";
 import { ascii, visible, widthOf } from "../terminal/width.ts";
@@ -20,7 +21,7 @@ const LABEL_WIDTH = 11;
 const MIN_WIDTH_FOR_ONE_LINE = 70;
 
 export function headingLines(start: StartEvent, canvas: Canvas): string[] {
-  const { palette, unicode } = canvas;
+  const { palette, unicode, program } = canvas;
   const width = Math.min(MAX_TEXT_WIDTH, canvas.width);
   const { fake_reason: fakeReason, fake_root: root } = start;
   const title = fakeReason === null
@@ -34,9 +35,13 @@ export function headingLines(start: StartEvent, canvas: Canvas): string[] {
     ...wrapTo(visible(describe(start), unicode), width - 2).map((line) => `  ${line}`),
     "",
     ...wrapBehind("  ", cgroup, width).map((line) => palette("dim", line)),
-    ...(root === null
-      ? []
-      : wrapBehind("  ", `oomkit inspect --root ${visible(root, unicode)} ${cgroup}`, width)),
+    ...(root === null ? [] : wrapCommand(
+      `${program} inspect --root ${visible(shellWord(root), unicode)} ${
+        visible(shellWord(start.cgroup), unicode)
+      }`,
+      "  ",
+      width,
+    )),
     "",
   ]);
 }
@@ -99,7 +104,7 @@ export function endingLines(
   canvas: Canvas,
   hasPlot: boolean,
 ): string[] {
-  const { palette, unicode } = canvas;
+  const { palette, unicode, program } = canvas;
   const width = Math.min(MAX_TEXT_WIDTH, canvas.width);
   const plot = hasPlot ? runPlot(log, canvas) : [];
   const [good, bad] = unicode ? ["✔", "✘"] : ["+", "!"];
@@ -108,8 +113,12 @@ export function endingLines(
   const reason = log.start && explanation(log.start, verdict);
   const facts = verdictFacts(verdict, cgroup);
   if (reason !== undefined) facts.unshift(["why", reason]);
-  const suggestions = (log.start ? suggestionsFor(log.start, verdict) : []).flatMap((each) => [
-    ...wrapBehind("  ", visible(each.command, unicode), width).map((line) => palette("bold", line)),
+  const suggestions = (log.start ? suggestionsFor(log.start, verdict, program) : []).flatMap((
+    each,
+  ) => [
+    ...wrapCommand(visible(each.command, unicode), "  ", width).map((line) =>
+      palette("bold", line)
+    ),
     ...wrapBehind("    ", each.shows, width),
   ]);
   return inCharset(unicode, [
@@ -141,6 +150,8 @@ export interface Canvas {
   readonly palette: Palette;
   /** Thresholds that are reported when usage crosses them. */
   readonly marks: readonly UsageMark[];
+  /** The name of the program in commands to paste. */
+  readonly program: string;
 }
 
 export interface Moment {
@@ -251,7 +262,7 @@ const PLOT_HEIGHT = 8;
 const MAX_PLOT_WIDTH = 120;
 
 /** No lines where usage was never read. */
-export function runPlot(log: RunLog, canvas: Canvas): string[] {
+export function runPlot(log: RunLog, canvas: Omit<Canvas, "program">): string[] {
   const { firstPageAt, samples, start } = log;
   if (firstPageAt === undefined || start === undefined) return [];
   const scale = scaleOf(start);

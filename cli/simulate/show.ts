@@ -11,6 +11,7 @@ import type {
 } from "../../core/simulate/event.ts";
 import { wantsJson } from "../options/subcommand.ts";
 import { print, printStderr } from "../output/output.ts";
+import { asCalled } from "../output/shell.ts";
 import type { UsageMark } from "../terminal/bars.ts";
 import { capabilitiesOf, shouldDrawLive, terminalWidth } from "../terminal/capabilities.ts";
 import { chooseStyle, paletteOf, type Style } from "../terminal/palette.ts";
@@ -89,7 +90,9 @@ class LinesShow implements Show {
     for (const event of events) {
       if (startsGrowth(event)) this.#firstPageAt ??= epochMs(event.ts);
       if (event.type === "start") this.#scale = scaleOf(event);
-      for (const line of eventRows(event, this.#scale, this.#firstPageAt, this.#style)) print(line);
+      for (const line of eventRows(event, this.#scale, this.#firstPageAt, this.#style)) {
+        print(event.type === "start" ? asCalled(line) : line);
+      }
     }
   }
 

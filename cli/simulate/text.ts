@@ -12,6 +12,7 @@ import type {
 import { formatBytes, formatDuration } from "../options/units.ts";
 import { eventFacts, eventType } from "../output/event_text.ts";
 import { printable } from "../output/output.ts";
+import { shellWord } from "../output/shell.ts";
 import { usageBar } from "../terminal/bars.ts";
 import { wrapBehind } from "../terminal/layout.ts";
 import type { Palette, Role, Style } from "../terminal/palette.ts";
@@ -145,7 +146,10 @@ function heading(start: StartEvent, style: Style): string[] {
           `oomkit only updates the files of a fake cgroup tree: ${printable(start.fake_reason)}`,
       ),
       ...wrapped("cgroup", `${cgroup}, ${limit}, files as on ${version}`),
-      whole("read it", `oomkit inspect --root ${printable(start.fake_root ?? "")} ${cgroup}`),
+      whole(
+        "read it",
+        `oomkit inspect --root ${printable(shellWord(start.fake_root ?? ""))} ${cgroup}`,
+      ),
       "",
     ];
   }

@@ -3,6 +3,7 @@
 import type { ProcessExit, StartEvent, Verdict } from "../../core/simulate/event.ts";
 import { formatBytes, formatCount, formatDuration } from "../options/units.ts";
 import { printable } from "../output/output.ts";
+import { shellWord } from "../output/shell.ts";
 import type { Style } from "../terminal/palette.ts";
 
 const LABEL_WIDTH = 10;
@@ -150,12 +151,19 @@ const SLOW_SECONDS = 5;
 
 const suggest = (command: string, shows: string): Suggestion => ({ command, shows });
 
-/** At most three, the closest first. */
-export function suggestionsFor(start: StartEvent, { outcome }: Verdict): Suggestion[] {
+/**
+ * At most three, the closest first.
+ * @param program its name, as the user called it.
+ */
+export function suggestionsFor(
+  start: StartEvent,
+  { outcome }: Verdict,
+  program: string,
+): Suggestion[] {
   const { limit, rate, kind, swap_off, fake_reason } = start;
-  const again = `oomkit simulate${limit === null ? "" : ` ${limitOption(limit)}`}`;
+  const again = `${program} simulate${limit === null ? "" : ` ${limitOption(limit)}`}`;
   const inspect = suggest(
-    "oomkit inspect",
+    `${program} inspect`,
     "which limit applies to your shell, what set it, and how much memory is left",
   );
   if (fake_reason !== null) {
@@ -173,7 +181,7 @@ export function suggestionsFor(start: StartEvent, { outcome }: Verdict): Suggest
     return [
       ...slowly && rate === null ? [slowly] : [],
       ...kind === "file" ? [] : [file],
-      swap_off === null ? inspect : guardSuggestion(start, again),
+      ...swap_off === null ? [inspect] : guardSuggestions(start, again, program),
     ];
   }
   if (outcome === "user_kill") {
@@ -185,14 +193,18 @@ export function suggestionsFor(start: StartEvent, { outcome }: Verdict): Suggest
   return limit === null ? [inspect] : [suggest(again, shows), inspect];
 }
 
-/** A pattern, because the next run has another cgroup, and so that nothing else is guarded. */
-function guardSuggestion({ cgroup }: StartEvent, again: string): Suggestion {
-  const pattern = `${cgroup.slice(0, cgroup.lastIndexOf("/"))}/oomkit-sim-*`;
-  return suggest(
-    `oomkit guard '${pattern.replaceAll("'", `'\\''`)}' --policy process`,
-    `in a second terminal, then \`${again} --expect user_kill\` in this one: ` +
-      "the guard kills before the kernel does",
-  );
+/**
+ * One suggestion of two commands. A pattern, because the next run has another cgroup, and so that nothing else is guarded.
+ */
+function guardSuggestions({ cgroup }: StartEvent, again: string, program: string): Suggestion[] {
+  const pattern = shellWord(`${cgroup.slice(0, cgroup.lastIndexOf("/"))}/oomkit-sim-*`);
+  return [
+    suggest(
+      `${program} guard ${pattern} --policy process`,
+      "in a second terminal, then in this one:",
+    ),
+    suggest(`${again} --expect user_kill`, "the guard kills before the kernel does"),
+  ];
 }
 
 function limitOption(limit: number): string {

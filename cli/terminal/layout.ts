@@ -38,6 +38,27 @@ export function wrapBehind(label: string, text: string, width: number): string[]
   );
 }
 
+/**
+ * A command that a user can paste from any width: a line ends in a backslash where it goes on, and breaks only between the words of
+ * the shell. A word longer than a line stays whole.
+ */
+export function wrapCommand(command: string, indent: string, width: number): string[] {
+  const words = command.match(/(?:'[^']*'|\\.|[^\s'\\])+/g) ?? [];
+  const lines: string[] = [];
+  let line = indent;
+  for (const [at, word] of words.entries()) {
+    const joined = line.trim() === "" ? line + word : `${line} ${word}`;
+    // The last word needs no room for a backslash.
+    const room = at === words.length - 1 ? width : width - 2;
+    if (line.trim() === "" || widthOf(joined) <= room) line = joined;
+    else {
+      lines.push(`${line} \\`);
+      line = `${indent}  ${word}`;
+    }
+  }
+  return [...lines, line];
+}
+
 /** Items side by side, as many as fit on a line; each stays whole. */
 export function flow(items: readonly string[], width: number): string[] {
   const lines: string[] = [];

@@ -35,6 +35,16 @@ Deno.test("the hidden command is not suggested, and control characters are escap
   assert.match(await refused("in\nspect\x1b[31m"), /"in\\x0aspect\\x1b\[31m"/);
 });
 
+Deno.test("commands in errors and in the help have the name with which the launcher was called", async () => {
+  const env = { OOMKIT_CALLED_AS: "./my tools/oomkit" };
+  const wrong = await runOomkit(["--json", "watch"], { env });
+  assert.match(wrong.stderr, /^oomkit: .*; write: '.\/my tools\/oomkit' watch --json$/m);
+  const unknown = await runOomkit(["watch", "--nosuch"], { env });
+  assert.match(unknown.stderr, /^oomkit: .*see: '.\/my tools\/oomkit' watch --help$/m);
+  const { stdout } = await runOomkit(["-h"], { env });
+  assert.match(stdout, /^ {2}'.\/my tools\/oomkit' simulate --mb 64$/m);
+});
+
 Deno.test("an option before the command is refused with the right order", async () => {
   const cases: [string[], string][] = [
     [["--output", "json", "inspect", "/a"], "write: oomkit inspect --output json"],

@@ -48,7 +48,7 @@ inTerminal(
     assert.match(text, /▲ OOM kill|OOM kill ▲/);
     assert.match(text, /^✔ the kernel's OOM killer killed pid \d+ with SIGKILL$/m);
     assert.match(text, /^ {2}sources .*agree: 1 kill$/m);
-    assert.match(text, /^ {2}oomkit simulate --mb 20 --rate 4M\/s$/m);
+    assert.match(text, /^ {2}\S*oomkit simulate --mb 20 --rate 4M\/s$/m);
     assert.doesNotMatch(text, /times slower/, "the bar is gone");
     assert.equal(screen.modes(), DEFAULT_MODES);
     await gone(cgroupOn(text));

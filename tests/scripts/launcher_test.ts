@@ -13,7 +13,7 @@ if (want === "wait") {
   Deno.addSignalListener("SIGTERM", () => Deno.exit(7));
   setInterval(() => {}, 1000);
 }
-console.log(JSON.stringify({ pid: Deno.pid, args: Deno.args, exe: Deno.execPath(), cwd: Deno.cwd() }));
+console.log(JSON.stringify({ pid: Deno.pid, args: Deno.args, exe: Deno.execPath(), cwd: Deno.cwd(), calledAs: Deno.env.get("OOMKIT_CALLED_AS") }));
 if (want?.startsWith("exit")) Deno.exit(Number(want.slice(4)));
 `;
 
@@ -96,6 +96,13 @@ Deno.test("arguments, exit status and working directory pass through, from anywh
     assert.deepEqual(args, ["exit9", "a b", "--x", "", "*"]);
     assert.equal(cwd, "/");
   }
+});
+
+Deno.test("the launcher passes on the name with which it was called", () => {
+  using here = tree();
+  Deno.symlinkSync(Deno.execPath(), join(here.directory, "bin/deno"));
+  const { out } = outcome(start(here, []));
+  assert.equal(JSON.parse(out).calledAs, here.launcher);
 });
 
 Deno.test("the program replaces the launcher, and so receives its signals", async () => {

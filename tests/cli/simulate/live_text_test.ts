@@ -17,6 +17,7 @@ import {
   type StartEvent,
   type Verdict,
 } from "../../../core/simulate/event.ts";
+import { shellCommands } from "../../helpers/shell_words.ts";
 import { makeEvent } from "../../../core/events/event.ts";
 
 const MIB = 1024 ** 2;
@@ -27,6 +28,7 @@ const canvas: Canvas = {
   width: 80,
   unicode: true,
   palette: paletteOf({ colours: 0, unicode: true }),
+  program: "oomkit",
   marks: [{ name: "warn", bytes: 13 * MIB }, { name: "critical", bytes: 18 * MIB }],
 };
 
@@ -172,8 +174,9 @@ Deno.test("the ending is a plot, the verdict, its explanation, its facts, and wh
     "  oomkit simulate --mb 20 --kind file",
     "    page cache instead: the kernel reclaims it in time, and nothing is killed",
     "  oomkit guard '/ci/oomkit-sim-*' --policy process",
-    "    in a second terminal, then `oomkit simulate --mb 20 --expect user_kill` in",
-    "    this one: the guard kills before the kernel does",
+    "    in a second terminal, then in this one:",
+    "  oomkit simulate --mb 20 --expect user_kill",
+    "    the guard kills before the kernel does",
     "",
   ]);
 });
@@ -206,7 +209,9 @@ Deno.test("no line is wider than the terminal, whatever the name of the cgroup",
           ...endingLines(log, { ...verdict, limit_owner: `${name}/up` }, name, narrow, true),
         ];
         for (const line of lines) {
-          assert.ok(widthOf(line) <= width, `${width}: ${line}`);
+          // A word of a command is whole, to be pasted.
+          const isCommand = line.includes("/oomkit-sim-*'");
+          assert.ok(isCommand || widthOf(line) <= width, `${width}: ${line}`);
           // deno-lint-ignore no-control-regex
           assert.doesNotMatch(line, /[\x00-\x1f]/);
           if (!unicode) assert.match(line, /^[\x20-\x7e]*$/);
@@ -218,11 +223,13 @@ Deno.test("no line is wider than the terminal, whatever the name of the cgroup",
 
 Deno.test("suggestions differ from the command that was run, and are valid commands", () => {
   const commands = (parts: Partial<StartEvent>, outcome: Verdict["outcome"]) =>
-    suggestionsFor({ ...start, ...parts }, { ...verdict, outcome }).map(({ command }) => command);
+    suggestionsFor({ ...start, ...parts }, { ...verdict, outcome }, "oomkit")
+      .map(({ command }) => command);
   assert.deepEqual(commands({}, "oom_kill"), [
     "oomkit simulate --mb 20 --rate 4M/s",
     "oomkit simulate --mb 20 --kind file",
     "oomkit guard '/ci/oomkit-sim-*' --policy process",
+    "oomkit simulate --mb 20 --expect user_kill",
   ]);
   assert.deepEqual(
     commands({ limit: 1_500_000, rate: 9 }, "oom_kill")[0],
@@ -232,5 +239,24 @@ Deno.test("suggestions differ from the command that was run, and are valid comma
   assert.deepEqual(commands({ fake_reason: "no permission" }, "oom_kill"), [
     "sudo oomkit simulate --mb 20",
     "oomkit inspect",
+  ]);
+});
+
+Deno.test("a suggested command has the program's name as it was called, and is whole when it is pasted", () => {
+  const called = { ...canvas, width: 40, program: "scripts/oomkit" };
+  const root = "/tmp/a tree";
+  const [fakeLine] = shellCommands(
+    headingLines({ ...start, fake_reason: "no permission", fake_root: root }, called)
+      .slice(-3).join("\n"),
+  );
+  assert.deepEqual(fakeLine!.words, ["scripts/oomkit", "inspect", "--root", root, CGROUP]);
+  const lines = endingLines(runLog(), verdict, CGROUP, called, true);
+  const commands = lines.slice(lines.indexOf("  try next") + 1)
+    .filter((line) => /^ {2}(\S| {2}[-'])/.test(line)).map((line) => line.trim()).join("\n");
+  assert.deepEqual(shellCommands(commands).map(({ words }) => words.join(" ")), [
+    "scripts/oomkit simulate --mb 20 --rate 4M/s",
+    "scripts/oomkit simulate --mb 20 --kind file",
+    "scripts/oomkit guard /ci/oomkit-sim-* --policy process",
+    "scripts/oomkit simulate --mb 20 --expect user_kill",
   ]);
 });

@@ -8,6 +8,7 @@ import {
   tabulate,
   wrap,
   wrapBehind,
+  wrapCommand,
   wrapTo,
 } from "../../../cli/terminal/layout.ts";
 import { widthOf } from "../../../cli/terminal/width.ts";
@@ -61,4 +62,19 @@ Deno.test("a line that is too wide is folded with an indent, nothing is lost, an
     `  ${red("g/path")}`,
   ]);
   for (const part of foldLine("漢字".repeat(9), 5)) assert.ok(widthOf(part) <= 5, part);
+});
+
+Deno.test("a command breaks only between the words of the shell, with a backslash", () => {
+  assert.deepEqual(wrapCommand("oomkit guard 'a b' --dry-run", "  ", 80), [
+    "  oomkit guard 'a b' --dry-run",
+  ]);
+  assert.deepEqual(wrapCommand("oomkit guard 'a long word' --dry-run", "  ", 20), [
+    "  oomkit guard \\",
+    "    'a long word' \\",
+    "    --dry-run",
+  ]);
+  assert.deepEqual(wrapCommand("oomkit inspect /a/long/path", " ", 17), [
+    " oomkit inspect \\",
+    "   /a/long/path",
+  ]);
 });
