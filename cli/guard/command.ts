@@ -277,7 +277,7 @@ function isUserError(error: unknown): error is Error {
   return error instanceof OomkitError || (error instanceof Error && "exitCode" in error);
 }
 
-function startLine(guard: Guard, { policies }: GuardSetup): string {
+function startLine(guard: Guard, { policies, oomHero }: GuardSetup): string {
   const all = guard.guardedCgroups();
   const modes = new Set(all.map(({ settings }) => settings.mode));
   const rules = policies.all.length - 1;
@@ -288,6 +288,7 @@ function startLine(guard: Guard, { policies }: GuardSetup): string {
     ...modes.size === 0 ? [] : [[...modes].join(" and ")],
     ...policies.all.some(({ dryRun }) => dryRun) ? ["dry run"] : [],
     ...kills(policies) ? [] : ["nothing is killed"],
+    ...oomHero.length === 0 ? [] : [`signals by ${oomHero.join(" and ")} in the environment`],
   ].join(", ");
   return `${head}; monitor thread: ${guard.scheduling}; ${guard.sources().join("; ")}`;
 }

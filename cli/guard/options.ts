@@ -172,9 +172,9 @@ const NOTES = `Targets: a cgroup path, a directory, a glob ('/kubepods/**'), pid
 pod:UID, a container id or a prefix of it, a runc name.
 
 Levels: warn (65%), critical (90%), and imminent, a margin below the limit.
-Without --policy, --on-... or a variable of OOMHero nothing is signalled or
-killed. Signals of signal: SIGUSR1 at warn, SIGUSR2 at critical, SIGTERM at
-imminent.
+Without --policy, --on-... or, with --pod, a variable of OOMHero nothing is
+signalled or killed. Signals of signal: SIGUSR1 at warn, SIGUSR2 at critical,
+SIGTERM at imminent.
 
 Modes: notify changes nothing. throttle (v2) sets memory.high at the imminent
 level, so the kernel slows allocators down. hold (v1) disables the kernel's OOM
@@ -182,9 +182,9 @@ killer, so allocators wait at the limit; hold-near-limit does so from the
 critical level on, or sooner when usage rises fast. All of it is undone whenever
 the guard ends. auto, when a level kills: throttle (v2) or hold-near-limit (v1).
 
-OOMHero's variables work unchanged: WARNING, CRITICAL, WARNING_SIGNAL,
-CRITICAL_SIGNAL (each of them makes warn and critical send signals), COOLDOWN.
-So do oom-guard's flags.
+OOMHero's variables work unchanged in a shared process namespace (--pod):
+WARNING, CRITICAL, WARNING_SIGNAL, CRITICAL_SIGNAL (each of them makes warn and
+critical send signals), COOLDOWN. So do oom-guard's flags anywhere.
 
 Event types: ${EVENT_TYPES.slice(0, 7).join(" ")}
 ${EVENT_TYPES.slice(7, 13).join(" ")}

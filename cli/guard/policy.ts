@@ -27,21 +27,30 @@ export interface FlagsPolicy {
   readonly rescanMs: number;
   readonly rearmMs: number;
   readonly isPod: boolean;
+  /** OOMHero's variables that apply. */
+  readonly oomHero: readonly string[];
 }
 
 /** OOMHero polls every second. */
 const POD_RESCAN_MS = 1000;
 
-/** @param protectedPids are never killed. Throws {@link OomkitError} for options that contradict each other. */
+/**
+ * Throws {@link OomkitError} for options that contradict each other.
+ *
+ * @param protectedPids are never killed
+ * @param isShared whether OOMHero's variables apply: their names are common ones, and signals may end a process
+ */
 export function policyOfFlags(
   flags: GuardFlags,
   sourceOf: SourceOf,
   targets: readonly string[],
   protectedPids: ReadonlySet<number>,
+  isShared: boolean,
 ): FlagsPolicy {
   const isGiven = (name: string) => (sourceOf(name) ?? "default") !== "default";
   const overridesOomHero = (name: string) => isGiven(name) && sourceOf(name) !== "config";
-  const hero = oomHeroEnv(overridesOomHero);
+  const oomHero = isShared ? oomHeroVariables() : [];
+  const hero = oomHero.length === 0 ? undefined : oomHeroEnv(overridesOomHero);
   const warn = hero?.warn ?? flags.warn;
   const critical = hero?.critical ?? flags.critical;
   if (warn > critical) {
@@ -113,6 +122,7 @@ export function policyOfFlags(
       : milliseconds(flags.walkIntervalSeconds) ?? flags.rescanInterval,
     rearmMs: milliseconds(flags.inotifyResetSeconds) ?? flags.rearmInterval,
     isPod,
+    oomHero,
   };
 }
 
@@ -196,15 +206,17 @@ function marginOf(
   return omitUndefined({ ratio, min, max });
 }
 
+/** Those that are set and select OOMHero's behaviour. COOLDOWN alone does not. */
+export const oomHeroVariables = (): string[] =>
+  ["WARNING", "CRITICAL", "WARNING_SIGNAL", "CRITICAL_SIGNAL"]
+    .filter((name) => Deno.env.get(name) !== undefined);
+
 /**
- * OOMHero's environment variables, which take precedence over the configuration file, not over rules, flags and OOMKIT_…;
- * `undefined` unless one is set that selects OOMHero's behaviour. COOLDOWN alone is not one.
+ * OOMHero's environment variables, which take precedence over the configuration file, not over rules, flags and OOMKIT_….
  *
  * @param isOverridden whether something of higher precedence sets the option of this name
  */
 function oomHeroEnv(isOverridden: (option: string) => boolean) {
-  const names = ["WARNING", "CRITICAL", "WARNING_SIGNAL", "CRITICAL_SIGNAL"];
-  if (names.every((name) => Deno.env.get(name) === undefined)) return undefined;
   const read = <T>(name: string, option: string, parse: (text: string, name: string) => T) => {
     const text = Deno.env.get(name);
     if (text === undefined || isOverridden(option)) return undefined;

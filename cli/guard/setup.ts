@@ -7,6 +7,7 @@ import { directoryOf, discover, type Hierarchy } from "../../core/cgroup/hierarc
 import { identify } from "../../core/cgroup/identity.ts";
 import { listProcesses, selfAndAncestors } from "../../core/cgroup/processes.ts";
 import { ownCgroup, parseGlob, resolveTarget } from "../../core/cgroup/resolve.ts";
+import { inSharedPidNamespace } from "../../core/cgroup/shared_pid_namespace.ts";
 import { signalDenied } from "../../core/control/signal.ts";
 import { OomkitError } from "../../core/errors.ts";
 import type { Guard } from "../../core/guard/guard.ts";
@@ -29,7 +30,13 @@ import { configFileOf, targetsOf } from "../options/subcommand.ts";
 import { formatBytes } from "../options/units.ts";
 import { printable, printStderr } from "../output/output.ts";
 import { guardBase, type GuardFlags } from "./options.ts";
-import { type FlagsPolicy, policyOfFlags, policySetOf, type SourceOf } from "./policy.ts";
+import {
+  type FlagsPolicy,
+  oomHeroVariables,
+  policyOfFlags,
+  policySetOf,
+  type SourceOf,
+} from "./policy.ts";
 
 export interface GuardRequest {
   readonly targets: readonly string[];
@@ -86,11 +93,15 @@ export function buildGuardSetup(
 ): GuardSetup {
   const { flags, targets, file, sourceOf } = request;
   const protectedPids = selfAndAncestors();
-  const { policy: defaultPolicy, ...rest } = policyOfFlags(flags, sourceOf, targets, protectedPids);
+  const isShared = flags.pod === true || inSharedPidNamespace();
+  const policyUsing = (flags: GuardFlags, sourceOf: SourceOf) =>
+    policyOfFlags(flags, sourceOf, targets, protectedPids, isShared);
+  const { policy: defaultPolicy, ...rest } = policyUsing(flags, sourceOf);
+  if (!isShared && before === undefined) warnOfUnusedVariables();
   const rules = file === undefined ? [] : rulesOf(file);
   const policyUnder = (flags: GuardFlags, sourceOf: SourceOf, { number }: Rule) => {
     try {
-      return policyOfFlags(flags, sourceOf, targets, protectedPids).policy;
+      return policyUsing(flags, sourceOf).policy;
     } catch (error) {
       if (!(error instanceof OomkitError) || file === undefined) throw error;
       throw mistakeAt(file, ["guard", "rule", number - 1], error.message);
@@ -117,6 +128,15 @@ export function buildGuardSetup(
     version: (hierarchy ?? discover(flags.root)).version.number,
     directoryOf: (path) => (hierarchy && directoryOf(hierarchy, path)) ?? path,
   };
+}
+
+function warnOfUnusedVariables(): void {
+  const names = oomHeroVariables();
+  if (names.length === 0) return;
+  printStderr(
+    `ignored ${names.join(", ")} in the environment: OOMHero's variables apply in a shared ` +
+      "process namespace only; use --pod there, or --warn and --on-warn",
+  );
 }
 
 function scopesOf(

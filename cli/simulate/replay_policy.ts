@@ -40,7 +40,7 @@ export async function replayPolicy(
     overridesRecorded ? withBothLevels(values) : values,
   );
   const policyOf = (flags: GuardFlags, sourceOf: SourceOf) =>
-    policyOfFlags(flags, sourceOf, [], new Set()).policy;
+    policyOfFlags(flags, sourceOf, [], new Set(), false).policy;
   const requested = policyOf(flags, sourceOf);
   const result = {
     override: (recorded: GuardPolicy) => overridden(recorded, requested, values),

@@ -7,12 +7,30 @@ import { statfsSync } from "node:fs";
 import { type Cgroup, openCgroup } from "./cgroup.ts";
 import { isOutsideNamespace } from "../parse/procfs.ts";
 import { listDirectories, tryDeviceOf, tryExists, tryReadText } from "./files.ts";
-import { type Hierarchy, readMemoryLine } from "./hierarchy.ts";
+import {
+  type Hierarchy,
+  inInitialPidNamespace,
+  readCgroupLines,
+  readMemoryLine,
+} from "./hierarchy.ts";
+import { identify } from "./identity.ts";
 import { omitUndefined } from "../omit_undefined.ts";
 import { readMeminfo } from "./machine.ts";
 import { pidsIn } from "./pids.ts";
 import { v1 } from "./v1.ts";
 import { v2 } from "./v2.ts";
+
+/** Whether this process and the first one of its process namespace, in a pod the pause process, are in different containers. */
+export function inSharedPidNamespace(): boolean {
+  if (inInitialPidNamespace()) return false;
+  const own = containersOf("self");
+  // In a cgroup namespace of this container, the path of any other process leads out of it.
+  return readCgroupLines(1).some(({ path }) => isOutsideNamespace(path)) ||
+    (own.size > 0 && containersOf(1).isDisjointFrom(own) && containersOf(1).size > 0);
+}
+
+const containersOf = (pid: number | "self"): Set<string> =>
+  new Set(readCgroupLines(pid).flatMap(({ path }) => identify(path).containerId ?? []));
 
 /**
  * The cgroups of all processes except `protectedPids`, each once, through /proc/PID/root. A cgroup's path is the `/proc/PID` of one

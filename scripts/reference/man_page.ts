@@ -85,7 +85,7 @@ const ENVIRONMENT_TEXT = [
 
 const ENVIRONMENT = {
   "WARNING, CRITICAL, WARNING_SIGNAL, CRITICAL_SIGNAL, COOLDOWN":
-    "Settings of OOMHero, which guard accepts: any of the first four makes it send signals.",
+    "Settings of OOMHero, which guard accepts in a shared process namespace: any of the first four makes it send signals.",
   "NODE_NAME": "Name of this node in Kubernetes, unless --node-name is given.",
   "OOMKIT_STATE_DIR": "Directory of the records of changed settings; see FILES.",
   "NO_COLOR": "Disables color if not empty.",

@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { makeDirectory } from "../../helpers/directory.ts";
 import { type Ran, runOomkit } from "../../helpers/run_oomkit.ts";
+import { inSharedPidNamespace } from "../../helpers/shared_pid_namespace.ts";
 import { makeTree, type Tree } from "../../helpers/trees.ts";
 import type { Json } from "../../helpers/watched.ts";
 
@@ -19,6 +20,13 @@ const guard = (args: readonly string[], env: Record<string, string> = {}) =>
   runOomkit(["guard", "--for", "1ms", "--json", "--dry-run", ...args], {
     env: { OOMKIT_STATE_DIR: "/dev/null/nowhere", ...env },
     wrap: ["timeout", "60"],
+  });
+
+/** The same as a container of a pod with a shared process namespace. */
+const guardInPod = (args: readonly string[], env: Record<string, string>) =>
+  runOomkit(["guard", "--for", "1ms", "--json", "--dry-run", ...args], {
+    env: { OOMKIT_STATE_DIR: "/dev/null/nowhere", ...env },
+    program: inSharedPidNamespace(),
   });
 
 function guarded({ code, stdout, stderr }: Ran): Json[] {
@@ -82,10 +90,24 @@ const pod = "/kubepods/pod1";
 const levels = ([{ warn, critical, limit }]: Json[]) =>
   [warn, critical].map((bytes) => Math.round(100 * bytes / limit));
 
+Deno.test("outside of a shared process namespace OOMHero's variables are ignored, and the guard says so", async () => {
+  using tree = makeV1();
+  const env = { WARNING: "50", CRITICAL_SIGNAL: "SIGTERM" };
+  const ran = await guard(["--root", tree.dir, pod], env);
+  const [only] = guarded(ran);
+  assert.deepEqual(levels([only]), [65, 90]);
+  assert.deepEqual(only.actions, { warn: [], critical: [], imminent: [] });
+  assert.match(ran.stderr, /^ignored WARNING, CRITICAL_SIGNAL in the environment: .*use --pod/);
+  assert.doesNotMatch(ran.stderr, /signals by/);
+  const inPod = await guardInPod(["--root", tree.dir, pod], env);
+  assert.match(inPod.stderr, /^guarding .*, signals by WARNING and CRITICAL_SIGNAL in the env/m);
+  assert.doesNotMatch(inPod.stderr, /ignored/);
+});
+
 Deno.test("OOMHero's variables are levels and signals", async () => {
   using tree = makeV1();
   const env = { WARNING: "50", CRITICAL: "80", CRITICAL_SIGNAL: "SIGTERM", COOLDOWN: "5" };
-  const events = guarded(await guard(["--root", tree.dir, pod], env));
+  const events = guarded(await guardInPod(["--root", tree.dir, pod], env));
   assert.deepEqual(levels(events), [50, 80]);
   assert.deepEqual(events[0].actions, {
     warn: ["signal:SIGUSR1"],
@@ -96,14 +118,14 @@ Deno.test("OOMHero's variables are levels and signals", async () => {
 
 Deno.test("without OOMHero's variables nothing is signalled", async () => {
   using tree = makeV1();
-  const [only] = guarded(await guard(["--root", tree.dir, pod], { COOLDOWN: "5" }));
+  const [only] = guarded(await guardInPod(["--root", tree.dir, pod], { COOLDOWN: "5" }));
   assert.deepEqual(only.actions, { warn: [], critical: [], imminent: [] });
 });
 
 Deno.test("an invalid percentage in OOMHero's variables is ignored with a warning", async () => {
   using tree = makeV1();
   for (const value of ["0", "101", "1e1", "65%"]) {
-    const ran = await guard(["--root", tree.dir, pod], { WARNING: value, CRITICAL: "80" });
+    const ran = await guardInPod(["--root", tree.dir, pod], { WARNING: value, CRITICAL: "80" });
     assert.deepEqual(levels(guarded(ran)), [65, 80], value);
     const [warning] = ran.stderr.split("\n");
     assert.ok(
@@ -117,7 +139,7 @@ Deno.test("a flag takes precedence over OOMHero's variables", async () => {
   using tree = makeV1();
   const env = { WARNING: "50", WARNING_SIGNAL: "SIGHUP" };
   const flags = ["--warn", "70", "--on-warn", "noop"];
-  const events = guarded(await guard(["--root", tree.dir, ...flags, pod], env));
+  const events = guarded(await guardInPod(["--root", tree.dir, ...flags, pod], env));
   assert.deepEqual(levels(events), [70, 90]);
   assert.deepEqual(events[0].actions.warn, ["noop"]);
 });
@@ -129,7 +151,7 @@ Deno.test("OOMHero's variables take precedence over the file but not over its ru
   const armed = async (text: string, env: Record<string, string>) => {
     const config = directory.write("config.toml", text);
     const args = ["--root", tree.dir, "--config", config, pod];
-    return guarded(await guard(args, { WARNING: "50", WARNING_SIGNAL: "SIGHUP", ...env }));
+    return guarded(await guardInPod(args, { WARNING: "50", WARNING_SIGNAL: "SIGHUP", ...env }));
   };
   const inTable = await armed(table, {});
   assert.deepEqual(levels(inTable), [50, 60]);
@@ -147,7 +169,10 @@ Deno.test("OOMKIT_REPEAT=0 turns off the repetition that OOMHero's variables imp
   using tree = makeV1();
   const repeat = async (env: Record<string, string>) => {
     const words = ["guard", "--check-config", "--dry-run", "--json", "--root", tree.dir, pod];
-    const { stdout } = await runOomkit(words, { env: { WARNING: "50", ...env } });
+    const { stdout } = await runOomkit(words, {
+      env: { WARNING: "50", ...env },
+      program: inSharedPidNamespace(),
+    });
     return JSON.parse(stdout).rules[0].repeat;
   };
   assert.equal(await repeat({}), true);

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { runOomkit } from "../../helpers/run_oomkit.ts";
+import { inSharedPidNamespace } from "../../helpers/shared_pid_namespace.ts";
 import { makeTree, type Tree } from "../../helpers/trees.ts";
 
 const MIB = 1024 ** 2;
@@ -13,6 +14,7 @@ const makeV2 = (): Tree =>
   });
 const makeV1 = (): Tree => makeTree(1, { "/a": { "memory.limit_in_bytes": 64 * MIB } });
 
+/** @param env variables of OOMHero, which apply in a pod. */
 type Case = readonly [args: readonly string[], message: RegExp, env?: Record<string, string>];
 
 /** Stops after 1 ms if it is not refused, so that the test fails instead of waiting. */
@@ -20,6 +22,7 @@ const guard = (args: readonly string[], env: Record<string, string> = {}) =>
   runOomkit(["guard", "--for", "1ms", ...args], {
     env: { OOMKIT_STATE_DIR: "/dev/null/nowhere", ...env },
     wrap: ["timeout", "60"],
+    ...Object.keys(env).length > 0 && { program: inSharedPidNamespace() },
   });
 
 /** Each case exits with 2 and one line. */
