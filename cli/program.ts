@@ -6,7 +6,7 @@ import { suggest } from "../core/suggest.ts";
 import type { Finish } from "./exit.ts";
 import { withHelp } from "./options/option.ts";
 import { print, printable, printStderr } from "./output/output.ts";
-import { asCalled } from "./output/shell.ts";
+import { asCalled, programName, shellWord } from "./output/shell.ts";
 
 /** @param afterDashes the words after `--` on the command line. */
 type Load = (finish: Finish, afterDashes?: readonly string[]) => Promise<CommandUnknownOpts>;
@@ -222,15 +222,33 @@ const COMMANDS = `the commands are ${visible.join(", ")}`;
 function optionBeforeCommand(args: readonly string[]): OomkitError {
   const at = args.findIndex((arg) => visible.includes(arg));
   const option = printable(shortened(args[0]!));
+  const isVersion = args.length === 1 && ["-v", "-version", "--v"].includes(args[0]!);
   return at < 0
-    ? new OomkitError(`cannot use ${option} without a command`, COMMANDS)
+    ? new OomkitError(
+      `cannot use ${option} without a command`,
+      isVersion ? `write: ${programName()} --version` : COMMANDS,
+    )
     : new OomkitError(
       `cannot use ${option} before the command: options follow the command`,
       `write: oomkit ${args[at]} ${printable(args.slice(0, at).join(" "))}`,
     );
 }
 
+/** Options that people take for commands. */
+const COMMANDS_OF_OTHERS: Readonly<Record<string, string>> = {
+  version: "--version",
+  check: "inspect --check",
+  tree: "inspect --tree",
+  replay: "simulate --replay FILE",
+};
+
 function unknownCommand(word: string): OomkitError {
+  if (Object.hasOwn(COMMANDS_OF_OTHERS, word)) {
+    return new OomkitError(
+      `unknown command "${word}"`,
+      `write: ${programName()} ${COMMANDS_OF_OTHERS[word]}`,
+    );
+  }
   const [near] = suggest(word, visible, 1);
   return new OomkitError(
     `unknown command "${printable(shortened(word))}"`,
@@ -277,9 +295,18 @@ function usageError(message: string, command = "COMMAND"): string {
   if (excess) {
     const word = excess[3]!.split(", ")[Number(excess[2])];
     const takes = excess[2] === "0" ? "no arguments" : `at most ${excess[2]}`;
-    return `cannot use "${word}": ${excess[1]} takes ${takes}`;
+    const meant = excess[1] === "simulate" ? simulateOption(word) : undefined;
+    const hint = meant === undefined ? "" : `; write: oomkit simulate ${meant}`;
+    return `cannot use "${word}": ${excess[1]} takes ${takes}${hint}`;
   }
   return message;
+}
+
+/** The option for which `simulate` takes a word: a number of MiB, a size, a recording. */
+function simulateOption(word = ""): string | undefined {
+  if (/^\d+(\.\d+)?$/.test(word)) return `--mb ${word}`;
+  if (/^\d+(\.\d+)?[KMGT](i?B)?$/i.test(word)) return `--limit ${word}`;
+  return /\.jsonl(\.gz)?$/.test(word) ? `--replay ${shellWord(word)}` : undefined;
 }
 
 /** @param reason may name the value again, which `what` has named already. */

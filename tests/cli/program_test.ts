@@ -30,6 +30,21 @@ Deno.test("a misspelt command is refused with the nearest one", async () => {
   }
 });
 
+Deno.test("a word that is an option of oomkit, or the value of one, is refused with that option", async () => {
+  const cases: [string[], string][] = [
+    [["version"], 'unknown command "version"; write: oomkit --version'],
+    [["-v"], "cannot use -v without a command; write: oomkit --version"],
+    [["check"], 'unknown command "check"; write: oomkit inspect --check'],
+    [["simulate", "20"], "simulate takes no arguments; write: oomkit simulate --mb 20"],
+    [["simulate", "1.5GiB"], "simulate takes no arguments; write: oomkit simulate --limit 1.5GiB"],
+    [["simulate", "a b.jsonl"], "; write: oomkit simulate --replay 'a b.jsonl'"],
+  ];
+  for (const [args, message] of cases) {
+    const stderr = await refused(...args);
+    assert.ok(stderr.endsWith(`${message}\n`), stderr);
+  }
+});
+
 Deno.test("the hidden command is not suggested, and control characters are escaped", async () => {
   assert.doesNotMatch(await refused("__alocate"), /did you mean/);
   assert.match(await refused("in\nspect\x1b[31m"), /"in\\x0aspect\\x1b\[31m"/);
