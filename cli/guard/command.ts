@@ -20,7 +20,7 @@ import type { Finish } from "../exit.ts";
 import type { Live } from "../live/live.ts";
 import { isRecorded, wantsJson } from "../options/subcommand.ts";
 import { formatBytes, formatCount } from "../options/units.ts";
-import { eventText } from "../output/event_text.ts";
+import { eventTextFor, withMessage } from "../output/event_text.ts";
 import { print, printable, printStderr } from "../output/output.ts";
 import { openQueuedOutput } from "../output/queued_output.ts";
 import type { RunRecording } from "../output/recording.ts";
@@ -63,6 +63,7 @@ const LABEL_BATCH_MS = 200;
 class GuardRun {
   readonly #isJson: boolean;
   readonly #style: Style;
+  readonly #textOf = eventTextFor(Deno.stdout);
   readonly #ended = Promise.withResolvers<void>();
   readonly #started = Promise.withResolvers<void>();
   /** Reloads run one after another, so that the configuration read last applies. */
@@ -179,9 +180,10 @@ class GuardRun {
     ]);
   }
 
-  #emit(event: OomkitEvent, stat = ""): void {
+  #emit(emitted: OomkitEvent, stat = ""): void {
     const { flags } = this.request;
-    this.#recording?.event(event);
+    this.#recording?.event(emitted);
+    const event = withMessage(emitted);
     const oomGuardJson = this.#receivers?.report(event, stat);
     if (flags.eventFormat === "oom-guard") {
       if (oomGuardJson !== undefined) print(oomGuardJson, event.type);
@@ -191,7 +193,7 @@ class GuardRun {
       this.#progress.show(`arming, ${++this.#armedCount} so far`);
     }
     if (!this.#live?.show(event)) {
-      print(this.#isJson ? toJson(event) : eventText(event, this.#style), event.type);
+      print(this.#isJson ? toJson(event) : this.#textOf(event, this.#style), event.type);
     }
     if (flags.explain && !this.#isJson && event.type === "action" && "candidates" in event) {
       explain(event.candidates, this.#style);

@@ -1,4 +1,4 @@
-/** An event as one line of text: time, type, cgroup, and the facts in words and figures. */
+/** An event as one line of text, on a terminal or in a log: time, type, cgroup, and the facts in words and figures. */
 
 import type {
   ActionBody,
@@ -79,8 +79,39 @@ export function cgroupName(path: string): string {
 const bytes = (value: number | null | undefined) => formatBytes(value ?? undefined);
 const times = (count: bigint) => count === 1n ? "" : ` ${count} times`;
 
-/** What happened, in words and figures, without time and cgroup. */
-export function eventFacts(event: OomkitEvent): string {
+/**
+ * An event as one line of a log, for journald and grep: `2026-11-21T09:05:07.042000Z  oom_kill  /a/b  …`, with RFC 3339 time in
+ * UTC and whole paths.
+ */
+export function eventLogLine(event: OomkitEvent, style: Style): string {
+  const { type, source } = event;
+  return [
+    style("dim", event.ts),
+    eventType(event, style),
+    ...type === "summary" ? [] : [printable(event.cgroup).padEnd(CGROUP_WIDTH)],
+    eventFacts(event, printable),
+    ...source === "none" ? [] : [style("dim", `[${source}]`)],
+  ].join("  ");
+}
+
+/** For a stream: a person at a terminal reads short lines, a log has whole ones. */
+export const eventTextFor = (stream: { isTerminal(): boolean }) =>
+  stream.isTerminal() ? eventText : eventLogLine;
+
+/** The event with the sentence that its line of text has: so that a log search need not know the fields of each type. */
+export const withMessage = (event: OomkitEvent): OomkitEvent => ({
+  ...event,
+  message: eventFacts(event, printable),
+});
+
+/**
+ * What happened, in words and figures, without time and cgroup.
+ * @param nameOf shortens the names of other cgroups
+ */
+export function eventFacts(
+  event: OomkitEvent,
+  nameOf: (path: string) => string = cgroupName,
+): string {
   switch (event.type) {
     case "threshold": {
       const { usage, threshold, limit, direction, suppressed } = event;
@@ -124,7 +155,7 @@ export function eventFacts(event: OomkitEvent): string {
     case "degraded":
       return printable(`${event.requested} → ${event.fallback}: ${event.reason}`);
     case "summary":
-      return summaryFacts(event);
+      return summaryFacts(event, nameOf);
   }
 }
 
@@ -173,7 +204,7 @@ function killFacts(event: EventOf<"oom_kill">): string {
   return [`${what}${why}`, ...parts].join(", ") + doubt;
 }
 
-function summaryFacts(event: EventOf<"summary">): string {
+function summaryFacts(event: EventOf<"summary">, nameOf: (path: string) => string): string {
   const { seconds, watched_cgroups: watched, cgroups, guard_kills: guardKills } = event;
   const total = (key: "max" | "high" | "oom" | "oom_kill" | "oom_group_kill") => {
     const counted = cgroups.map((deltas) => deltas[key]).filter((count) => count !== null);
@@ -182,12 +213,12 @@ function summaryFacts(event: EventOf<"summary">): string {
   const victims = cgroups.reduce((sum, { victims }) => sum + victims, 0);
   const only = watched === 1 ? cgroups[0] : undefined;
   return [
-    only ? cgroupName(only.cgroup) : formatCount(watched, "cgroup"),
+    only ? nameOf(only.cgroup) : formatCount(watched, "cgroup"),
     `watched for ${formatDuration(seconds * 1000)}`,
     ...(["oom_kill", "oom_group_kill", "oom", "max", "high"] as const).flatMap(total),
     guardKills === null
       ? formatCount(victims, "victim")
-      : `guard killed ${guardKills}${guardVictimsText(cgroups)}; kernel killed ${victims}`,
+      : `guard killed ${guardKills}${guardVictimsText(cgroups, nameOf)}; kernel killed ${victims}`,
     ...(only && only.peak !== null ? [`peak ${bytes(only.peak)}`] : []),
   ].join(", ");
 }
@@ -196,12 +227,15 @@ function summaryFacts(event: EventOf<"summary">): string {
 const MAX_NAMED_CGROUPS = 3;
 
 /** ` (python3, java in …/worker; node in …/api; and 2 more cgroups)`. */
-function guardVictimsText(cgroups: readonly CounterDeltas[]): string {
+function guardVictimsText(
+  cgroups: readonly CounterDeltas[],
+  nameOf: (path: string) => string,
+): string {
   const killedIn = cgroups.filter(({ guard_kills }) => (guard_kills ?? 0) > 0)
     .toSorted((a, b) => b.guard_kills! - a.guard_kills!);
   if (killedIn.length === 0) return "";
   const parts = killedIn.slice(0, MAX_NAMED_CGROUPS).map(({ cgroup, guard_victims: names }) =>
-    `${names.length === 0 ? "" : `${printable(names.join(", "))} `}in ${cgroupName(cgroup)}`
+    `${names.length === 0 ? "" : `${printable(names.join(", "))} `}in ${nameOf(cgroup)}`
   );
   const others = killedIn.length - parts.length;
   const more = others > 0 ? [`and ${formatCount(others, "more cgroup")}`] : [];

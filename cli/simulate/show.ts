@@ -10,6 +10,7 @@ import type {
   VerdictEvent,
 } from "../../core/simulate/event.ts";
 import { wantsJson } from "../options/subcommand.ts";
+import { withMessage } from "../output/event_text.ts";
 import { print, printStderr } from "../output/output.ts";
 import { asCalled } from "../output/shell.ts";
 import type { UsageMark } from "../terminal/bars.ts";
@@ -43,7 +44,7 @@ export async function openShow(flags: SimulateFlags, interrupt: AbortController)
 
 function jsonShow(): Show {
   return {
-    emit: (event) => print(toJson(event)),
+    emit: (event) => print(toJson("source" in event ? withMessage(event) : event)),
     onUsage() {},
     finish: (verdict) => Promise.resolve(print(toJson(verdict))),
     close() {},

@@ -8,7 +8,7 @@ import type { WatchOptions } from "../../core/watch/options.ts";
 import type { Finish } from "../exit.ts";
 import type { Live } from "../live/live.ts";
 import { targetsOf, wantsJson } from "../options/subcommand.ts";
-import { eventText } from "../output/event_text.ts";
+import { eventTextFor } from "../output/event_text.ts";
 import { print, printable, printStderr } from "../output/output.ts";
 import { openQueuedOutput } from "../output/queued_output.ts";
 import { ENDING, onSignals } from "../signals.ts";
@@ -127,10 +127,11 @@ async function watchTargets(targets: readonly string[], flags: WatchFlags): Prom
   const { promise: ended, resolve: end } = Promise.withResolvers<void>();
   const json = wantsJson(flags);
   const style = chooseStyle(flags.color);
+  const textOf = eventTextFor(Deno.stdout);
   let live: Live | undefined;
   const emit = (event: OomkitEvent) => {
     seen.add(event.type);
-    if (!live?.show(event)) print(json ? toJson(event) : eventText(event, style), event.type);
+    if (!live?.show(event)) print(json ? toJson(event) : textOf(event, style), event.type);
     if (until.has(event.type)) end();
   };
 

@@ -14,7 +14,7 @@ import { createSandbox, type Sandbox } from "../../core/simulate/sandbox.ts";
 import type { Watching } from "../../core/watch/watch.ts";
 import { formatBytes, formatPercent } from "../options/units.ts";
 import { type Annotation, annotationLines } from "../output/annotate.ts";
-import { eventText } from "../output/event_text.ts";
+import { eventTextFor } from "../output/event_text.ts";
 import { printable, printStderr, printStderrRaw } from "../output/output.ts";
 import { openResultFile } from "../output/files.ts";
 import { onSignals } from "../signals.ts";
@@ -52,9 +52,10 @@ export async function runWatched(command: readonly string[], flags: WatchFlags):
       : openResultFile(flags.report, "the report");
     const events: OomkitEvent[] = [];
     const style = chooseStyle(flags.color);
+    const textOf = eventTextFor(Deno.stderr);
     const emit = (event: OomkitEvent) => {
       events.push(event);
-      if (isPrinted(event, flags)) printStderr(eventText(event, style));
+      if (isPrinted(event, flags)) printStderr(textOf(event, style));
     };
     const watching = session.start(options, emit);
     if (refused !== undefined) session.report(fallbackEvent(cgroup, flags, refused), emit);

@@ -7,6 +7,7 @@ import type { OomkitEvent } from "../../core/events/event.ts";
 import type { WatchOptions } from "../../core/watch/options.ts";
 import { startWatch, type Watching } from "../../core/watch/watch.ts";
 import { isRecorded } from "../options/subcommand.ts";
+import { withMessage } from "../output/event_text.ts";
 import { printable } from "../output/output.ts";
 import type { RunRecording } from "../output/recording.ts";
 import { openReceivers, type Receivers } from "../receivers/receivers.ts";
@@ -80,8 +81,9 @@ export class WatchSession {
   /** Also for an event that the watch itself does not emit. */
   report(event: OomkitEvent, emit: (event: OomkitEvent) => void): void {
     this.recording?.event(event);
-    this.receivers.report(event, "");
-    emit(event);
+    const described = withMessage(event);
+    this.receivers.report(described, "");
+    emit(described);
   }
 
   async close(): Promise<void> {

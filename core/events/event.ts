@@ -33,6 +33,8 @@ export interface Head {
   readonly container_id: string | null;
   readonly pod_uid: string | null;
   readonly source: Source;
+  /** What happened, as a sentence; added where the event leaves the program. */
+  readonly message?: string;
 }
 
 /** A process that the kernel killed, as the kernel log describes it. */

@@ -43,6 +43,7 @@ Deno.test("--version loads what all commands load, and no command", () => {
     "cli/main.ts",
     "cli/options/option.ts",
     "cli/output/output.ts",
+    "cli/output/shell.ts",
     "cli/program.ts",
     "cli/version.ts",
     "core/errors.ts",

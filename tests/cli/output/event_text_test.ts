@@ -1,5 +1,11 @@
 import { candidateText } from "../../../cli/guard/command.ts";
-import { cgroupName, eventFacts, eventText } from "../../../cli/output/event_text.ts";
+import {
+  cgroupName,
+  eventFacts,
+  eventLogLine,
+  eventText,
+  withMessage,
+} from "../../../cli/output/event_text.ts";
 import type { Style } from "../../../cli/terminal/palette.ts";
 import { type Body, type KillBody, makeEvent } from "../../../core/events/event.ts";
 import { actionFields, candidate, killBody } from "../../helpers/guard_events.ts";
@@ -34,6 +40,47 @@ Deno.test("an event is one line with local time, type, cgroup, facts and source"
     "09:05:07.042  oom_kill        /a/oomkit-sim-42-7          " +
       "  pid 4242 (oomkit) killed at the limit of /a (20.0 MiB), anon 19.0 MiB  [eventfd]",
   );
+});
+
+Deno.test("in a log an event is one line with RFC 3339 time in UTC and the whole path", () => {
+  const path = `/kubepods/burstable/pod1/${"0123456789abcdef".repeat(4)}`;
+  const event = makeEvent(Date.UTC(2026, 10, 21, 9, 5, 7, 42), path, "eventfd", kill);
+  assert.equal(
+    eventLogLine(event, plain),
+    `2026-11-21T09:05:07.042000Z  oom_kill        ${path}` +
+      "  pid 4242 (oomkit) killed at the limit of /a (20.0 MiB), anon 19.0 MiB  [eventfd]",
+  );
+});
+
+Deno.test("the message of an event is what its line in a log says after the cgroup", () => {
+  const path = `/a/${"b".repeat(60)}`;
+  const event = makeEvent(at, path, "none", {
+    type: "summary",
+    seconds: 1,
+    watched_cgroups: 1,
+    guard_kills: null,
+    cgroups: [{
+      cgroup: path,
+      container_id: null,
+      pod_uid: null,
+      max: null,
+      high: null,
+      oom: null,
+      oom_kill: 1n,
+      oom_group_kill: null,
+      victims: 1,
+      guard_kills: null,
+      guard_victims: [],
+      repeated: 0,
+      peak: null,
+      limit: null,
+      removed: false,
+    }],
+    degraded: [],
+  });
+  const { message } = withMessage(event);
+  assert.equal(message, `${path}, watched for 1.0 s, oom_kill 1, 1 victim`);
+  assert.ok(eventLogLine(event, plain).endsWith(message!));
 });
 
 Deno.test("a threshold states its share of the limit", () => {

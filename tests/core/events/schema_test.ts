@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { Ajv2020 } from "ajv/dist/2020.js";
-import { type Body, EVENT_TYPES, makeEvent } from "../../../core/events/event.ts";
+import { withMessage } from "../../../cli/output/event_text.ts";
+import { type Body, EVENT_TYPES, makeEvent, type Source } from "../../../core/events/event.ts";
 import { toJson } from "../../../core/events/json.ts";
 import { type CommandFacts, commandReport } from "../../../core/events/command_report.ts";
 import eventSchema from "../../../docs/schema/event.schema.json" with { type: "json" };
@@ -146,9 +147,12 @@ const bodies: readonly Body[] = [
   summary,
 ];
 
+const eventJson = (source: Source, body: Body) =>
+  JSON.parse(toJson(withMessage(makeEvent(1, "/a", source, body))));
+
 Deno.test("events of every type fit the published schema, and an unknown type does not", () => {
   for (const body of bodies) {
-    const event: Record<string, unknown> = JSON.parse(toJson(makeEvent(1, "/a", "poll", body)));
+    const event: Record<string, unknown> = eventJson("poll", body);
     assert.ok(!isEvent({ ...event, type: "other" }));
     assert.ok(isEvent(event), `${body.type}: ${JSON.stringify(isEvent.errors)}`);
   }
@@ -157,7 +161,7 @@ Deno.test("events of every type fit the published schema, and an unknown type do
 
 Deno.test("an event with a missing or an unknown field does not fit the schema", () => {
   for (const body of bodies) {
-    const event: Record<string, unknown> = JSON.parse(toJson(makeEvent(1, "/a", "pollpri", body)));
+    const event: Record<string, unknown> = eventJson("pollpri", body);
     assert.ok(!isEvent({ ...event, other: null }), `${body.type} with another field`);
     for (const name of Object.keys(event)) {
       const { [name]: _, ...rest } = event;

@@ -1,0 +1,33 @@
+/** What a log gets: stdout that is no terminal. */
+
+import assert from "node:assert/strict";
+import { runOomkit } from "../../helpers/run_oomkit.ts";
+import { makeTree } from "../../helpers/trees.ts";
+
+const RFC_3339 = String.raw`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z`;
+
+Deno.test("in a pipe, watch and guard print one line for each event, with RFC 3339 time and whole paths", async () => {
+  const path = `/kubepods/burstable/${"x".repeat(60)}`;
+  using tree = makeTree(2, {
+    "/kubepods": {},
+    "/kubepods/burstable": {},
+    [path]: { "memory.max": 64 * 1024 ** 2, "memory.current": 4096 },
+  });
+  const common = ["--root", tree.dir, path, "--for", "1ms"];
+  const watched = await runOomkit(["watch", ...common]);
+  assert.match(watched.stdout, new RegExp(`^${RFC_3339}  summary +${path}, watched for .*\n$`));
+  const guarded = await runOomkit(["guard", "--dry-run", ...common]);
+  assert.match(
+    guarded.stdout,
+    new RegExp(`^${RFC_3339}  guard_armed +${path}  limit 64\\.0 MiB, notify.*\n`),
+  );
+});
+
+Deno.test("an event in JSON has the sentence of its line as its message", async () => {
+  using tree = makeTree(2, { "/a": { "memory.max": 64 * 1024 ** 2, "memory.current": 4096 } });
+  const args = ["guard", "--dry-run", "--root", tree.dir, "/a", "--for", "1ms"];
+  const [text, json] = [await runOomkit(args), await runOomkit([...args, "--json"])];
+  const { message } = JSON.parse(json.stdout.split("\n")[0]!);
+  assert.match(message, /^limit 64\.0 MiB, notify, dry run: warn /);
+  assert.ok(text.stdout.split("\n")[0]!.includes(`/a                            ${message}`));
+});
