@@ -28,10 +28,14 @@ interface Requested {
   readonly minHeadroom?: Amount | undefined;
   readonly maxUsage?: Amount | undefined;
   readonly require: readonly Requirement[];
+  /** Whether the summary is for a CI job: whole, however long. */
+  readonly isInCi: boolean;
 }
 
-/** node-problem-detector shows no more of a plugin's output. */
+/** node-problem-detector shows no more of a plugin's output. In a CI job nothing cuts the line. */
 const MAX_SUMMARY_CHARACTERS = 80;
+/** Findings that the summary names. */
+const MAX_NAMED_FINDINGS = 5;
 
 const WORDS = { ok: "ok", not_ok: "not ok", unknown: "unknown" } as const;
 const COLORS = { ok: "green", not_ok: "red", unknown: "yellow" } as const;
@@ -50,7 +54,12 @@ export function check(
   ];
   findings.sort((a, b) => ORDER.indexOf(a.verdict) - ORDER.indexOf(b.verdict));
   const verdict = overall(findings.map((finding) => finding.verdict));
-  return { verdict, summary: summaryOf(verdict, findings), findings };
+  const summary = summaryOf(verdict, findings);
+  return {
+    verdict,
+    summary: requested.isInCi ? summary : cut(summary, MAX_SUMMARY_CHARACTERS),
+    findings,
+  };
 }
 
 function findingsOf(
@@ -147,11 +156,27 @@ function summaryOf(verdict: Checked["verdict"], findings: readonly Finding[]): s
   if (verdict === "ok" || worst === undefined) {
     return `OK: ${findings.length} ${findings.length === 1 ? "check" : "checks"} passed`;
   }
-  const others = findings.filter((finding) => finding.verdict === verdict).length - 1;
-  const more = others > 0 ? ` (+${others})` : "";
   const head = verdict === "not_ok" ? "NOT OK" : "UNKNOWN";
-  const text = `${head}${more}: ${worst.check}: ${printable(worst.message)}`;
-  return cut(text, MAX_SUMMARY_CHARACTERS);
+  const sentence = `${worst.check}: ${printable(worst.message)}`;
+  if (findings.length === 1) return `${head}: ${sentence}`;
+  const having = (each: Checked["verdict"]) => findings.filter(({ verdict }) => verdict === each);
+  const [failed, unknown] = [having("not_ok"), having("unknown")];
+  const counts = failed.length === 0
+    ? `${unknown.length} of ${findings.length} checks unknown`
+    : `${failed.length} of ${findings.length} checks failed` +
+      (unknown.length === 0 ? "" : `, ${unknown.length} unknown`);
+  const worstOnes = failed.length === 0 ? unknown : failed;
+  return `${head}: ${counts}: ${worstOnes.length === 1 ? sentence : namesOf(worstOnes, findings)}`;
+}
+
+/** `min-headroom of /a, psi of /b, and 3 more`; without the cgroup where all are of one. */
+function namesOf(shown: readonly Finding[], all: readonly Finding[]): string {
+  const isOne = new Set(all.map(({ cgroup }) => cgroup)).size === 1;
+  const names = shown.slice(0, MAX_NAMED_FINDINGS).map(({ check, cgroup }) =>
+    isOne || cgroup === undefined ? check : `${check} of ${printable(cgroup)}`
+  );
+  const more = shown.length - names.length;
+  return [...names, ...more === 0 ? [] : [`and ${more} more`]].join(", ");
 }
 
 export function checkLines({ verdict, summary, findings }: Checked, style: Style): string[] {

@@ -190,6 +190,9 @@ In CI: --annotate github shows findings on the page of the run, gitlab as a
 section of the job's log. GitLab's pages show the file of --junit when it is
 named under artifacts:reports:junit.`;
 
+/** GitHub, GitLab and most other CI services set it in a job. */
+const isInCi = () => !["", "0", "false"].includes(Deno.env.get("CI") ?? "");
+
 const kebab = (name: string) => name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 
 interface Shown {
@@ -257,7 +260,11 @@ class InspectRun {
     const inspections = this.#shown.map(({ inspection }) => inspection);
     alsoShow?.(inspections.map(({ cgroup }) => cgroup), machine);
     const checked = this.parts.checks?.check(
-      { ...this.options, require: this.options.require ?? [] },
+      {
+        ...this.options,
+        require: this.options.require ?? [],
+        isInCi: isInCi(),
+      },
       inspections,
       machine,
       this.#warnings,

@@ -22,7 +22,7 @@ function check(args: readonly string[]): { code: number; lines: string[] } {
     Deno.writeTextFileSync(`${directory}/oomkit`, script, { mode: 0o755 });
     const { code, stdout } = new Deno.Command(command, {
       args: [...args],
-      env: { PATH: `${directory}:${Deno.env.get("PATH")}`, NO_COLOR: "1" },
+      env: { PATH: `${directory}:${Deno.env.get("PATH")}`, NO_COLOR: "1", CI: "" },
       stderr: "null",
     }).outputSync();
     const text = new TextDecoder().decode(stdout);

@@ -12,10 +12,12 @@ const tree = (): Tree =>
     "/free": { "memory.current": 5 * MIB },
   });
 
-async function check(t: Tree, ...args: string[]) {
-  const ran = await runOomkit(["inspect", "--check", "--root", t.dir, ...args]);
+const check = (t: Tree, ...args: string[]) => checkWith({ CI: "" }, t, ...args);
+
+async function checkWith(env: Record<string, string>, t: Tree, ...args: string[]) {
+  const ran = await runOomkit(["inspect", "--check", "--root", t.dir, ...args], { env });
   const [summary, ...findings] = ran.stdout.trimEnd().split("\n");
-  assert.ok(summary!.length <= 80);
+  if (env["CI"] === "") assert.ok(summary!.length <= 80);
   return { ...ran, summary: summary!, findings };
 }
 
@@ -59,11 +61,30 @@ Deno.test("failures come first, and not ok outweighs unknown", async () => {
     "v2,limit,v1",
   );
   assert.equal(code, 1);
-  assert.match(summary, /^NOT OK \(\+2\): /);
+  assert.equal(
+    summary,
+    "NOT OK: 3 of 8 checks failed, 1 unknown: limit of /free, v1 of /free, v1 of /li…",
+  );
   assert.deepEqual(
     findings.map((line) => /^(not ok|unknown|ok)/.exec(line)![1]),
     ["not ok", "not ok", "not ok", "unknown", "ok", "ok", "ok", "ok"],
   );
+});
+
+Deno.test("the headline says how many checks failed and which, and is whole in CI", async () => {
+  using t = tree();
+  const one = ["/limited", "--max-usage", "10%", "--require", "v2"];
+  const whole = "NOT OK: 1 of 2 checks failed: max-usage: 75.0 MiB (75.0%), required: at most " +
+    "10.0%; its own limit of 100.0 MiB";
+  assert.equal((await checkWith({ CI: "true" }, t, ...one)).summary, whole);
+  assert.equal((await check(t, ...one)).summary, `${whole.slice(0, 79)}…`);
+  const several = ["/limited", "--max-usage", "10%", "--require", "v1,v2"];
+  assert.equal(
+    (await check(t, ...several)).summary,
+    "NOT OK: 2 of 3 checks failed: max-usage, v1",
+  );
+  const unknown = await check(t, "/free", "--max-usage", "10%", "--require", "v2");
+  assert.match(unknown.summary, /^UNKNOWN: 1 of 2 checks unknown: max-usage: /);
 });
 
 Deno.test("each requirement has its own verdict", async () => {

@@ -164,7 +164,7 @@ Deno.test("inspect --check --annotate github writes only failed checks, to stder
   using tree = smallTree();
   const { code, stdout, stderr } = await check(tree, "--annotate", "github", "/fine", HOSTILE);
   assert.equal(code, 1);
-  assert.match(stdout, /^NOT OK: min-headroom/);
+  assert.match(stdout, /^NOT OK: 1 of 2 checks failed: min-headroom/);
   assert.doesNotMatch(stdout, /##\[/);
   assert.equal(stderr.trimEnd().split("\n").length, 1, stderr);
   const { command, properties, data } = readByGithub(stderr.trimEnd());
