@@ -71,7 +71,7 @@ const BUG_STATUS = { "70": "oomkit has a bug" };
 
 const ENVIRONMENT = `Environment and files:
   OOMKIT_...   any option: OOMKIT_JSON=1 for --json, OOMKIT_ROOT=DIR for --root
-  NO_COLOR     disables color
+  NO_COLOR     disables color; FORCE_COLOR or CLICOLOR_FORCE enables it
   ${DEFAULT_CONFIG_PATH}
                options in TOML, with a table for each command
   Flags take precedence over variables, variables over the file.`;

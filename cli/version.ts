@@ -12,6 +12,9 @@ export interface BuildInfo {
 
 export const VERSION = config.version;
 
+/** Of the requests to webhooks and to the API server. */
+export const USER_AGENT = `oomkit/${VERSION}`;
+
 export function versionText(build: BuildInfo | undefined): string {
   if (build === undefined) {
     return `oomkit ${VERSION} (from source, Deno ${Deno.version.deno}, ${Deno.build.target})`;

@@ -12,6 +12,7 @@ import {
 import type { ReceiverFlags } from "../options/receivers.ts";
 import { eventFacts } from "../output/event_text.ts";
 import { printStderr } from "../output/output.ts";
+import { USER_AGENT } from "../version.ts";
 
 export type Cluster = ReturnType<typeof openCluster>;
 
@@ -27,6 +28,7 @@ export function openCluster(flags: ReceiverFlags, podsChanged: () => void) {
   const { kubernetesApi: url, kubernetesTokenFile: tokenFile, kubernetesCa: caFile } = flags;
   const api = new KubernetesApi({
     ...omitUndefined({ url, tokenFile, caFile }),
+    userAgent: USER_AGENT,
     warn: printStderr,
   });
   const pods = new PodWatcher(api, node, { warn: printStderr, changed: podsChanged });

@@ -18,7 +18,7 @@ import { shownUrl, Webhook } from "../../core/receivers/webhook.ts";
 import { DEFAULT_EVENT_TYPES, type ReceiverFlags } from "../options/receivers.ts";
 import { printStderr } from "../output/output.ts";
 import { readTextFile } from "../output/files.ts";
-import { VERSION } from "../version.ts";
+import { USER_AGENT, VERSION } from "../version.ts";
 import type { Cluster } from "./cluster.ts";
 
 export type ReceiverSetupFlags = ReceiverFlags & {
@@ -193,6 +193,7 @@ function openWebhooks({ flags, oomGuardJson }: ReceiverContext): Webhook[] {
     new Webhook({
       ...omitUndefined({ headers, secret, caCerts }),
       url,
+      userAgent: USER_AGENT,
       write,
       timeout: flags.webhookTimeout,
       warn: printStderr,

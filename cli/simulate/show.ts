@@ -14,7 +14,12 @@ import { withMessage } from "../output/event_text.ts";
 import { print, printStderr } from "../output/output.ts";
 import { asCalled } from "../output/shell.ts";
 import type { UsageMark } from "../terminal/bars.ts";
-import { capabilitiesOf, shouldDrawLive, terminalWidth } from "../terminal/capabilities.ts";
+import {
+  capabilitiesOf,
+  decidedColor,
+  shouldDrawLive,
+  terminalWidth,
+} from "../terminal/capabilities.ts";
 import { chooseStyle, paletteOf, type Style } from "../terminal/palette.ts";
 import type { SimulateFlags } from "./options.ts";
 import { thresholdsOf } from "./plan.ts";
@@ -113,7 +118,8 @@ async function plotShow(flags: SimulateFlags, interrupt: AbortController): Promi
   const { runPlot } = await import("./live_text.ts");
   const log = new RunLog();
   const lines = new LinesShow(flags, interrupt);
-  const color = flags.color === "auto" && !Deno.stdout.isTerminal() ? "never" : flags.color;
+  const decided = decidedColor(flags.color);
+  const color = decided === "auto" && !Deno.stdout.isTerminal() ? "never" : decided;
   const capabilities = capabilitiesOf({ ...flags, color });
   return {
     onUsage: (at, usage) => log.addUsage(at, usage),

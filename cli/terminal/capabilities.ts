@@ -35,15 +35,32 @@ export interface Capabilities {
   readonly unicode: boolean;
 }
 
+export type ColorFlag = "auto" | "always" | "never";
+
 export interface TerminalFlags {
-  readonly color: "auto" | "always" | "never";
+  readonly color: ColorFlag;
   readonly ascii?: boolean | undefined;
 }
 
 type Variables = (name: string) => string | undefined;
 
 /**
- * Colours by `--color`, then NO_COLOR (no-color.org: set and not empty), then COLORTERM and TERM. Unicode where the locale is UTF-8,
+ * `--color`, or without it what the variables say: NO_COLOR (no-color.org: set and not empty), then FORCE_COLOR (force-color.org; 0 and
+ * false mean no colours, as for Node.js) and CLICOLOR_FORCE (bixense.com/clicolors: set and not 0).
+ */
+export function decidedColor(
+  color: ColorFlag,
+  variable: Variables = (name) => Deno.env.get(name),
+): ColorFlag {
+  if (color !== "auto") return color;
+  if (variable("NO_COLOR")) return "never";
+  const [force, clicolor] = [variable("FORCE_COLOR"), variable("CLICOLOR_FORCE")];
+  if (force) return force === "0" || force === "false" ? "never" : "always";
+  return clicolor && clicolor !== "0" ? "always" : "auto";
+}
+
+/**
+ * Colours by {@link decidedColor}, then COLORTERM and TERM. Unicode where the locale is UTF-8,
  * unless `--ascii` was given; locale(7): the first of LC_ALL, LC_CTYPE and LANG that is set and not empty.
  */
 export function capabilitiesOf(
@@ -52,11 +69,10 @@ export function capabilitiesOf(
 ): Capabilities {
   const locale = variable("LC_ALL") || variable("LC_CTYPE") || variable("LANG") || "C";
   const unicode = !ascii && /utf-?8/i.test(locale);
-  if (color === "never" || (color === "auto" && variable("NO_COLOR"))) {
-    return { colours: 0, unicode };
-  }
+  const decided = decidedColor(color, variable);
+  if (decided === "never") return { colours: 0, unicode };
   const found = coloursOf(variable("TERM") ?? "", variable("COLORTERM") ?? "");
-  return { colours: found === 0 && color === "always" ? 16 : found, unicode };
+  return { colours: found === 0 && decided === "always" ? 16 : found, unicode };
 }
 
 function coloursOf(term: string, colorterm: string): Colours {

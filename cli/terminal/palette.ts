@@ -1,15 +1,18 @@
 /** Colours: of words in line output, and of the parts of a screen. */
 
 import { styleText } from "node:util";
-import type { Capabilities } from "./capabilities.ts";
+import { type Capabilities, type ColorFlag, decidedColor } from "./capabilities.ts";
 
 type Format = Parameters<typeof styleText>[0];
 export type Style = (format: Format, text: string) => string;
 
-/** Colour for stdout: `--color`, then NO_COLOR (no-color.org: set and not empty), then whether it is a terminal. */
-export function chooseStyle(when: "auto" | "always" | "never"): Style {
-  const requested = when === "always" ||
-    (when === "auto" && !Deno.env.get("NO_COLOR") && Deno.stdout.isTerminal());
+/** Colour for a stream: `--color`, then the variables, then whether it is a terminal. */
+export function chooseStyle(
+  when: ColorFlag,
+  stream: { isTerminal(): boolean } = Deno.stdout,
+): Style {
+  const decided = decidedColor(when);
+  const requested = decided === "always" || (decided === "auto" && stream.isTerminal());
   return (format, text) => requested ? styleText(format, text, { validateStream: false }) : text;
 }
 

@@ -51,7 +51,7 @@ export async function runWatched(command: readonly string[], flags: WatchFlags):
       ? undefined
       : openResultFile(flags.report, "the report");
     const events: OomkitEvent[] = [];
-    const style = chooseStyle(flags.color);
+    const style = chooseStyle(flags.color, Deno.stderr);
     const textOf = eventTextFor(Deno.stderr);
     const emit = (event: OomkitEvent) => {
       events.push(event);

@@ -12,7 +12,10 @@ export interface WebhookOptions {
   readonly url: string;
   /** Returns `undefined` for an event that is not sent. */
   write(event: OomkitEvent, stat: string): HttpMessage | undefined;
+  /** With priority over those that every request has. */
   readonly headers?: readonly (readonly [string, string])[];
+  /** Such as `oomkit/0.1.0`. */
+  readonly userAgent?: string;
   /** Signs each body with HMAC-SHA256. */
   readonly secret?: Uint8Array<ArrayBuffer>;
   /** PEM, trusted in addition to the default authorities. */
@@ -93,6 +96,8 @@ export class Webhook implements Receiver {
     const headers = new Headers(
       this.#options.headers?.map(([name, value]): [string, string] => [name, value]),
     );
+    const { userAgent } = this.#options;
+    if (userAgent !== undefined && !headers.has("user-agent")) headers.set("user-agent", userAgent);
     headers.set("content-type", type);
     if (this.#key) {
       const hmac = await crypto.subtle.sign("HMAC", await this.#key, bytes);

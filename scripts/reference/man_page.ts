@@ -89,6 +89,8 @@ const ENVIRONMENT = {
   "NODE_NAME": "Name of this node in Kubernetes, unless --node-name is given.",
   "OOMKIT_STATE_DIR": "Directory of the records of changed settings; see FILES.",
   "NO_COLOR": "Disables color if not empty.",
+  "FORCE_COLOR, CLICOLOR_FORCE":
+    "Enable color where stdout is no terminal, unless they are empty or 0. NO_COLOR takes precedence.",
   "OOMKIT_DEBUG": "Adds a stack trace to the report of a bug in oomkit.",
 };
 

@@ -64,6 +64,8 @@ export interface ApiOptions extends ServiceAccountOptions {
   warn(line: string): void;
   /** Milliseconds for a request and its whole answer. */
   readonly timeout?: number;
+  /** Such as `oomkit/0.1.0`. */
+  readonly userAgent?: string;
   /** For tests. */
   readonly environment?: ServiceAccountEnvironment;
 }
@@ -83,11 +85,13 @@ export class KubernetesApi {
   /** Expected signer of the server's certificate, for messages. */
   readonly #authority: string;
   readonly #timeoutMs: number;
+  readonly #userAgent: string;
 
   /** Sends nothing. Throws {@link OomkitError} for a URL, token or CA that cannot be used. */
-  constructor({ warn, timeout, environment, ...options }: ApiOptions) {
+  constructor({ warn, timeout, environment, userAgent = "oomkit", ...options }: ApiOptions) {
     const { url, tokenFile, caFile } = serviceAccountOf(options, environment);
     this.url = url;
+    this.#userAgent = userAgent;
     this.#token = tokenFile === undefined ? undefined : openToken(tokenFile, warn);
     this.#client = new TrustingClient(caFile, warn);
     this.#authority = caFile === undefined
@@ -173,7 +177,7 @@ export class KubernetesApi {
       signal,
       headers: {
         accept: "application/json",
-        "user-agent": "oomkit",
+        "user-agent": this.#userAgent,
         ...(bearer !== undefined && { authorization: `Bearer ${bearer}` }),
         ...(body !== undefined && { "content-type": type }),
       },

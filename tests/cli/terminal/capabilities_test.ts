@@ -18,6 +18,12 @@ Deno.test("the option and the variables decide on the colours", () => {
     [{ TERM: "xterm-256color", NO_COLOR: "" }, "auto", 256],
     [{ TERM: "xterm-256color", NO_COLOR: "1" }, "always", 256],
     [{ TERM: "dumb" }, "always", 16],
+    [{ TERM: "dumb", FORCE_COLOR: "1" }, "auto", 16],
+    [{ CLICOLOR_FORCE: "1" }, "auto", 16],
+    [{ CLICOLOR_FORCE: "0" }, "auto", 0],
+    [{ TERM: "xterm", FORCE_COLOR: "0", CLICOLOR_FORCE: "1" }, "auto", 0],
+    [{ TERM: "xterm", FORCE_COLOR: "1", NO_COLOR: "1" }, "auto", 0],
+    [{ FORCE_COLOR: "1" }, "never", 0],
     [{ TERM: "xterm-256color" }, "never", 0],
   ];
   for (const [variables, color, colours] of cases) {

@@ -31,3 +31,17 @@ Deno.test("an event in JSON has the sentence of its line as its message", async 
   assert.match(message, /^limit 64\.0 MiB, notify, dry run: warn /);
   assert.ok(text.stdout.split("\n")[0]!.includes(`/a                            ${message}`));
 });
+
+Deno.test("a variable forces colours where CI shows them, although stdout is no terminal", async () => {
+  using tree = makeTree(2, { "/a": { "memory.max": 64 * 1024 ** 2, "memory.current": 4096 } });
+  const isColoured = async (env: Record<string, string>, ...args: string[]) => {
+    const watch = ["watch", "--root", tree.dir, "/a", "--for", "1ms"];
+    const ran = await runOomkit([...watch, ...args], { env: { NO_COLOR: "", ...env } });
+    return ran.stdout.includes("\x1b[1m");
+  };
+  assert.equal(await isColoured({}), false);
+  assert.equal(await isColoured({ FORCE_COLOR: "1" }), true);
+  assert.equal(await isColoured({ CLICOLOR_FORCE: "1" }), true);
+  assert.equal(await isColoured({ FORCE_COLOR: "1", NO_COLOR: "1" }), false);
+  assert.equal(await isColoured({ FORCE_COLOR: "1" }, "--color", "never"), false);
+});
