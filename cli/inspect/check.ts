@@ -20,6 +20,7 @@ import { type Annotation, annotationLines } from "../output/annotate.ts";
 import { junitXml } from "../output/junit.ts";
 import { printable, printStderrRaw } from "../output/output.ts";
 import { openResultFile } from "../output/files.ts";
+import { appendStepSummary } from "../output/step_summary.ts";
 import type { Style } from "../terminal/palette.ts";
 import { cut } from "../terminal/layout.ts";
 import { formatBytes, formatPercent } from "../options/units.ts";
@@ -213,9 +214,22 @@ export function openCheckOutput(
     isWritten = true;
     if (annotate !== undefined) {
       annotationLines(annotate, annotationsOf(checked), Date.now()).forEach(printStderrRaw);
+      if (annotate === "github") {
+        appendStepSummary(`oomkit: ${checked.summary}`, summaryTable(checked));
+      }
     }
     const seconds = (performance.now() - start) / 1000;
-    file?.write(junitXml(checked, { startedAt, seconds, hostname: Deno.hostname() }));
+    const cases = checked.findings.map(({ cgroup = "oomkit", ...finding }) => ({
+      ...finding,
+      class: cgroup,
+    }));
+    const facts = {
+      startedAt,
+      seconds,
+      hostname: Deno.hostname(),
+      suite: "oomkit inspect --check",
+    };
+    file?.write(junitXml(cases, facts));
   };
   return {
     write,
@@ -228,6 +242,16 @@ export function openCheckOutput(
     [Symbol.dispose]: () => file?.[Symbol.dispose](),
   };
 }
+
+const summaryTable = ({ findings }: Checked): string[][] => [
+  ["check", "result", "cgroup", "details"],
+  ...findings.map(({ check, verdict, cgroup = "", message }) => [
+    check,
+    WORDS[verdict],
+    cgroup,
+    message,
+  ]),
+];
 
 /** A finding that is not ok or unknown makes the step fail, so both are errors. */
 function annotationsOf({ findings }: Checked): Annotation[] {

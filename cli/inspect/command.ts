@@ -186,9 +186,9 @@ function requirementHelp(): string {
 
 const CI_HELP = `
 
-In CI: --annotate github shows findings on the page of the run, gitlab as a
-section of the job's log. GitLab's pages show the file of --junit when it is
-named under artifacts:reports:junit.`;
+In CI: --annotate github shows findings on the page of the run, and as a table
+in the summary of the step, gitlab as a section of the job's log. GitLab's
+pages show the file of --junit when it is named under artifacts:reports:junit.`;
 
 /** GitHub, GitLab and most other CI services set it in a job. */
 const isInCi = () => !["", "0", "false"].includes(Deno.env.get("CI") ?? "");

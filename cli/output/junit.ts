@@ -1,9 +1,9 @@
 /**
- * `inspect --check --junit`: the findings as JUnit XML, which CI services show as tests. There is no standard; this is what Jenkins'
+ * `inspect --check --junit` and `watch --junit -- command`: the findings as JUnit XML, which CI services show as tests. There is no standard; this is what Jenkins'
  * schema allows and GitLab reads. GitLab identifies a case by class and name, which therefore must be unique.
  */
 
-import type { Checked, Finding } from "../../core/events/inspect_document.ts";
+import type { Finding } from "../../core/events/inspect_document.ts";
 import { printable } from "./output.ts";
 
 interface JunitFacts {
@@ -11,9 +11,16 @@ interface JunitFacts {
   readonly startedAt: number;
   readonly seconds: number;
   readonly hostname: string;
+  /** Name of the suite. */
+  readonly suite: string;
 }
 
-export function junitXml({ findings }: Checked, facts: JunitFacts): string {
+/** A finding in a report: `class` names what was examined. */
+export interface JunitCase extends Pick<Finding, "check" | "verdict" | "message"> {
+  readonly class: string;
+}
+
+export function junitXml(findings: readonly JunitCase[], facts: JunitFacts): string {
   const count = (verdict: Finding["verdict"]) =>
     findings.filter((finding) => finding.verdict === verdict).length;
   const [failures, errors] = [count("not_ok"), count("unknown")];
@@ -23,8 +30,8 @@ export function junitXml({ findings }: Checked, facts: JunitFacts): string {
   const timestamp = new Date(facts.startedAt).toISOString().slice(0, 19);
   return [
     '<?xml version="1.0" encoding="UTF-8"?>',
-    `<testsuites name="oomkit inspect --check" ${totals} ${time}>`,
-    `  <testsuite name="oomkit inspect --check" ${totals} skipped="0" ${time} ` +
+    `<testsuites name="${facts.suite}" ${totals} ${time}>`,
+    `  <testsuite name="${facts.suite}" ${totals} skipped="0" ${time} ` +
     `timestamp="${timestamp}" hostname="${host}">`,
     ...casesOf(findings),
     "  </testsuite>",
@@ -33,10 +40,9 @@ export function junitXml({ findings }: Checked, facts: JunitFacts): string {
   ].join("\n");
 }
 
-function casesOf(findings: readonly Finding[]): string[] {
+function casesOf(findings: readonly JunitCase[]): string[] {
   const seen = new Map<string, number>();
-  return findings.flatMap(({ cgroup, check, verdict, message }) => {
-    const place = cgroup ?? "oomkit";
+  return findings.flatMap(({ class: place, check, verdict, message }) => {
     const key = `${place}\0${check}`;
     const times = (seen.get(key) ?? 0) + 1;
     seen.set(key, times);

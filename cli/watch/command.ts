@@ -29,12 +29,13 @@ export function watchCommand(finish: Finish, command: readonly string[] | undefi
       const given = <Name extends keyof WatchFlags>(names: readonly Name[]) =>
         names.find((name) => self.getOptionValueSource(name) === "cli");
       if (command === undefined) {
-        const refused = given(["limit", "limitOptional", "report", "annotate"] as const);
+        const refused = given(["limit", "limitOptional", "report", "junit", "annotate"] as const);
         if (refused !== undefined) {
           const example = {
             limit: "--limit 512M",
             limitOptional: "--limit-optional --limit 512M",
             report: "--report FILE",
+            junit: "--junit FILE",
             annotate: "--annotate github",
           }[refused];
           throw new OomkitError(

@@ -140,6 +140,7 @@ const WATCH_OPTIONS = {
     "write the verdict on the command to this file, as JSON",
     COMMAND,
   ),
+  junit: value("--junit <file>", "write the verdict to this file as JUnit XML", COMMAND),
   annotate: choice(
     "--annotate <service>",
     "print the verdict as an annotation of this CI service, on stderr",

@@ -14,6 +14,7 @@ import { createSandbox, type Sandbox } from "../../core/simulate/sandbox.ts";
 import type { Watching } from "../../core/watch/watch.ts";
 import { formatBytes, formatPercent } from "../options/units.ts";
 import { type Annotation, annotationLines } from "../output/annotate.ts";
+import type { JunitCase } from "../output/junit.ts";
 import { eventTextFor } from "../output/event_text.ts";
 import { printable, printStderr, printStderrRaw } from "../output/output.ts";
 import { openResultFile } from "../output/files.ts";
@@ -50,6 +51,8 @@ export async function runWatched(command: readonly string[], flags: WatchFlags):
     using report = flags.report === undefined
       ? undefined
       : openResultFile(flags.report, "the report");
+    using junit = flags.junit === undefined ? undefined : openResultFile(flags.junit, "JUnit XML");
+    const startedAt = Date.now();
     const events: OomkitEvent[] = [];
     const style = chooseStyle(flags.color, Deno.stderr);
     const textOf = eventTextFor(Deno.stderr);
@@ -75,6 +78,16 @@ export async function runWatched(command: readonly string[], flags: WatchFlags):
     if (flags.annotate !== undefined) {
       const annotation = runAnnotation(verdict, line, failedBy);
       annotationLines(flags.annotate, [annotation], Date.now()).forEach(printStderrRaw);
+      if (flags.annotate === "github") {
+        const { appendStepSummary } = await import("../output/step_summary.ts");
+        appendStepSummary(annotation.title, summaryTable(verdict));
+      }
+    }
+    if (junit !== undefined) {
+      const { junitXml } = await import("../output/junit.ts");
+      const { seconds } = verdict;
+      const facts = { startedAt, seconds, hostname: Deno.hostname(), suite: "oomkit watch" };
+      junit.write(junitXml(runCases(verdict, line, flags.failOn ?? [], failedBy), facts));
     }
     report?.write(`${toJson(verdict, 2)}\n`);
     return failedBy.length > 0 && status.code === 0 ? 1 : status.code;
@@ -211,6 +224,48 @@ export function verdictLine(report: CommandReport): string {
     : `; warning: ran without the limit of ${formatBytes(requested)} (${printable(refused)})`;
   return `${printable(report.command[0]!)} ${report.ending}; ${printable(report.verdict_text)}; ` +
     `peak${scope} ${peak === null ? "unknown" : formatBytes(peak)}, ${share}${notApplied}`;
+}
+
+/**
+ * What `watch --junit` says: whether the kernel killed, whether the limit applied, and the events of `--fail-on`.
+ *
+ * @param line the verdict as text
+ */
+export function runCases(
+  report: CommandReport,
+  line: string,
+  failOn: readonly EventType[],
+  failedBy: readonly EventType[],
+): JunitCase[] {
+  const caseOf = (check: string, verdict: JunitCase["verdict"]) => ({
+    class: report.command[0]!,
+    check,
+    verdict,
+    message: line,
+  });
+  const kills = { oom_killed: "not_ok", unknown: "unknown", limit_hit: "ok", fine: "ok" } as const;
+  const { requested_limit: requested, limit_refused: refused } = report;
+  return [
+    caseOf("oom_kill", kills[report.verdict]),
+    ...requested === null ? [] : [caseOf("limit", refused === null ? "ok" : "unknown")],
+    ...failOn.filter((type) => type !== "oom_kill")
+      .map((type) => caseOf(type, failedBy.includes(type) ? "not_ok" : "ok")),
+  ];
+}
+
+function summaryTable({ command, ending, verdict_text, peak, limit, headroom }: CommandReport) {
+  const size = (bytes: number | null) => formatBytes(bytes ?? undefined);
+  return [
+    ["command", "ended", "kernel", "peak", "limit", "headroom"],
+    [
+      command[0]!,
+      ending,
+      verdict_text,
+      size(peak),
+      limit === null ? "none" : size(limit),
+      size(headroom),
+    ],
+  ];
 }
 
 /** Share of the limit: a peak above 90 %, the critical level of `guard`, means that the next build may be killed. */

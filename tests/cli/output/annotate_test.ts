@@ -8,6 +8,9 @@ import {
 } from "../../../cli/output/annotate.ts";
 import { runAnnotation, verdictLine } from "../../../cli/watch/run.ts";
 import type { CommandReport } from "../../../core/events/command_report.ts";
+import { summaryText } from "../../../cli/output/step_summary.ts";
+import { makeDirectory } from "../../helpers/directory.ts";
+import { RUN } from "../../helpers/command_report.ts";
 import { runOomkit } from "../../helpers/run_oomkit.ts";
 import { makeTree, type Tree } from "../../helpers/trees.ts";
 
@@ -87,31 +90,6 @@ Deno.test("older commands, which GitHub finds anywhere in a line, are broken for
   assert.equal(withoutCommands(undefined, "##[a]"), "##[a]");
 });
 
-const run: CommandReport = {
-  v: 2,
-  ts: "",
-  command: ["make"],
-  exit_code: 0,
-  signal: null,
-  seconds: 1,
-  cgroup: "/a",
-  own_cgroup: false,
-  requested_limit: null,
-  limit_refused: null,
-  limit: 1000,
-  limit_scope: "cgroup",
-  limit_owner: "/a",
-  peak: 500,
-  headroom: 500,
-  max: 0n,
-  oom: 0n,
-  oom_kill: 0n,
-  kills: [],
-  verdict: "fine",
-  ending: "exited with 0",
-  verdict_text: "no OOM kill",
-};
-
 Deno.test("the level of a run's annotation depends on its verdict", () => {
   const cases: [Partial<CommandReport>, string, string][] = [
     [{}, "notice", "oomkit: memory"],
@@ -125,10 +103,10 @@ Deno.test("the level of a run's annotation depends on its verdict", () => {
     [{ limit_refused: "no", verdict: "oom_killed" }, "error", "oomkit: out of memory"],
   ];
   for (const [facts, level, title] of cases) {
-    const annotation = runAnnotation({ ...run, ...facts }, "the line", []);
+    const annotation = runAnnotation({ ...RUN, ...facts }, "the line", []);
     assert.deepEqual(annotation, { level, title, message: "the line" });
   }
-  const failed = runAnnotation({ ...run, verdict: "limit_hit" }, "the line", ["max", "high"]);
+  const failed = runAnnotation({ ...RUN, verdict: "limit_hit" }, "the line", ["max", "high"]);
   assert.equal(failed.level, "error");
   assert.match(failed.title + failed.message, /max, high seen.*--fail-on/);
 });
@@ -142,7 +120,7 @@ Deno.test("a run's last line has the limit, also where the kernel keeps no peak"
   ];
   for (const [facts, figures] of cases) {
     assert.equal(
-      verdictLine({ ...run, ...facts }),
+      verdictLine({ ...RUN, ...facts }),
       `make exited with 0; no OOM kill; ${figures}`,
     );
   }
@@ -236,4 +214,45 @@ Deno.test("watch --annotate does not change stdout and the exit code of the comm
         : /section_start/,
     );
   }
+});
+
+Deno.test("on GitHub the step summary gets a table of the checks, with names as text", async () => {
+  using tree = makeTree(2, { "/a|b<i>": { "memory.max": 1 << 20, "memory.current": 1 << 19 } });
+  using directory = makeDirectory();
+  const path = directory.write("summary.md", "before\n");
+  const args = ["inspect", "--root", tree.dir, "--check", "--require", "limit,v2", "/a|b<i>"];
+  const env = { GITHUB_STEP_SUMMARY: path };
+  await runOomkit([...args, "--annotate", "gitlab"], { env });
+  await runOomkit(args, { env });
+  assert.equal(Deno.readTextFileSync(path), "before\n");
+  await runOomkit([...args, "--annotate", "github"], { env });
+  assert.equal(
+    Deno.readTextFileSync(path).replaceAll(/[^|\n]+ \|\n(?=\| v2|\n)/g, " … |\n"),
+    "before\n### oomkit: OK: 2 checks passed\n\n" +
+      "| check | result | cgroup | details |\n| --- | --- | --- | --- |\n" +
+      "| limit | ok | /a&#124;b&#60;i&#62; | … |\n" +
+      "| v2 | ok | /a&#124;b&#60;i&#62; | … |\n\n",
+  );
+});
+
+Deno.test("on GitHub the step summary gets a table of the command, and a failure to write it is a warning", async () => {
+  using directory = makeDirectory();
+  const watch = ["watch", "--annotate", "github", "--", "true"];
+  const path = `${directory.path}/summary.md`;
+  const written = await runOomkit(watch, { env: { GITHUB_STEP_SUMMARY: path } });
+  assert.equal(written.code, 0, written.stderr);
+  const lines = Deno.readTextFileSync(path).split("\n");
+  assert.match(lines[0]!, /^### oomkit: /);
+  assert.equal(lines[2], "| command | ended | kernel | peak | limit | headroom |");
+  assert.match(lines[4]!, /^\| true \| exited with 0 \| /);
+  const refused = await runOomkit(watch, { env: { GITHUB_STEP_SUMMARY: directory.path } });
+  assert.equal(refused.code, 0);
+  assert.match(refused.stderr, /^oomkit: cannot write the step summary to .*: Is a directory$/m);
+});
+
+Deno.test("the step summary has the first hundred rows", () => {
+  const rows = Array.from({ length: 103 }, (_, at) => [`row ${at}`]);
+  const lines = summaryText("many", [["name"], ...rows]).split("\n");
+  assert.equal(lines.filter((line) => line.startsWith("| row ")).length, 100);
+  assert.ok(lines.includes("and 3 more, in the log"));
 });

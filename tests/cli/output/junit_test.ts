@@ -1,13 +1,23 @@
 import assert from "node:assert/strict";
 import { junitXml, xmlText } from "../../../cli/output/junit.ts";
 import type { Finding } from "../../../core/events/inspect_document.ts";
+import { runCases } from "../../../cli/watch/run.ts";
+import type { CommandReport } from "../../../core/events/command_report.ts";
+import type { EventType } from "../../../core/events/event.ts";
+import { makeDirectory } from "../../helpers/directory.ts";
+import { RUN } from "../../helpers/command_report.ts";
 import { runOomkit } from "../../helpers/run_oomkit.ts";
 import { makeTree } from "../../helpers/trees.ts";
 
-const facts = { startedAt: 1_700_000_000_123, seconds: 0.0126, hostname: "h<1>" };
+const facts = {
+  startedAt: 1_700_000_000_123,
+  seconds: 0.0126,
+  hostname: "h<1>",
+  suite: "oomkit inspect --check",
+};
 
 const document = (findings: readonly Finding[]) =>
-  junitXml({ verdict: "ok", summary: "", findings }, facts);
+  junitXml(findings.map(({ cgroup = "oomkit", ...each }) => ({ ...each, class: cgroup })), facts);
 
 interface Element {
   readonly name: string;
@@ -187,4 +197,40 @@ Deno.test("--junit requires --check", async () => {
   const { code, stderr } = await runOomkit(["inspect", "--junit", "/nosuch/a.xml"]);
   assert.equal(code, 2);
   assert.equal(stderr, "oomkit: cannot use --junit alone: it is a check; add --check\n");
+});
+
+Deno.test("the verdict on a command is test cases: the kill, the limit, and each type of --fail-on", () => {
+  const report = { ...RUN, requested_limit: 1024 };
+  const cases = (parts: Partial<CommandReport>, failOn: EventType[], failedBy: EventType[]) =>
+    runCases({ ...report, ...parts }, "the line", failOn, failedBy)
+      .map(({ class: name, check, verdict }) => `${name} ${check} ${verdict}`);
+  assert.deepEqual(cases({}, ["oom_kill", "max"], ["max"]), [
+    "make oom_kill ok",
+    "make limit ok",
+    "make max not_ok",
+  ]);
+  assert.deepEqual(cases({ verdict: "oom_killed", requested_limit: null }, [], []), [
+    "make oom_kill not_ok",
+  ]);
+  assert.deepEqual(cases({ verdict: "unknown", limit_refused: "no cgroup" }, [], []), [
+    "make oom_kill unknown",
+    "make limit unknown",
+  ]);
+});
+
+Deno.test("watch writes JUnit XML on its command, and not without one", async () => {
+  using directory = makeDirectory();
+  const file = `${directory.path}/memory.xml`;
+  const { code } = await runOomkit(["watch", "--junit", file, "--", "true"]);
+  assert.equal(code, 0);
+  const [suite] = parseXml(Deno.readTextFileSync(file)).children;
+  assert.equal(suite!.attributes["name"], "oomkit watch");
+  assert.deepEqual(
+    suite!.children.map(({ attributes: { classname, name } }) => [classname, name]),
+    [
+      ["true", "oom_kill"],
+    ],
+  );
+  const alone = await runOomkit(["watch", "--junit", file]);
+  assert.match(alone.stderr, /cannot use --junit without a command; write: oomkit watch --junit F/);
 });
