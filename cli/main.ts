@@ -1,6 +1,6 @@
 /** The entry point: reads the arguments and decides the exit status. */
 
-import { OomkitError, RuntimeFailure } from "../core/errors.ts";
+import { OomkitError, OomkitErrors, RuntimeFailure } from "../core/errors.ts";
 import { BUG, ERROR, type ExitCode, NOT_OK, OK } from "./exit.ts";
 import { OutputClosed, print, printable, printStderr } from "./output/output.ts";
 import { asCalled } from "./output/shell.ts";
@@ -27,8 +27,10 @@ export async function main(build?: BuildInfo): Promise<void> {
 function failure(error: unknown): ExitCode {
   if (error instanceof OutputClosed) return OK;
   if (error instanceof OomkitError) {
-    // The message may quote a name that another user chose.
-    printStderr(`oomkit: ${printable(asCalled(error.message))}`);
+    for (const { message } of error instanceof OomkitErrors ? error.errors : [error]) {
+      // The message may quote a name that another user chose.
+      printStderr(`oomkit: ${printable(asCalled(message))}`);
+    }
     return error instanceof RuntimeFailure ? NOT_OK : ERROR;
   }
   const stack = Deno.env.get("OOMKIT_DEBUG") && error instanceof Error ? `\n${error.stack}` : "";

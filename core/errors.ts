@@ -10,6 +10,34 @@ export class OomkitError extends Error {
   }
 }
 
+/** Several at once, such as all mistakes of a file; each is a line of its own. */
+export class OomkitErrors extends OomkitError {
+  constructor(readonly errors: readonly OomkitError[]) {
+    super(errors.map(({ message }) => message).join("; "));
+  }
+}
+
+/** Collects what is thrown by independent checks, so that a user need not mend one mistake to see the next. */
+export class Mistakes {
+  readonly #errors: OomkitError[] = [];
+
+  /** Returns `undefined` if `check` throws an {@link OomkitError}. */
+  check<T>(check: () => T): T | undefined {
+    try {
+      return check();
+    } catch (error) {
+      if (!(error instanceof OomkitError)) throw error;
+      this.#errors.push(...error instanceof OomkitErrors ? error.errors : [error]);
+      return undefined;
+    }
+  }
+
+  throwAny(): void {
+    if (this.#errors.length > 1) throw new OomkitErrors(this.#errors);
+    if (this.#errors.length === 1) throw this.#errors[0];
+  }
+}
+
 /** Thrown by a running command that cannot go on: starting it again may help. */
 export class RuntimeFailure extends OomkitError {}
 

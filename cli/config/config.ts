@@ -4,7 +4,7 @@
  */
 
 import type { CommandUnknownOpts, Option } from "@commander-js/extra-typings";
-import { OomkitError, shortened } from "../../core/errors.ts";
+import { Mistakes, OomkitError, shortened } from "../../core/errors.ts";
 import { suggest } from "../../core/suggest.ts";
 import { isPaired, isSwitch, keyOf } from "../options/option.ts";
 import { printable } from "../output/output.ts";
@@ -24,15 +24,13 @@ export type Refuse = (what: string, right?: string) => never;
 /** The commands that have a table. */
 const COMMANDS = ["inspect", "watch", "history", "guard", "simulate"];
 
-/** Throws {@link OomkitError} if the file cannot be read, is not TOML, or has a table of no command. */
+/** Throws {@link OomkitError} if the file cannot be read or is not TOML. */
 export async function readConfig(path: string): Promise<ConfigFile> {
   const text = readTextFile(path, "the configuration", writableByAll);
   // Loaded only when there is a file.
   const { parse, TomlError } = await import("smol-toml");
   try {
-    const file = { path, text, content: parse(text) };
-    checkTables(file);
-    return file;
+    return { path, text, content: parse(text) };
   } catch (error) {
     if (!(error instanceof TomlError)) throw error;
     const [what = ""] = error.message.replace("Invalid TOML document: ", "").split("\n");
@@ -61,8 +59,12 @@ const refuseAt = (file: ConfigFile, ...place: Place): Refuse => (what, right) =>
   throw mistakeAt(file, place, what, right);
 };
 
-function checkTables(file: ConfigFile): void {
+function checkTables(file: ConfigFile, mistakes: Mistakes): void {
   for (const [name, value] of Object.entries(file.content)) {
+    mistakes.check(() => check(name, value));
+  }
+
+  function check(name: string, value: unknown): void {
     const refuse = refuseAt(file, name);
     if (!COMMANDS.includes(name)) {
       const [near] = suggest(name, COMMANDS, 1);
@@ -84,19 +86,37 @@ export function tableOf(file: ConfigFile, command: string): Table {
   return (file.content[command] ?? {}) as Table;
 }
 
-/** Sets the options that neither the command line nor a variable sets. Checks the values of the others too. */
-export function applyConfig(command: CommandUnknownOpts, file: ConfigFile): void {
+/**
+ * Sets the options that neither the command line nor a variable sets. Checks the values of the others too.
+ * Throws {@link OomkitError} with all mistakes.
+ *
+ * @param checkRules checks the rules of `guard`, which config/rules.ts reads
+ */
+export function applyConfig(
+  command: CommandUnknownOpts,
+  file: ConfigFile,
+  checkRules?: (file: ConfigFile) => void,
+): void {
+  const mistakes = new Mistakes();
+  checkTables(file, mistakes);
   const name = command.name();
   const hasTargets = command.registeredArguments.length > 0;
   for (const [key, value] of Object.entries(tableOf(file, name))) {
-    const refuse = refuseAt(file, name, key);
-    // Rules are read by config/rules.ts.
-    if (name === "guard" && key === "rule") continue;
-    if (hasTargets && key === "targets") {
-      checkTargets(value, refuse);
-      continue;
-    }
-    const option = optionNamed(command, key, refuse);
+    if (name === "guard" && key === "rule") mistakes.check(() => checkRules?.(file));
+    else if (isListOfTables(value) && !command.options.some(({ long }) => long === `--${key}`)) {
+      // Each of [[guard.rules]] has a line of its own.
+      value.forEach((_, at) => mistakes.check(() => apply(key, value, [name, key, at])));
+    } else mistakes.check(() => apply(key, value, [name, key]));
+  }
+  mistakes.throwAny();
+
+  function apply(key: string, value: unknown, place: Place): void {
+    const refuse = refuseAt(file, ...place);
+    if (hasTargets && key === "targets") return checkTargets(value, refuse);
+    const option = optionNamed(command, key, refuse, [
+      ...hasTargets ? ["targets"] : [],
+      ...name === "guard" ? ["rule"] : [],
+    ]);
     const parsed = valueOf(option, key, value, refuse);
     const attribute = option.attributeName();
     const isOff = value === false && isPaired(command, option.long!) && !option.negate;
@@ -112,11 +132,19 @@ function checkTargets(value: unknown, refuse: Refuse): void {
   refuse("targets must be a list of strings", 'write targets = ["/kubepods"]');
 }
 
-/** The option that a key sets; `no-reclaim` is accepted beside `reclaim`. */
+const isListOfTables = (value: unknown): value is readonly Table[] =>
+  Array.isArray(value) && value.length > 0 && value.every(isTable);
+
+/**
+ * The option that a key sets; `no-reclaim` is accepted beside `reclaim`.
+ *
+ * @param others keys that are no options, for the suggestion
+ */
 export function optionNamed(
   command: Pick<CommandUnknownOpts, "options">,
   key: string,
   refuse: Refuse,
+  others: readonly string[] = [],
 ): Option {
   const usable = command.options.filter((option) => keyOf(option) !== undefined);
   const isNamed = ({ long }: Pick<Option, "long">) => long === `--${key}` || long === `--no-${key}`;
@@ -126,7 +154,7 @@ export function optionNamed(
     return refuse(`a file cannot set ${key}`, `write: --${key}`);
   }
   const names = usable.filter(({ hidden }) => !hidden).map((option) => keyOf(option)!);
-  const [near] = suggest(key.replaceAll("_", "-"), names, 1);
+  const [near] = suggest(key.replaceAll("_", "-"), [...others, ...names], 1);
   return refuse(
     `"${printable(key)}" is not an option`,
     near === undefined ? "see --help for all options" : `did you mean ${near}?`,
@@ -171,6 +199,8 @@ export function lineOf(text: string, place: Place): number | undefined {
   const counts = new Map<string, number>();
   let best: { readonly line: number; readonly depth: number } | undefined;
   const update = (line: number, found: Place) => {
+    // The list as a whole is at its first item.
+    if (typeof found.at(-1) === "number") update(line, found.slice(0, -1));
     const isPrefix = found.length <= place.length &&
       found.every((part, at) => part === place[at]);
     if (isPrefix && found.length > (best?.depth ?? 0)) best = { line, depth: found.length };

@@ -4,8 +4,8 @@ import type { CommandUnknownOpts } from "@commander-js/extra-typings";
 import { globToRegExp } from "../../core/cgroup/glob.ts";
 import { omitUndefined } from "../../core/omit_undefined.ts";
 import type { Rule as PolicyRule, Selector } from "../../core/policy/rules.ts";
+import { Mistakes } from "../../core/errors.ts";
 import { suggest } from "../../core/suggest.ts";
-import { guardBase, type GuardFlags } from "../guard/options.ts";
 import { detailsOf, keyOf } from "../options/option.ts";
 import { printable } from "../output/output.ts";
 import {
@@ -37,14 +37,21 @@ export interface Rule extends Omit<PolicyRule, "neverKills"> {
   /** The selectors as text. */
   readonly where: string;
   /** By the names that commander gives them. */
-  readonly flags: Partial<GuardFlags>;
+  readonly flags: Readonly<Record<string, unknown>>;
 }
 
 /** @param key undefined for a mistake of the rule as a whole */
 type Refuse = (key: string | undefined, what: string, right?: string) => never;
 
-/** Throws {@link OomkitError} with the line of the first mistake. */
-export function rulesOf(file: ConfigFile): Rule[] {
+/**
+ * Throws {@link OomkitError} with the line of each mistake.
+ *
+ * @param guard the command, for its options
+ */
+export function rulesOf(
+  file: ConfigFile,
+  guard: Pick<CommandUnknownOpts, "options">,
+): Rule[] {
   const listed = tableOf(file, "guard")["rule"];
   if (listed === undefined) return [];
   if (!Array.isArray(listed) || !listed.every(isTable)) {
@@ -55,17 +62,25 @@ export function rulesOf(file: ConfigFile): Rule[] {
       "write [[guard.rule]]",
     );
   }
-  const guard = guardBase();
+  const mistakes = new Mistakes();
   const rules = listed.map((table: Table, at) =>
-    ruleOf(guard, table, at + 1, (key, what, right) => {
-      throw mistakeAt(file, ["guard", "rule", at, ...key === undefined ? [] : [key]], what, right);
-    })
+    mistakes.check(() =>
+      ruleOf(guard, table, at + 1, (key, what, right) => {
+        const place = ["guard", "rule", at, ...key === undefined ? [] : [key]];
+        throw mistakeAt(file, place, what, right);
+      })
+    )
   );
-  for (const [at, { name }] of rules.entries()) {
-    if (rules.findIndex((other) => other.name === name) === at) continue;
-    throw mistakeAt(file, ["guard", "rule", at, "name"], `the name "${name}" is used twice`);
+  for (const [at, rule] of rules.entries()) {
+    if (rules.findIndex((other) => other?.name === rule?.name) === at) continue;
+    if (rule === undefined) continue;
+    mistakes.check(() => {
+      const what = `the name "${rule.name}" is used twice`;
+      throw mistakeAt(file, ["guard", "rule", at, "name"], what);
+    });
   }
-  return rules;
+  mistakes.throwAny();
+  return rules.filter((rule) => rule !== undefined);
 }
 
 function ruleOf(
@@ -74,11 +89,20 @@ function ruleOf(
   number: number,
   refuse: Refuse,
 ): Rule {
+  const mistakes = new Mistakes();
   const flags: Record<string, unknown> = {};
   const own: readonly string[] = [...RULE_WORDS, ...SELECTORS];
   const options = ruleKeys(guard);
   for (const [key, value] of Object.entries(table)) {
-    if (own.includes(key)) continue;
+    if (!own.includes(key)) mistakes.check(() => read(key, value));
+  }
+  const name = mistakes.check(() => nameOf(table["name"] ?? `rule ${number}`));
+  const isExempt = mistakes.check(() => exemptOf(table["exempt"] ?? false)) ?? false;
+  const selected = mistakes.check(() => selectorOf(table, refuse));
+  mistakes.throwAny();
+  return { name: name!, number, isExempt, flags, ...selected! };
+
+  function read(key: string, value: unknown): void {
     if (!options.includes(key.replace(/^no-/, ""))) {
       const known = [...own, ...options];
       const [near] = suggest(key, known, 1);
@@ -91,19 +115,23 @@ function ruleOf(
     const option = optionNamed(guard, key, refuseKey);
     flags[option.attributeName()] = valueOf(option, key, value, refuseKey);
   }
-  const name = table["name"] ?? `rule ${number}`;
-  if (typeof name !== "string" || name === "") return refuse("name", "name must be a string");
-  const exempt = table["exempt"] ?? false;
-  if (typeof exempt !== "boolean") return refuse("exempt", "exempt must be true or false");
-  const policy = Object.keys(table).find((key) => options.includes(key.replace(/^no-/, "")));
-  if (exempt && policy !== undefined) {
+
+  function nameOf(value: unknown): string {
+    return typeof value === "string" && value !== ""
+      ? value
+      : refuse("name", "name must be a string");
+  }
+
+  function exemptOf(value: unknown): boolean {
+    if (typeof value !== "boolean") return refuse("exempt", "exempt must be true or false");
+    const policy = Object.keys(table).find((key) => options.includes(key.replace(/^no-/, "")));
+    if (!value || policy === undefined) return value;
     return refuse(
       policy,
       `${policy} has no effect in a rule with exempt = true`,
       "drop one of them",
     );
   }
-  return { name, number, isExempt: exempt, flags, ...selectorOf(table, refuse) };
 }
 
 function selectorOf(table: Table, refuse: Refuse): { selector: Selector; where: string } {

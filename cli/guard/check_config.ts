@@ -6,6 +6,7 @@ import { type GuardPolicy, policyFor } from "../../core/guard/policy.ts";
 import { candidatesIn, limitOf } from "../../core/guard/targets.ts";
 import { actionText, mapActions } from "../../core/policy/actions.ts";
 import { ruleFor } from "../../core/policy/rules.ts";
+import { Mistakes } from "../../core/errors.ts";
 import { applyConfig, type ConfigFile } from "../config/config.ts";
 import { wantsJson } from "../options/subcommand.ts";
 import { formatBytes } from "../options/units.ts";
@@ -13,7 +14,7 @@ import { print, printable } from "../output/output.ts";
 import { checkReceivers, describeReceivers } from "../receivers/receivers.ts";
 import { buildGuardSetup, type GuardRequest, type GuardSetup } from "./setup.ts";
 
-/** @returns the exit status. Throws {@link OomkitError} for the first mistake in the configuration. */
+/** @returns the exit status. Throws {@link OomkitError} for mistakes in the configuration. */
 export async function checkConfig(request: GuardRequest): Promise<number> {
   const { file, flags } = request;
   if (file) await checkOtherTables(file);
@@ -34,7 +35,9 @@ async function checkOtherTables(file: ConfigFile): Promise<void> {
     (await import("../history/command.ts")).historyCommand(finish),
     (await import("../simulate/command.ts")).simulateCommand(finish),
   ];
-  for (const command of commands) applyConfig(command, file);
+  const mistakes = new Mistakes();
+  for (const command of commands) mistakes.check(() => applyConfig(command, file));
+  mistakes.throwAny();
 }
 
 interface CheckedCgroup {

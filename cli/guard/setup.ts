@@ -98,7 +98,7 @@ export function buildGuardSetup(
     policyOfFlags(flags, sourceOf, targets, protectedPids, isShared);
   const { policy: defaultPolicy, ...rest } = policyUsing(flags, sourceOf);
   if (!isShared && before === undefined) warnOfUnusedVariables();
-  const rules = file === undefined ? [] : rulesOf(file);
+  const rules = file === undefined ? [] : rulesOf(file, guardBase());
   const policyUnder = (flags: GuardFlags, sourceOf: SourceOf, { number }: Rule) => {
     try {
       return policyUsing(flags, sourceOf).policy;

@@ -108,7 +108,8 @@ async function configure(command: CommandUnknownOpts): Promise<void> {
   const { applyConfig, readConfig } = await import("../config/config.ts");
   const file = await readConfig(named ?? DEFAULT_CONFIG_PATH);
   files.set(command, file);
-  applyConfig(command, file);
+  const rules = command.name() === "guard" ? await import("../config/rules.ts") : undefined;
+  applyConfig(command, file, (file) => void rules?.rulesOf(file, command));
 }
 
 function exists(path: string): boolean {

@@ -50,7 +50,7 @@ export async function replayPolicy(
   if (path === undefined) {
     return { ...result, other: hasPolicies ? undefined : singlePolicy(requested) };
   }
-  const rules = file === undefined ? [] : rulesOf(file);
+  const rules = file === undefined ? [] : rulesOf(file, guardBase());
   const other = policySetOf(requested, rules, { flags, sourceOf }, policyOf, new Map());
   return { ...result, other };
 }

@@ -7,6 +7,7 @@ import assert from "node:assert/strict";
 import { parse as parseToml } from "smol-toml";
 import { applyConfig, readConfig } from "../../cli/config/config.ts";
 import { rulesOf } from "../../cli/config/rules.ts";
+import { guardBase } from "../../cli/guard/options.ts";
 import { definitionsOf } from "../../cli/options/definitions.ts";
 import { splitCommand, wholeProgram } from "../../cli/program.ts";
 import config from "../../deno.json" with { type: "json" };
@@ -149,7 +150,7 @@ Deno.test("every TOML block in the documents is a valid configuration", async ()
       try {
         const file = await readConfig(path);
         for (const command of (await wholeProgram()).commands) applyConfig(command, file);
-        rulesOf(file);
+        rulesOf(file, guardBase());
       } catch (error) {
         assert.fail(`${where}: ${(error as Error).message}`);
       }

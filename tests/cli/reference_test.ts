@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import { applyConfig, readConfig } from "../../cli/config/config.ts";
 import { rulesOf } from "../../cli/config/rules.ts";
+import { guardBase } from "../../cli/guard/options.ts";
 import { definitionsOf } from "../../cli/options/definitions.ts";
 import { wholeProgram } from "../../cli/program.ts";
 import { reference } from "../../scripts/reference.ts";
@@ -63,7 +64,7 @@ async function programError(text: string): Promise<string | undefined> {
     Deno.writeTextFileSync(path, text);
     const file = await readConfig(path);
     for (const command of (await wholeProgram()).commands) applyConfig(command, file);
-    rulesOf(file);
+    rulesOf(file, guardBase());
     return undefined;
   } catch (error) {
     return (error as Error).message;

@@ -63,7 +63,7 @@ async function refusal(
   try {
     const file = await readConfig(path);
     applyConfig(command, file);
-    rulesOf(file);
+    rulesOf(file, guardBase());
     return undefined;
   } catch (error) {
     if (!(error instanceof OomkitError)) throw error;

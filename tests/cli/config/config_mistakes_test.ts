@@ -54,6 +54,48 @@ Deno.test("a mistake is one line with the file, the line number and a correction
   }
 });
 
+Deno.test("all mistakes of a file are reported at once, each on a line with its own number", async () => {
+  using tree = makeNode();
+  using file = write(`[watsh]
+json = true
+
+[guard]
+warm = 60
+mode = "fast"
+
+[[guard.rules]]
+cgroup = "/a"
+
+[[guard.rules]]
+cgroup = "/b"
+
+[[guard.rule]]
+cgroup = "a"
+wran = 1
+critical = "much"
+
+[[guard.rule]]
+name = 1
+`);
+  const { code, stdout, stderr } = await check(tree, file);
+  assert.deepEqual([code, stdout], [2, ""]);
+  const lines = stderr.trimEnd().split("\n");
+  const numbers = lines.map((line) =>
+    Number(/^oomkit: cannot use .*config\.toml:(\d+): /.exec(line)?.[1])
+  );
+  assert.deepEqual(numbers.toSorted((a, b) => a - b), [1, 5, 6, 8, 11, 15, 16, 17, 19, 20]);
+  for (const line of lines.filter((line) => line.includes("rules"))) {
+    assert.match(line, /"rules" is not an option; did you mean rule\?$/);
+  }
+});
+
+Deno.test("mistakes in the tables of several commands are reported by --check-config", async () => {
+  using tree = makeNode();
+  using file = write("[watch]\nunti = 1\n[simulate]\nmb = -1\n");
+  const { stderr } = await check(tree, file);
+  assert.match(stderr, /^oomkit: .*:2: "unti" is not an option.*\noomkit: .*:4: mb = -1: .*\n$/);
+});
+
 Deno.test("the error of a contradictory rule names the rule", async () => {
   using tree = makeNode();
   const rule = (what: string) => `[[guard.rule]]\nname = "x"\ncgroup = "/kubepods/*"\n${what}\n`;
