@@ -83,26 +83,54 @@ _oomkit_list() {
 
 _oomkit_target() {
   local mount=$root each path
-  if [[ $cur != /* ]]; then
-    _oomkit_word pid: unit: pod:
-    compopt -o nospace 2>/dev/null
-  fi
-  if [[ ! $cur || $cur == /* ]]; then
-    IFS= read path <<< "\${cur:-/}"
-    if [[ ! $mount ]]; then
-      mount=/sys/fs/cgroup
-      if [[ $path == $mount/* ]]; then mount=
-      elif [[ -e $mount/memory/memory.limit_in_bytes ]]; then mount+=/memory
-      fi
+  if [[ ! $mount ]]; then
+    mount=/sys/fs/cgroup
+    if [[ $cur == $mount/* ]]; then mount=
+    elif [[ -e $mount/memory/memory.limit_in_bytes ]]; then mount+=/memory
     fi
-    for each in "$mount$path"*/; do
-      if [[ ! -d $each ]]; then continue; fi
-      path=\${each#"$mount"}
-      set -- "$each"*/
-      if [[ -d $1 ]]; then COMPREPLY+=("$path"); else COMPREPLY+=("\${path%/}"); fi
-    done
-    compopt -o filenames -o nospace 2>/dev/null
   fi
+  case $cur in
+    pid:*)
+      for each in /proc/[0-9]*; do _oomkit_word "pid:\${each#/proc/}"; done
+      return ;;
+    unit:*)
+      _oomkit_units unit:
+      return ;;
+    [!/]*)
+      _oomkit_word pid: unit: pod:
+      if ((\${#COMPREPLY[@]})); then compopt -o nospace 2>/dev/null; fi
+      _oomkit_units ''
+      if [[ $cur != *[!0-9a-f]* ]]; then _oomkit_containers; fi
+      return ;;
+    '')
+      _oomkit_word pid: unit: pod:
+      compopt -o nospace 2>/dev/null ;;
+  esac
+  IFS= read path <<< "\${cur:-/}"
+  for each in "$mount$path"*/; do
+    if [[ ! -d $each ]]; then continue; fi
+    path=\${each#"$mount"}
+    set -- "$each"*/
+    if [[ -d $1 ]]; then COMPREPLY+=("$path"); else COMPREPLY+=("\${path%/}"); fi
+  done
+  compopt -o filenames -o nospace 2>/dev/null
+}
+
+_oomkit_units() {
+  local each
+  while IFS= read -r each; do
+    each=\${each##*/}
+    if [[ $1$each == "$cur"* ]]; then COMPREPLY+=("$head$1$each"); fi
+  done < <(find "$mount" -type d \\( -name '*.service' -o -name '*.slice' -o -name '*.scope' \\) 2>/dev/null)
+  if [[ \${COMPREPLY[*]} == *\\\\* ]]; then compopt -o filenames 2>/dev/null; fi
+}
+
+_oomkit_containers() {
+  local each length=12
+  if ((\${#cur} > 12)); then length=64; fi
+  while IFS= read -r each; do
+    if [[ $each =~ ([0-9a-f]{64})(\\.scope)?$ ]]; then _oomkit_word "\${BASH_REMATCH[1]:0:length}"; fi
+  done < <(find "$mount" -type d -name "*$cur*" 2>/dev/null)
 }
 
 _oomkit_program() {

@@ -1,5 +1,5 @@
 /**
- * `oomkit completions`: prints a script that completes commands, options, values and cgroups. The script contains the definitions
+ * `oomkit completions`: prints a script that completes commands, options, values, cgroups, units, containers and pids. The script contains the definitions
  * of the commands and never starts oomkit, because that takes longer than a user waits after pressing Tab.
  */
 

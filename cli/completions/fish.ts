@@ -49,9 +49,7 @@ function __oomkit_list
     end
 end
 
-function __oomkit_cgroups
-    set -l typed (string unescape -- (commandline -ct))
-    string match -q '/*' -- $typed; or return
+function __oomkit_mount
     set -l words (commandline -opc)
     set -l mount
     for i in (seq (count $words))
@@ -59,9 +57,39 @@ function __oomkit_cgroups
         test "$words[$i]" = --root; and set mount $words[(math $i + 1)]
     end
     if test -z "$mount"
-        string match -q '/sys/fs/cgroup/*' -- $typed; and __fish_complete_directories $typed cgroup; and return
         set mount /sys/fs/cgroup
         test -e $mount/memory/memory.limit_in_bytes; and set mount $mount/memory
+    end
+    echo $mount
+end
+
+function __oomkit_targets
+    set -l typed (commandline -ct)
+    set -l mount (__oomkit_mount)
+    switch $typed
+        case ''
+            return
+        case 'pid:*'
+            string replace -rf '^/proc/(\\d+)$' 'pid:$1\\tprocess' -- /proc/*
+        case '/*'
+            __oomkit_cgroups $mount
+        case '*'
+            set -l prefix (string match -r '^unit:' -- $typed)
+            set -l names (find $mount -type d 2>/dev/null | string replace -r '.*/' '')
+            string match -r '.+\\.(?:service|slice|scope)$' -- $names | string replace -r '^' "$prefix" | string replace -r '$' '\\tunit'
+            set -l length 12
+            test (string length -- $typed) -gt 12; and set length 64
+            string match -qr '^[0-9a-f]+$' -- $typed
+            and string replace -rf '^.*?([0-9a-f]{64})(?:\\.scope)?$' '$1' -- $names | string sub -l $length | string replace -r '$' '\\tcontainer'
+    end
+end
+
+function __oomkit_cgroups
+    set -l mount $argv[1]
+    set -l typed (string unescape -- (commandline -ct))
+    if string match -q '/sys/fs/cgroup/*' -- $typed
+        __fish_complete_directories $typed cgroup
+        return
     end
     set -l directory (string replace -r '[^/]*$' '' -- $typed)
     for each in $mount$directory*/
@@ -91,7 +119,7 @@ function linesOf({ name, options, operands }: CommandDefinition): string[] {
     ...operands.flatMap(({ choices }) =>
       choices.length > 0
         ? [`${head} -a ${quoted(choices.join(" "))}`]
-        : [`${head} -a 'pid: unit: pod:'`, `${head} -a '(__oomkit_cgroups)' -d cgroup`]
+        : [`${head} -a 'pid: unit: pod:'`, `${head} -a '(__oomkit_targets)' -d cgroup`]
     ),
   ];
 }

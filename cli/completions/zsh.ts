@@ -15,22 +15,37 @@ export function zshCompletions({ commands, alone }: ProgramDefinition): string {
   return `#compdef oomkit
 # zsh completion for oomkit; to load it: source <(oomkit completions zsh)
 
-_oomkit_cgroups() {
-  local mount=\${(Q)opt_args[--root]}
+_oomkit_target() {
+  local mount=\${(Q)opt_args[--root]} each
+  local -a ids
   if [[ -z $mount ]]; then
     mount=/sys/fs/cgroup
     if [[ $PREFIX == $mount/* ]]; then _path_files -/; return; fi
     if [[ -e $mount/memory/memory.limit_in_bytes ]]; then mount+=/memory; fi
   fi
-  compset -P / || return 1
-  _path_files -W "$mount" -/
-}
-
-_oomkit_target() {
-  if [[ -z $PREFIX ]]; then compadd -S '' pid: unit: pod: /
-  elif [[ $PREFIX == /* ]]; then _oomkit_cgroups
-  else compadd -S '' pid: unit: pod:
-  fi
+  case $PREFIX in
+    /*)
+      compset -P / || return 1
+      _path_files -W "$mount" -/ ;;
+    pid:*)
+      compset -P pid:
+      compadd -- /proc/<->(N/:t) ;;
+    unit:*)
+      compset -P unit:
+      compadd -- $mount/**/*.(service|slice|scope)(N/:t) ;;
+    '') compadd -S '' pid: unit: pod: / ;;
+    *)
+      compadd -S '' pid: unit: pod:
+      compadd -- $mount/**/*.(service|slice|scope)(N/:t)
+      if [[ $PREFIX != *[^0-9a-f]* ]]; then
+        for each in $mount/**/*$PREFIX*(N/:t); do
+          if [[ $each =~ '([0-9a-f]{64})(\\.scope)?$' ]]; then
+            if (( $#PREFIX > 12 )); then ids+=$match[1]; else ids+=\${match[1][1,12]}; fi
+          fi
+        done
+        compadd -a ids
+      fi ;;
+  esac
 }
 
 _oomkit() {

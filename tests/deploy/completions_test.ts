@@ -59,6 +59,12 @@ const CASES = (dir: string): Record<string, [typed: string, completed: string][]
     [`oomkit guard --root ${dir} /lo`, `oomkit guard --root ${dir} /lonely`],
     ["oomkit inspect un", "oomkit inspect unit:"],
   ],
+  "a unit, a container and a process": [
+    [`oomkit inspect --root ${dir} unit:ngi`, `oomkit inspect --root ${dir} unit:nginx.service`],
+    [`oomkit inspect --root ${dir} ngi`, `oomkit inspect --root ${dir} nginx.service`],
+    [`oomkit watch --root ${dir} 01`, `oomkit watch --root ${dir} 0123456789ab`],
+    [`oomkit inspect pid:${completable.typed}`, `oomkit inspect pid:${completable.pid}`],
+  ],
   "a cgroup with special characters of the shell in its name": [
     [
       `oomkit inspect --root ${dir} /dev`,
@@ -72,11 +78,28 @@ const CASES = (dir: string): Record<string, [typed: string, completed: string][]
   ],
 });
 
+/** A process with a pid that is completed from its first digits: no other pid begins with them. */
+const completable = findCompletable();
+
+function findCompletable(): { readonly typed: string; readonly pid: string } {
+  const pids = [...Deno.readDirSync("/proc")].map(({ name }) => name)
+    .filter((name) => /^\d+$/.test(name));
+  const pid =
+    pids.find((each) =>
+      each.length > 1 && pids.filter((other) => other.startsWith(each.slice(0, -1))).length === 1
+    ) ?? String(Deno.pid);
+  return { typed: pid.slice(0, -1), pid };
+}
+
 const tree = () =>
   makeTree(2, {
     "/kubepods": {},
     "/kubepods/pod1": {},
     "/lonely": {},
+    "/system.slice": {},
+    "/system.slice/nginx.service": {},
+    "/system.slice/docker-0123456789abcdef.scope": {},
+    [`/system.slice/docker-${"0123456789abcdef".repeat(4)}.scope`]: {},
     "/dev-a\\x2db.slice": {},
     "/evil ;id": {},
   });
