@@ -6,7 +6,12 @@ import { inspect, type Inspection } from "../../core/cgroup/inspection.ts";
 import { type Machine, machineOf } from "../../core/cgroup/machine.ts";
 import type { Requirement } from "../../core/cgroup/requirements.ts";
 import { ownCgroup, resolveTarget } from "../../core/cgroup/resolve.ts";
-import { type CgroupTree, readSubtree } from "../../core/cgroup/subtree.ts";
+import {
+  type CgroupTree,
+  readSubtree,
+  SORT_KEYS,
+  sortedCgroups,
+} from "../../core/cgroup/subtree.ts";
 import { OomkitError, shortened } from "../../core/errors.ts";
 import type { Checked } from "../../core/events/inspect_document.ts";
 import { toJson } from "../../core/events/json.ts";
@@ -20,6 +25,7 @@ import {
   flag,
   type FlagsOf,
   list,
+  negated,
   oneOf,
   parseWhole,
   separated,
@@ -71,6 +77,18 @@ const INSPECT_OPTIONS = {
     ...CONTENTS,
     parse: parseWhole(1),
   }),
+  sort: choice("--sort <key>", "with --tree: list the cgroups by this instead, the largest first", {
+    group: "contents",
+    choices: SORT_KEYS,
+  }),
+  headers: negated("--no-headers", "with --tree: omit the titles of the columns", {
+    group: "output",
+  }),
+  output: choice("-o, --output <format>", "format of the output; wide: more columns of a tree", {
+    group: "output",
+    choices: ["text", "json", "wide"],
+    default: ["text", "text"],
+  }),
   processes: value("--processes <count>", "processes to show, or all (default: 8; all in JSON)", {
     ...CONTENTS,
     parse: (text) => text === "all" ? Infinity : parseWhole(0, ", or all")(text),
@@ -112,7 +130,7 @@ const INSPECT_OPTIONS = {
   ...FORCE_OPTION,
 };
 
-type Options = Common & FlagsOf<typeof INSPECT_OPTIONS>;
+type Options = Omit<Common, "output"> & FlagsOf<typeof INSPECT_OPTIONS>;
 
 /** Checks without `--check`, and the document for text, stay unloaded: an inspect without them starts without this code. */
 const loadParts = async (options: Options) => ({
@@ -163,6 +181,10 @@ export function inspectCommand(finish: Finish) {
       );
     }
     const treeOnly = ["depth", "top"].find(isGiven);
+    const tableOnly = isGiven("sort") ? "--sort" : isGiven("headers") ? "--no-headers" : undefined;
+    if (tableOnly !== undefined && !options.tree) {
+      throw new OomkitError(`cannot use ${tableOnly} alone: it applies to a tree`, "add --tree");
+    }
     const drawing = options.tree && pictures?.openTreePicture(options);
     try {
       const parts = await loadParts(options);
@@ -198,6 +220,8 @@ const kebab = (name: string) => name.replace(/[A-Z]/g, (letter) => `-${letter.to
 interface Shown {
   readonly inspection: Inspection;
   readonly tree?: CgroupTree;
+  /** The cgroups of the tree in the order of --sort. */
+  readonly sorted?: readonly CgroupTree[];
 }
 
 const DEFAULT_PROCESSES = 8;
@@ -289,11 +313,17 @@ class InspectRun {
     } else if (checked && checks) {
       print(this.#withoutCommands(checks.checkLines(checked, layout.style).join("\n")));
     } else if (this.#shown.length > 0) {
-      const blocks = this.#shown.map(({ inspection, tree }) =>
+      const { headers, output } = this.options;
+      const blocks = this.#shown.map(({ inspection, tree, sorted }) =>
         this.#wholeMachine && tree
           ? nodeLines(inspection, tree, machine, layout)
           : tree
-          ? treeLines(tree, layout)
+          ? treeLines(tree, layout, {
+            sorted,
+            hasTitles: headers,
+            isWide: output === "wide",
+            hasWholeNames: output === "wide" || !Deno.stdout.isTerminal(),
+          })
           : inspectionLines(inspection, machine, layout)
       );
       print(blocks.map((lines) => lines.join("\n")).join("\n\n"));
@@ -333,7 +363,7 @@ class InspectRun {
   }
 
   #read(cgroup: Cgroup, machine: Machine): Shown | undefined {
-    const { check, tree, processes, depth, top } = this.options;
+    const { check, tree, processes, depth, top, sort } = this.options;
     this.#countRead();
     const json = wantsJson(this.options);
     const showsProcesses = json || !check && (!tree || this.#wholeMachine);
@@ -343,10 +373,13 @@ class InspectRun {
     if (!tree && !this.#wholeMachine) return { inspection };
     const subtree = readSubtree(cgroup, {
       depth: depth ?? (tree ? Infinity : DEFAULT_MACHINE_DEPTH),
-      top: top ?? (json ? Infinity : DEFAULT_CHILDREN),
+      top: sort !== undefined ? Infinity : top ?? (json ? Infinity : DEFAULT_CHILDREN),
       onRead: () => this.#countRead(),
     });
-    return subtree && { inspection, tree: subtree };
+    if (subtree === undefined) return undefined;
+    return sort === undefined
+      ? { inspection, tree: subtree }
+      : { inspection, tree: subtree, sorted: sortedCgroups(subtree, sort).slice(0, top) };
   }
 
   #countRead(): void {

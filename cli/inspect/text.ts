@@ -396,14 +396,64 @@ function noVictim({ scope, processList, isVictimCertain }: OomForecast): string 
     : "nothing is killed: every process there is unkillable";
 }
 
-const TREE_COLUMNS = [
-  ...["USAGE", "WORKING SET", "LIMIT", "USED", "KILLS"].map(right),
-  left("CGROUP"),
+interface TreeColumn {
+  readonly title: string;
+  readonly isWide?: true;
+  cell(snapshot: Snapshot): string;
+}
+
+const TREE_COLUMNS: readonly TreeColumn[] = [
+  { title: "USAGE", cell: ({ usage }) => formatBytes(usage) },
+  { title: "WORKING SET", cell: (snapshot) => formatBytes(workingSet(snapshot)) },
+  { title: "PEAK", isWide: true, cell: ({ peak }) => formatBytes(peak) },
+  { title: "SWAP", isWide: true, cell: ({ stats }) => formatBytes(stats.swap) },
+  { title: "HIGH", isWide: true, cell: ({ limits: { high } }) => limitCell(high) },
+  { title: "LIMIT", cell: ({ limits: { max } }) => limitCell(max) },
+  { title: "USED", cell: ({ usage, limits }) => formatPercent(shareOf(usage, limits.max, 100)) },
+  {
+    title: "PRESSURE",
+    isWide: true,
+    cell: ({ pressure }) => pressure?.some === undefined ? "–" : `${pressure.some.avg10}%`,
+  },
+  { title: "KILLS", cell: ({ local, subtree }) => String(subtree.oomKill ?? local.oomKill ?? "–") },
 ];
 
+const limitCell = (bytes: number | undefined) => bytes === Infinity ? "–" : formatBytes(bytes);
+
+interface TreeLayout {
+  /** The cgroups as a list, with whole paths; as a tree without it. */
+  readonly sorted?: readonly CgroupTree[] | undefined;
+  readonly hasTitles?: boolean;
+  /** All columns. */
+  readonly isWide?: boolean;
+  /** Names of any length, for other programs. */
+  readonly hasWholeNames?: boolean;
+}
+
 /** A subtree as a table: the memory of each cgroup. */
-export const treeLines = (tree: CgroupTree, layout: TextLayout): string[] =>
-  tableLines(TREE_COLUMNS, [...treeRows(tree)], layout, shortenName);
+export function treeLines(
+  tree: CgroupTree,
+  layout: TextLayout,
+  { sorted, hasTitles = true, isWide = false, hasWholeNames = isWide }: TreeLayout = {},
+): string[] {
+  const columns = TREE_COLUMNS.filter((column) => isWide || !column.isWide);
+  const cells = (each: CgroupTree, name: string) => [
+    ...columns.map(({ cell }) => cell(each.snapshot)),
+    name,
+  ];
+  const rows = sorted
+    ? sorted.map((each) => cells(each, printable(each.cgroup.path)))
+    : [...treeRows(tree, cells)];
+  const lines = tableLines(
+    [...columns.map(({ title }) => right(title)), left("CGROUP")],
+    rows,
+    layout,
+    hasWholeNames ? (cell) => cell : sorted ? cutPath : shortenName,
+  );
+  return hasTitles ? lines : lines.slice(1);
+}
+
+const cutPath = (path: string, width: number) => cutMiddle(path, Math.max(12, width));
 
 /** Keeps the indentation, which shows the level. */
 function shortenName(cell: string, width: number): string {
@@ -412,22 +462,16 @@ function shortenName(cell: string, width: number): string {
   return " ".repeat(indent) + cutMiddle(name, Math.max(12, width - indent));
 }
 
-function* treeRows(tree: CgroupTree): Generator<string[]> {
-  const { cgroup, depth, snapshot, children, leftOut } = tree;
-  const { usage, limits: { max } } = snapshot;
-  const kills = snapshot.subtree.oomKill ?? snapshot.local.oomKill;
-  const percent = shareOf(usage, max, 100);
+function* treeRows(
+  tree: CgroupTree,
+  cells: (each: CgroupTree, name: string) => string[],
+): Generator<string[]> {
+  const { cgroup, depth, children, leftOut } = tree;
   const indent = "  ".repeat(depth);
-  yield [
-    formatBytes(usage),
-    formatBytes(workingSet(snapshot)),
-    max === Infinity ? "–" : formatBytes(max),
-    formatPercent(percent),
-    kills?.toString() ?? "–",
-    indent + printable(nameOf(cgroup.path, depth)),
-  ];
-  for (const child of children) yield* treeRows(child);
-  if (leftOut > 0) yield ["", "", "", "", "", `${indent}  … and ${leftOut} smaller`];
+  const row = cells(tree, indent + printable(nameOf(cgroup.path, depth)));
+  yield row;
+  for (const child of children) yield* treeRows(child, cells);
+  if (leftOut > 0) yield [...row.slice(1).map(() => ""), `${indent}  … and ${leftOut} smaller`];
 }
 
 /** A container id is shortened to its first twelve digits. */

@@ -28,7 +28,7 @@ export type CiService = typeof CI_SERVICES[number];
 
 const COMMON_OPTIONS = {
   json: flag("--json", "short for --output json", { group: "output", isBasic: true }),
-  output: choice("--output <format>", "format of the output", {
+  output: choice("-o, --output <format>", "format of the output", {
     group: "output",
     choices: ["text", "json"],
     default: ["text", "text"],
@@ -52,7 +52,9 @@ const COMMON_OPTIONS = {
 
 export type Common = FlagsOf<typeof COMMON_OPTIONS>;
 
-export const wantsJson = (options: Common) => options.json === true || options.output === "json";
+export const wantsJson = (
+  options: { readonly json?: true | undefined; readonly output: string },
+) => options.json === true || options.output === "json";
 
 /** A subcommand with the options of the table and those that all subcommands have. */
 export function subcommand<Table extends OptionTable>(

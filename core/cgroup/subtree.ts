@@ -1,5 +1,7 @@
 /** A cgroup and everything below it, the largest children first. */
 
+import { shareOf } from "../policy/check.ts";
+import { workingSet } from "../policy/limits.ts";
 import type { Snapshot } from "../snapshot.ts";
 import { parseSize } from "../parse/cgroupfs.ts";
 import { type Cgroup, childrenOf, isThere, tryReader, tryReadSnapshot } from "./cgroup.ts";
@@ -45,6 +47,30 @@ function bySize(cgroups: readonly Cgroup[]): Cgroup[] {
     .sort((a, b) => b.usage - a.usage || (a.cgroup.path < b.cgroup.path ? -1 : 1))
     .map(({ cgroup }) => cgroup);
 }
+
+/** What a list of cgroups can be sorted by: the largest first, names from A to Z. */
+export const SORT_KEYS = ["usage", "working-set", "used", "kills", "name"] as const;
+export type SortKey = typeof SORT_KEYS[number];
+
+/** All cgroups of a subtree as a sorted list. Those with an unknown value come last. */
+export function sortedCgroups(subtree: CgroupTree, key: SortKey): CgroupTree[] {
+  const byName = (a: CgroupTree, b: CgroupTree) => a.cgroup.path < b.cgroup.path ? -1 : 1;
+  const all = [...flatten(subtree)];
+  if (key === "name") return all.sort(byName);
+  const valueOf = VALUES[key];
+  return all.map((each) => ({ each, value: valueOf(each.snapshot) ?? -1 }))
+    .sort((a, b) => b.value - a.value || byName(a.each, b.each))
+    .map(({ each }) => each);
+}
+
+const VALUES: Readonly<
+  Record<Exclude<SortKey, "name">, (snapshot: Snapshot) => number | undefined>
+> = {
+  usage: ({ usage }) => usage,
+  "working-set": workingSet,
+  used: ({ usage, limits: { max } }) => shareOf(usage, max, 100),
+  kills: ({ local, subtree }) => Number(subtree.oomKill ?? local.oomKill ?? -1n),
+};
 
 /** In display order: each cgroup before its children. */
 export function* flatten(subtree: CgroupTree): Generator<CgroupTree> {

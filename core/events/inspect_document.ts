@@ -45,7 +45,12 @@ export interface Found {
   readonly at: number;
   readonly hierarchy: Hierarchy;
   readonly machine: Machine;
-  readonly targets: readonly { readonly inspection: Inspection; readonly tree?: CgroupTree }[];
+  readonly targets: readonly {
+    readonly inspection: Inspection;
+    readonly tree?: CgroupTree;
+    /** The cgroups of the tree in the requested order. */
+    readonly sorted?: readonly CgroupTree[];
+  }[];
   readonly checked?: Checked;
 }
 
@@ -65,7 +70,9 @@ export function inspectDocument({ at, hierarchy, machine, targets, checked }: Fo
       hidden_ancestors: hierarchy.hidden,
     },
     check: checked ? { ...checked, findings: checked.findings.map(findingOf) } : null,
-    targets: targets.map(({ inspection, tree }) => targetOf(inspection, tree)),
+    targets: targets.map(({ inspection, tree, sorted }) =>
+      targetOf(inspection, sorted ?? (tree && [...flatten(tree)]))
+    ),
   };
 }
 
@@ -85,7 +92,7 @@ function hostOf({ kernel, hostname, memory, pressure, oomKill }: Machine, hierar
   };
 }
 
-function targetOf(found: Inspection, tree: CgroupTree | undefined) {
+function targetOf(found: Inspection, tree: readonly CgroupTree[] | undefined) {
   const { cgroup, snapshot, ancestry, members, forecast } = found;
   return {
     cgroup: cgroup.path,
@@ -119,7 +126,7 @@ function targetOf(found: Inspection, tree: CgroupTree | undefined) {
     processes_total: members?.total ?? null,
     hidden_processes: members?.hiddenProcesses ?? null,
     oom_forecast: forecast ? forecastOf(forecast) : null,
-    tree: tree ? [...flatten(tree)].map(rowOf) : null,
+    tree: tree ? tree.map(rowOf) : null,
     invalid_files: found.invalidFiles,
     limitations: found.limitations,
   };
