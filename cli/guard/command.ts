@@ -28,7 +28,7 @@ import { openReceivers, type Receivers } from "../receivers/receivers.ts";
 import { selfCommand } from "../self_command.ts";
 import { ENDING, onSignals } from "../signals.ts";
 import { shouldDrawLive } from "../terminal/capabilities.ts";
-import { createProgress, terminalOutput } from "../terminal/progress.ts";
+import { createProgress, type Progress, terminalOutput } from "../terminal/progress.ts";
 import { chooseStyle, type Style } from "../terminal/palette.ts";
 import { guardBase, type GuardFlags } from "./options.ts";
 import {
@@ -72,7 +72,7 @@ class GuardRun {
   readonly #output = openQueuedOutput();
   readonly #serviceManager = openSdNotify();
   // On a terminal the events or the live view show the progress.
-  readonly #progress = createProgress(Deno.stdout.isTerminal() ? undefined : terminalOutput());
+  readonly #progress: Progress;
   readonly #removeSignalHandlers: () => void;
   #armedCount = 0;
   #isStopping = false;
@@ -89,6 +89,8 @@ class GuardRun {
     private readonly reparse: () => Promise<GuardRequest>,
   ) {
     this.#isJson = wantsJson(request.flags);
+    const isSilent = request.flags.quiet === true || Deno.stdout.isTerminal();
+    this.#progress = createProgress(isSilent ? undefined : terminalOutput());
     this.#style = chooseStyle(request.flags.color);
     // Installed before the first change: from then on a signal must restore the settings before the process ends.
     const isOnTerminal = Deno.stdin.isTerminal();
@@ -152,7 +154,7 @@ class GuardRun {
       explain(guard.candidates(guarded), this.#style);
     }
     const line = startLine(guard, setup);
-    printStderr(line);
+    if (!flags.quiet) printStderr(line);
     this.#serviceManager?.ready(line, guard.isAlive);
     this.#started.resolve();
     if (flags.for !== undefined) {

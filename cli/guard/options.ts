@@ -109,6 +109,9 @@ const GUARD_OPTIONS = {
     { ...MODE, parse: parsePositiveDuration, default: [701_000, "701s"] },
   ),
   ...LIVE_OPTIONS,
+  quiet: flag("-q, --quiet", "print events only: no start line and no progress", {
+    group: "output",
+  }),
   eventFormat: choice(
     "--event-format <format>",
     "oomkit events, or one line per kill as oom-guard prints it",

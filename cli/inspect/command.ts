@@ -108,6 +108,7 @@ const INSPECT_OPTIONS = {
     isClosed: true,
     parse: separated(oneOf(requirements)),
   }),
+  quiet: flag("-q, --quiet", "print no findings: only the exit status tells", CHECK),
   annotate: choice(
     "--annotate <service>",
     "print findings as annotations of a CI service, on stderr",
@@ -160,7 +161,9 @@ export function inspectCommand(finish: Finish) {
     },
   }).action(async (targets, options, command) => {
     const isGiven = (name: string) => command.getOptionValueSource(name) === "cli";
-    const checkOnly = ["minHeadroom", "maxUsage", "require", "annotate", "junit"].find(isGiven);
+    const checkOnly = ["minHeadroom", "maxUsage", "require", "annotate", "junit", "quiet"].find(
+      isGiven,
+    );
     if (checkOnly !== undefined && !options.check) {
       throw new OomkitError(`cannot use --${kebab(checkOnly)} alone: it is a check`, "add --check");
     }
@@ -311,6 +314,7 @@ class InspectRun {
       const json = document.inspectDocument(checked ? { ...found, checked } : found);
       print(this.#withoutCommands(toJson(json, 2)));
     } else if (checked && checks) {
+      if (this.options.quiet) return;
       print(this.#withoutCommands(checks.checkLines(checked, layout.style).join("\n")));
     } else if (this.#shown.length > 0) {
       const { headers, output } = this.options;

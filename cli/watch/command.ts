@@ -148,12 +148,14 @@ async function watchTargets(targets: readonly string[], flags: WatchFlags): Prom
       const { openWatchLive } = await import("../live/live.ts");
       live = openWatchLive({ flags, end }, options.thresholds, () => session.watching);
     }
-    const watching = startWithProgress(session, options, emit);
+    const watching = startWithProgress(session, options, emit, flags.quiet === true);
     watching.done.catch((error) => session.failure = error);
-    printStderr(
-      `watching ${namesOf(unique, flags)} (cgroup v${hierarchy.version.number}): ` +
-        watching.sources.join("; "),
-    );
+    if (!flags.quiet) {
+      printStderr(
+        `watching ${namesOf(unique, flags)} (cgroup v${hierarchy.version.number}): ` +
+          watching.sources.join("; "),
+      );
+    }
     if (flags.for !== undefined) timer = setTimeout(end, flags.for);
     await Promise.race([watching.done, ended]);
     // Closed before the summary, so that the summary is printed below the view.
@@ -179,8 +181,9 @@ function startWithProgress(
   session: WatchSession,
   options: WatchOptions,
   emit: (event: OomkitEvent) => void,
+  isQuiet: boolean,
 ) {
-  const progress = createProgress(terminalOutput());
+  const progress = createProgress(isQuiet ? undefined : terminalOutput());
   const onTarget = (count: number) => progress.show(`arming, ${count} so far`);
   const watching = session.start({ ...options, onTarget }, emit);
   progress.end();

@@ -147,6 +147,11 @@ const WATCH_OPTIONS = {
     { ...COMMAND, choices: CI_SERVICES },
   ),
   ...LIVE_OPTIONS,
+  quiet: flag(
+    "-q, --quiet",
+    "print events only: no start line, and no verdict on a command that was fine",
+    { group: "output" },
+  ),
 };
 
 export type WatchFlags = Common & FlagsOf<typeof WATCH_OPTIONS>;

@@ -72,7 +72,7 @@ export async function runWatched(command: readonly string[], flags: WatchFlags):
     const facts = { command, status, events, summary, ancestry, limit };
     const verdict = commandReport({ ...facts, ...machineRoom !== undefined && { machineRoom } });
     const line = verdictLine(verdict);
-    printStderr(`oomkit: ${line}`);
+    if (!flags.quiet || verdict.verdict !== "fine") printStderr(`oomkit: ${line}`);
     const seen = new Set<EventType>(events.map(({ type }) => type));
     const failedBy = flags.failOn?.filter((type) => seen.has(type)) ?? [];
     if (flags.annotate !== undefined) {

@@ -45,3 +45,30 @@ Deno.test("a variable forces colours where CI shows them, although stdout is no 
   assert.equal(await isColoured({ FORCE_COLOR: "1", NO_COLOR: "1" }), false);
   assert.equal(await isColoured({ FORCE_COLOR: "1" }, "--color", "never"), false);
 });
+
+Deno.test("--quiet prints events and errors, and nothing else", async () => {
+  using tree = makeTree(2, { "/a": { "memory.max": 64 * 1024 ** 2, "memory.current": 4096 } });
+  const common = ["--root", tree.dir, "/a", "--for", "1ms"];
+  for (const command of [["watch"], ["guard", "--dry-run"]]) {
+    const loud = await runOomkit([...command, ...common]);
+    assert.match(loud.stderr, /^(watching|guarding) /);
+    const quiet = await runOomkit([...command, "-q", ...common]);
+    assert.equal(quiet.stderr, "");
+    assert.match(quiet.stdout, / summary /);
+  }
+  const failed = await runOomkit(["watch", "-q", "--root", tree.dir, "/nosuch"]);
+  assert.match(failed.stderr, /^oomkit: cannot resolve/);
+});
+
+Deno.test("--quiet prints no verdict on a command that was fine, and no findings of a check", async () => {
+  const run = await runOomkit(["watch", "--quiet", "--", "true"]);
+  assert.equal(run.code, 0);
+  assert.doesNotMatch(run.stderr, /exited with 0; no OOM kill/);
+  using tree = makeTree(2, { "/a": { "memory.max": 64 * 1024 ** 2, "memory.current": 4096 } });
+  const check = ["inspect", "--root", tree.dir, "--check", "--quiet", "/a", "--min-headroom"];
+  const results = [await runOomkit([...check, "1M"]), await runOomkit([...check, "1G"])];
+  assert.deepEqual(results.map(({ code, stdout, stderr }) => [code, stdout, stderr]), [
+    [0, "", ""],
+    [1, "", ""],
+  ]);
+});
