@@ -86,7 +86,7 @@ const INSPECT_OPTIONS = {
   }),
   output: choice("-o, --output <format>", "format of the output; wide: more columns of a tree", {
     group: "output",
-    choices: ["text", "json", "wide"],
+    choices: ["text", "json", "yaml", "wide"],
     default: ["text", "text"],
   }),
   processes: value("--processes <count>", "processes to show, or all (default: 8; all in JSON)", {
@@ -138,8 +138,14 @@ const loadParts = async (options: Options) => ({
   checks: options.check
     ? { ...await import("./check.ts"), ...await import("../output/annotate.ts") }
     : undefined,
-  document: wantsJson(options) ? await import("../../core/events/inspect_document.ts") : undefined,
+  document: wantsDocument(options)
+    ? await import("../../core/events/inspect_document.ts")
+    : undefined,
+  yaml: options.output === "yaml" ? await import("../../core/events/yaml.ts") : undefined,
 });
+
+/** JSON or YAML: everything, for another program. */
+const wantsDocument = (options: Options) => wantsJson(options) || options.output === "yaml";
 
 export function inspectCommand(finish: Finish) {
   const command = subcommand(
@@ -308,11 +314,12 @@ class InspectRun {
 
   #print(hierarchy: Hierarchy, machine: Machine, checked: Checked | undefined): void {
     const layout: TextLayout = { style: chooseStyle(this.options.color), width: terminalWidth() };
-    const { checks, document } = this.parts;
+    const { checks, document, yaml } = this.parts;
     if (document) {
       const found = { at: Date.now(), hierarchy, machine, targets: this.#shown };
-      const json = document.inspectDocument(checked ? { ...found, checked } : found);
-      print(this.#withoutCommands(toJson(json, 2)));
+      const shown = document.inspectDocument(checked ? { ...found, checked } : found);
+      const text = yaml ? yaml.toYaml(shown).trimEnd() : toJson(shown, 2);
+      print(this.#withoutCommands(text));
     } else if (checked && checks) {
       if (this.options.quiet) return;
       print(this.#withoutCommands(checks.checkLines(checked, layout.style).join("\n")));
@@ -369,7 +376,7 @@ class InspectRun {
   #read(cgroup: Cgroup, machine: Machine): Shown | undefined {
     const { check, tree, processes, depth, top, sort } = this.options;
     this.#countRead();
-    const json = wantsJson(this.options);
+    const json = wantsDocument(this.options);
     const showsProcesses = json || !check && (!tree || this.#wholeMachine);
     const maxProcesses = processes ?? (json ? Infinity : DEFAULT_PROCESSES);
     const inspection = inspect(cgroup, showsProcesses ? maxProcesses : 0, machine);

@@ -67,9 +67,10 @@ export function subcommand<Table extends OptionTable>(
   command.hook("preAction", async (_, self) => {
     readSwitches(self);
     await configure(self);
-    const differ = self.getOptionValue("json") === true && self.getOptionValue("output") === "text";
+    const output = self.getOptionValue("output");
+    const differ = self.getOptionValue("json") === true && output !== "json";
     if (!differ || preferFlag(self, "json", "output")) return;
-    throw new OomkitError("cannot use --json and --output text together", "give one of them");
+    throw new OomkitError(`cannot use --json and --output ${output} together`, "give one of them");
   });
   return command as unknown as Command<[], Common & FlagsOf<Table>>;
 }

@@ -1,6 +1,7 @@
 /** `inspect --tree`: order, titles and columns. */
 
 import assert from "node:assert/strict";
+import { parse } from "yaml";
 import { inspectJson } from "../../helpers/inspect_json.ts";
 import { runOomkit } from "../../helpers/run_oomkit.ts";
 import { makeTree, type Tree } from "../../helpers/trees.ts";
@@ -62,6 +63,19 @@ Deno.test("-o wide adds peak, swap, high and pressure", async () => {
   const [titles, ...lines] = await table(t, "-o", "wide", "--sort", "used");
   assert.match(titles!, /PEAK +SWAP +HIGH +LIMIT +USED +PRESSURE +KILLS +CGROUP$/);
   assert.match(lines[0]!, / 9\.0 MiB .* 10\.0 MiB +80\.0% /);
+});
+
+Deno.test("-o yaml has the same document as JSON", async () => {
+  using t = tree();
+  const args = ["inspect", "--root", t.dir, "--check", "--require", "v2", "/small"];
+  const [yaml, json] = [
+    await runOomkit([...args, "-o", "yaml"]),
+    await runOomkit([...args, "-o", "json"]),
+  ];
+  assert.match(yaml.stdout, /^v: \d+\n/);
+  assert.deepEqual({ ...parse(yaml.stdout), ts: "" }, { ...JSON.parse(json.stdout), ts: "" });
+  const both = await runOomkit([...args, "-o", "yaml", "--json"]);
+  assert.match(both.stderr, /cannot use --json and --output yaml together; give one of them/);
 });
 
 Deno.test("--sort and --no-headers apply to a tree", async () => {

@@ -115,7 +115,7 @@ Deno.test("a misspelt word of a closed list is refused with the word that is mea
     ["guard --mode thottle", /it is not one of [^;]+; did you mean throttle\?$/m],
     ["guard --on-warn sginal", /it is not an action; did you mean signal\? \(use noop, signal/],
     ["guard --on-warn signal:SIGUSER1", /did you mean SIGUSR1\? \(use one of SIGHUP, /],
-    ["inspect --output jsno", /it is not one of text, json, wide; did you mean json\?$/m],
+    ["inspect --output jsno", /it is not one of text, json, yaml, wide; did you mean json\?$/m],
     ["completions zhs", /cannot use zhs: it is not one of bash, zsh, fish; did you mean zsh\?$/m],
   ];
   for (const [words, message] of cases) {
