@@ -9,6 +9,9 @@ import { makeDirectory } from "../helpers/directory.ts";
 import { makeRealCgroup } from "../helpers/real_cgroup.ts";
 import { runOomkit } from "../helpers/run_oomkit.ts";
 
+/** The log keeps the kills of earlier cgroups with the same name. */
+const newName = () => `history-${crypto.randomUUID().slice(0, 8)}`;
+
 // deno-lint-ignore no-explicit-any
 async function history(...args: string[]): Promise<any> {
   const { code, stdout, stderr } = await runOomkit([
@@ -31,7 +34,7 @@ kernelTest(
     let pid: number;
     let owner: string;
     {
-      await using parent = makeRealCgroup("history");
+      await using parent = makeRealCgroup(newName());
       const cgroup = parent.child(id);
       ({ path } = cgroup);
       owner = parent.path;
@@ -59,7 +62,7 @@ kernelTest(
 );
 
 kernelTest("a group kill is one kill for each process", async () => {
-  await using parent = makeRealCgroup("history");
+  await using parent = makeRealCgroup(newName());
   const cgroup = parent.child("together");
   cgroup.limit(24 * MIB);
   cgroup.write("memory.oom.group", 1);
@@ -77,7 +80,7 @@ kernelTest("a group kill is one kill for each process", async () => {
 }, { only: 2 });
 
 kernelTest("kills that the kernel counted and that are in no log are reported", async () => {
-  await using cgroup = makeRealCgroup("history");
+  await using cgroup = makeRealCgroup(newName());
   cgroup.limit(10 * MIB);
   await allocateUntilKilled(cgroup);
   using directory = makeDirectory();
