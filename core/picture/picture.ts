@@ -4,6 +4,7 @@
  */
 
 import type { ReferenceLine } from "../record/format.ts";
+import { SEVERITY } from "./page/glyphs.js";
 import type { Series } from "./series.ts";
 
 /** The severity of a run, shown by shape and word as well as by colour. */
@@ -40,6 +41,8 @@ export interface Group {
   /** The limit and the headroom at that time. */
   readonly peakShareLimit: number | null;
   readonly peakShareHeadroom: number | null;
+  /** The smallest difference of limit and usage; `null` without a limit or without a sample. */
+  readonly minHeadroom: number | null;
   /** Kills by the kernel, and by a guard, in it and in cgroups below it that are not among the groups. */
   readonly kills: number;
   readonly guardKills: number;
@@ -50,6 +53,7 @@ export interface ChartEvent {
   readonly at: number;
   /** Index of the cgroup in `groups`; `null` if it is not among them. */
   readonly group: number | null;
+  readonly cgroup: string;
   readonly type: string;
   readonly kind: Kind;
   readonly text: string;
@@ -80,6 +84,9 @@ export interface Picture {
   readonly verdict: string;
   /** Limits of the recording: incomplete, full, samples lost. */
   readonly remarks: readonly string[];
+  /** Kills by the kernel and by a guard, also those that are in no list. */
+  readonly kills: number;
+  readonly guardKills: number;
   /** The most important first. */
   readonly groups: readonly Group[];
   readonly events: readonly ChartEvent[];
@@ -102,6 +109,14 @@ export const SHOWN_AT_FIRST = 6;
 export function isByShare({ groups }: Picture): boolean {
   const shown = groups.slice(0, SHOWN_AT_FIRST);
   return shown.length > 1 && shown.every(({ peakShare }) => peakShare !== null);
+}
+
+/** The most severe events, at most `max`, in their order. */
+export function mostSevere(events: readonly ChartEvent[], max: number): ChartEvent[] {
+  const chosen = new Set(
+    events.toSorted((a, b) => SEVERITY.indexOf(b.kind) - SEVERITY.indexOf(a.kind)).slice(0, max),
+  );
+  return events.filter((event) => chosen.has(event));
 }
 
 /** From this share of the limit on a run was close; `inspect` and the live view turn red there as well. */

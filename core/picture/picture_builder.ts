@@ -7,7 +7,7 @@ import type {
   RecordingLine,
 } from "../record/format.ts";
 import { parentPath } from "../cgroup_path.ts";
-import { shareOfLimit } from "../figures.js";
+import { clockText, shareOfLimit } from "../figures.js";
 import { isKill } from "./page/glyphs.js";
 import type { ChartEvent, Group, KilledProcess, Kind, Picture, Step } from "./picture.ts";
 import { append, emptySeries, halve, MAX_POINTS, type Series } from "./series.ts";
@@ -114,6 +114,7 @@ export class PictureBuilder {
     const groups = [...this.#groups.values()]
       .map((data) => this.#groupOf(data, killsIn.get(data.cgroup.path) ?? NO_KILLS))
       .sort(byImportance);
+    const kills = this.#killsByPath.values().reduce(sumOf, NO_KILLS);
     const indices = new Map(groups.map(({ id }, index) => [id, index]));
     // The last of several cgroups with the same path.
     const indexByPath = new Map(
@@ -132,6 +133,8 @@ export class PictureBuilder {
       from: head.at,
       to: Math.max(this.#lastAt, head.at + 1),
       groups,
+      kills: kills.kernel,
+      guardKills: kills.guard,
       events: this.#events.map(placed).sort(byTime),
       killedProcesses: this.#killedProcesses.map(placed).sort(byTime),
       remarks: [...remarks, ...this.#remarks()],
@@ -179,6 +182,9 @@ export class PictureBuilder {
     if (line.full !== undefined) this.#append(group.full, at, line.full);
     group.peak = Math.max(group.peak ?? 0, usage);
     const { limit } = group.cgroup;
+    if (limit !== null) {
+      group.minHeadroom = Math.min(group.minHeadroom ?? Infinity, Math.max(0, limit - usage));
+    }
     const share = limit === null ? -1 : shareOfLimit(usage, limit) / 100;
     if (limit === null || share < (group.peakShare ?? 0)) return;
     group.peakShare = share;
@@ -233,7 +239,7 @@ export class PictureBuilder {
       if (lesser < 0) return;
       this.#events.splice(lesser, 1);
     }
-    this.#events.push({ of, at, type, kind, text });
+    this.#events.push({ of, at, cgroup: this.#words.printable(of), type, kind, text });
   }
 
   #groupOf({ cgroup, ...data }: GroupData, { kernel, guard }: Kills): Group {
@@ -257,7 +263,8 @@ export class PictureBuilder {
     const end = this.#endReason;
     return [
       end === "full" && "The recording reached its maximum size before the end of the run.",
-      end === undefined && "The recording is incomplete: its end is missing.",
+      end === undefined &&
+      `The recording is incomplete: its end is missing, after ${clockText(this.#lastAt)} UTC.`,
       points && "The longest curves keep only the minimum and maximum of each interval.",
       samples > 0 && `${samples} samples were lost: they came faster than they could be written.`,
       groups > 0 && `${groups} more cgroups are not shown.`,
@@ -281,6 +288,7 @@ function newGroup(cgroup: RecordedCgroup, step: Step) {
     peakShare: unknown,
     peakShareLimit: unknown,
     peakShareHeadroom: unknown,
+    minHeadroom: unknown,
     removedAt: unknown,
   };
 }

@@ -5,6 +5,7 @@ import {
   type Group,
   isByShare,
   limitSeries,
+  mostSevere,
   type Picture,
   SHOWN_AT_FIRST,
 } from "./picture.ts";
@@ -17,7 +18,7 @@ import {
   type Group as DrawnGroup,
 } from "./page/content.js";
 import { clockText, cut, spanText } from "../figures.js";
-import { GLYPHS, isKill, SEVERITY, withRoom } from "./page/glyphs.js";
+import { GLYPHS, isKill, withRoom } from "./page/glyphs.js";
 import palette from "./page/palette.css" with { type: "text" };
 import style from "./page/still.css" with { type: "text" };
 import type { Series } from "./series.ts";
@@ -248,11 +249,8 @@ const glyph = (kind: string, x: number | string, y: number, content = "") =>
 
 /** The most severe events, by time. */
 function eventList({ events, from, groups }: Picture, top: number): Piece {
-  const chosen = new Set(
-    events.toSorted((a, b) => SEVERITY.indexOf(b.kind) - SEVERITY.indexOf(a.kind))
-      .slice(0, MAX_LISTED_EVENTS),
-  );
-  const rows = events.filter((event) => chosen.has(event)).map(({ at, kind, group, text }, row) => {
+  const listed = mostSevere(events, MAX_LISTED_EVENTS);
+  const rows = listed.map(({ at, kind, group, text }, row) => {
     const y = top + 8 + 19 * row;
     const name = groups.length > 1 && group !== null
       ? `${shortName(groups[group]!.path, 24)}: `

@@ -163,7 +163,7 @@ Deno.test("of too many cgroups the existing ones and those near their limit stay
 
 Deno.test("the limits of the recording are remarks", () => {
   assert.deepEqual(pictureOf(head, a).remarks, [
-    "The recording is incomplete: its end is missing.",
+    "The recording is incomplete: its end is missing, after 04:56:02.350 UTC.",
   ]);
   assert.deepEqual(
     pictureOf(head, a, { type: "lost", at: START, snapshots: 9 }, {
