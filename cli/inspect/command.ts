@@ -12,7 +12,7 @@ import {
   SORT_KEYS,
   sortedCgroups,
 } from "../../core/cgroup/subtree.ts";
-import { OomkitError, shortened } from "../../core/errors.ts";
+import { OomkitError } from "../../core/errors.ts";
 import type { Checked } from "../../core/events/inspect_document.ts";
 import { toJson } from "../../core/events/json.ts";
 import type { CheckOutput } from "./check.ts";
@@ -155,9 +155,9 @@ export function inspectCommand(finish: Finish) {
   ).argument("[target...]", TARGET_HELP);
   return withHelp(command, {
     examples: [
-      "oomkit inspect",
       "oomkit inspect my.service pid:4242 --json",
       "oomkit inspect /kubepods --check --min-headroom 20% --require limit,psi",
+      "oomkit inspect run.jsonl.gz",
     ],
     notes: requirementHelp() + CI_HELP,
     exitStatus: {
@@ -167,6 +167,8 @@ export function inspectCommand(finish: Finish) {
     },
   }).action(async (targets, options, command) => {
     const isGiven = (name: string) => command.getOptionValueSource(name) === "cli";
+    const recording = await recordingAmong(targets, options.root);
+    recording?.refuseOptions(isGiven);
     const checkOnly = ["minHeadroom", "maxUsage", "require", "annotate", "junit", "quiet"].find(
       isGiven,
     );
@@ -181,14 +183,7 @@ export function inspectCommand(finish: Finish) {
     if (pictures && isMeant && !options.tree) {
       return finish(await pictures.drawRecording(targets, options));
     }
-    // No cgroup is likely to have such a name.
-    if (targets.length === 1 && /\.jsonl(\.gz)?$/.test(targets[0]!)) {
-      const name = printable(shortened(targets[0]!));
-      throw new OomkitError(
-        `cannot inspect ${name} as a cgroup: it has the name of a recording`,
-        "draw it with --html FILE or --svg FILE, or replay it: oomkit simulate --replay FILE",
-      );
-    }
+    if (recording) return finish(await recording.show(options));
     const treeOnly = ["depth", "top"].find(isGiven);
     const tableOnly = isGiven("sort") ? "--sort" : isGiven("headers") ? "--no-headers" : undefined;
     if (tableOnly !== undefined && !options.tree) {
@@ -206,8 +201,26 @@ export function inspectCommand(finish: Finish) {
   });
 }
 
-const TARGET_HELP = "cgroup path, glob, pid:N, unit:NAME, pod:UID or container id " +
-  "(default: the whole machine; with --check and in a container its own cgroup)";
+const RECORDING_NAME = /\.jsonl(\.gz)?$/;
+
+/** The recording that `targets` name; what reads it is loaded only where a target is a file or has the name of a recording. */
+async function recordingAmong(targets: readonly string[], root: string | undefined) {
+  const mayBeRecording = targets.some((name) => RECORDING_NAME.test(name) || isFile(name));
+  return mayBeRecording
+    ? (await import("./recording.ts")).openRecordingAmong(targets, root, RECORDING_NAME)
+    : undefined;
+}
+
+function isFile(path: string): boolean {
+  try {
+    return Deno.statSync(path).isFile;
+  } catch {
+    return false;
+  }
+}
+
+const TARGET_HELP = "cgroup path, glob, pid:N, unit:NAME, pod:UID, container id, recording " +
+  "(default: the machine; its own cgroup with --check or in a container)";
 
 function requirementHelp(): string {
   const width = Math.max(...requirements.map((name) => name.length));

@@ -199,7 +199,8 @@ const ELSEWHERE: readonly (readonly [pattern: RegExp, test: string])[] = [
   [/^watch .*-- /, "tests/kernel/watch_command_test.ts"],
   [/^simulate\b(?!.*--fake)/, "tests/kernel/simulate_test.ts"],
   [/^guard .*--pod/, "tests/kernel/guard_pod_test.ts"],
-  [/^inspect \S+\.jsonl/, "tests/cli/output/picture_test.ts"],
+  [/^inspect \S+\.jsonl.*--html/, "tests/cli/output/picture_test.ts"],
+  [/^inspect \S+\.jsonl/, "tests/cli/inspect/recording_test.ts"],
   // It reads the log of this machine, which need not be readable.
   [/^history\b/, "tests/cli/history/history_test.ts"],
   [/^guard --restore/, "tests/cli/guard/restore_test.ts"],

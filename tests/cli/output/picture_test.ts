@@ -66,10 +66,6 @@ Deno.test("a file that is not a recording gets one line and exit 2, and leaves n
     assert.match(stderr, message, name);
   }
   assert.match(await refused(["inspect", path, "--html", `${path}/d.html`]), /it is a directory/);
-  assert.match(
-    await refused(["inspect", "run.jsonl.gz"]),
-    /the name of a recording; draw it with --html/,
-  );
   assert.match(await refused(["inspect", "--svg", `${path}/n.svg`]), /no recording is named/);
   const two = ["inspect", `${path}/empty`, `${path}/text`, "--html", `${path}/2.html`];
   assert.match(await refused(two), /cannot draw 2 recordings in one picture/);
