@@ -111,12 +111,22 @@ export function isByShare({ groups }: Picture): boolean {
   return shown.length > 1 && shown.every(({ peakShare }) => peakShare !== null);
 }
 
-/** The most severe events, at most `max`, in their order. */
+/**
+ * The most severe events, at most `max`, in their order. Where not all of one severity have room, the first and the last of
+ * them are kept: how it began, and how it ended.
+ */
 export function mostSevere(events: readonly ChartEvent[], max: number): ChartEvent[] {
-  const chosen = new Set(
-    events.toSorted((a, b) => SEVERITY.indexOf(b.kind) - SEVERITY.indexOf(a.kind)).slice(0, max),
-  );
-  return events.filter((event) => chosen.has(event));
+  if (events.length <= max) return [...events];
+  const severity = ({ kind }: ChartEvent) => SEVERITY.indexOf(kind);
+  const least = events.map(severity).sort((a, b) => b - a)[max - 1]!;
+  const equal = events.filter((event) => severity(event) === least);
+  const room = max - events.filter((event) => severity(event) > least).length;
+  const first = Math.ceil(room / 2);
+  const kept = new Set([
+    ...equal.slice(0, first),
+    ...equal.slice(equal.length - (room - first)),
+  ]);
+  return events.filter((event) => severity(event) > least || kept.has(event));
 }
 
 /** From this share of the limit on a run was close; `inspect` and the live view turn red there as well. */
