@@ -154,7 +154,10 @@ export function selectVictims(
   };
   let pool = readPool(scope, selectionContext);
   let picked = pickIn(pool);
-  if (pool.isPartial && picked.victims.length === 0 && picked.outside === undefined) {
+  // One that is to be avoided is killed only if there is no other.
+  const isEnough = picked.victims.some((victim) => victim.scored.preference !== "avoid");
+  if (pool.isPartial && !isEnough && picked.outside === undefined) {
+    picked.victims.forEach(releaseVictim);
     pool = readPool(scope, { ...selectionContext, outOfTime: () => false });
     picked = pickIn(pool);
   }

@@ -76,6 +76,27 @@ Deno.test("without time the selection still continues until it has found a proce
   assert.deepEqual(selectedPids(made, { policy, outOfTime: () => true }), [other]);
 });
 
+Deno.test("without time the selection continues past processes that are to be avoided", async () => {
+  await using made = makeCgroup();
+  const [one, other] = made.pids;
+  using tree = makeTree(2, {
+    "/p": {},
+    "/p/a": { "cgroup.procs": `${one}\n` },
+    "/p/b": { "cgroup.procs": `${other}\n` },
+  });
+  const cgroup = openCgroup(discover(tree.dir), "/p")!;
+  const preferences = { ...WARM_UP_POLICY.preferences, avoid: [/a$/] };
+  const policy = { ...WARM_UP_POLICY, preferences };
+  const selection = selectVictims(cgroup, {
+    ...enoughTime,
+    policy,
+    limitOwner: cgroup,
+    outOfTime: () => true,
+  })!;
+  selection.close();
+  assert.equal(selection.victims[0]?.pid, other);
+});
+
 Deno.test("no process is selected when the kernel's victim is outside of the guarded cgroup", async () => {
   await using made = makeCgroup();
   const scope = { ...made.cgroup, path: "/elsewhere" };
