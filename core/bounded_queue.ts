@@ -7,14 +7,25 @@ export interface BoundedQueueOptions<T> {
   readonly drop: "oldest" | "newest";
   /** With `drop: "oldest"`: items that are dropped before the head. */
   dropFirst?(item: T): boolean;
+  /**
+   * Which items wait for each other. The group that had its turn longest ago is next, and the largest one makes room: however many items
+   * one has, those of another do not wait for all of them.
+   */
+  group?(item: T): string;
   /** Items with a bound of their own: they make room for each other, never for the others. */
   readonly reserved?: { readonly capacity: number; has(item: T): boolean };
   /** Called for each item that is dropped. */
   onDrop?(item: T): void;
 }
 
+/** Bounds the memory for names of groups. */
+const MAX_REMEMBERED_GROUPS = 1000;
+
 export class BoundedQueue<T> {
   readonly #items: T[] = [];
+  /** The last turn of each group, the earliest first. */
+  readonly #turns = new Map<string, number>();
+  #turn = 0;
   #reserved = 0;
   #dropped = 0;
 
@@ -35,7 +46,7 @@ export class BoundedQueue<T> {
 
   /** Returns false when an item was dropped: this one or an older one, see {@link BoundedQueueOptions}. */
   push(item: T): boolean {
-    const { drop, capacity, reserved, dropFirst } = this.options;
+    const { drop, capacity, reserved } = this.options;
     const isReserved = this.#isReserved(item);
     const isFull = isReserved
       ? this.#reserved >= reserved!.capacity
@@ -45,24 +56,20 @@ export class BoundedQueue<T> {
         this.countDropped(item);
         return false;
       }
-      const isCandidate = (each: T) => this.#isReserved(each) === isReserved;
-      const first = dropFirst ? this.#items.findIndex((e) => isCandidate(e) && dropFirst(e)) : -1;
-      this.countDropped(this.#removeAt(first >= 0 ? first : this.#items.findIndex(isCandidate))!);
+      this.countDropped(this.#removeAt(this.#leastNeeded(isReserved))!);
     }
     this.#add(item);
     return !isFull;
   }
 
   shift(): T | undefined {
-    return this.#removeAt(0);
-  }
-
-  /** The item with the lowest rank, of several the oldest. */
-  takeLowest(rank: (item: T) => number): T | undefined {
-    let lowest = 0;
-    const ranks = this.#items.map(rank);
-    ranks.forEach((each, at) => lowest = each < ranks[lowest]! ? at : lowest);
-    return this.#removeAt(lowest);
+    const { group } = this.options;
+    if (group === undefined) return this.#removeAt(0);
+    const turns = this.#items.map((item) => this.#turns.get(group(item)) ?? -1);
+    const next = turns.reduce((best, turn, at) => turn < turns[best]! ? at : best, 0);
+    const item = this.#removeAt(next);
+    if (item !== undefined) this.#hadTurn(group(item));
+    return item;
   }
 
   /** Appends an item that {@link shift} returned. It always fits, so the queue may exceed its capacity by the items in flight. */
@@ -70,9 +77,10 @@ export class BoundedQueue<T> {
     this.#add(item);
   }
 
-  /** The same, at the head. */
+  /** The same, as the next one. */
   putFirst(item: T): void {
     this.#items.unshift(item);
+    this.#turns.delete(this.options.group?.(item) ?? "");
     if (this.#isReserved(item)) this.#reserved += 1;
   }
 
@@ -94,6 +102,22 @@ export class BoundedQueue<T> {
     for (let item; (item = this.shift()) !== undefined;) this.countDropped(item);
   }
 
+  #leastNeeded(isReserved: boolean): number {
+    const { dropFirst, group } = this.options;
+    const isOfKind = (each: T) => this.#isReserved(each) === isReserved;
+    const largest = group && mostFrequent(this.#items.filter(isOfKind).map(group));
+    const isCandidate = (each: T) => isOfKind(each) && (!group || group(each) === largest);
+    const first = dropFirst ? this.#items.findIndex((e) => isCandidate(e) && dropFirst(e)) : -1;
+    return first >= 0 ? first : this.#items.findIndex(isCandidate);
+  }
+
+  #hadTurn(name: string): void {
+    this.#turns.delete(name);
+    this.#turns.set(name, this.#turn++);
+    const [earliest] = this.#turns.keys();
+    if (this.#turns.size > MAX_REMEMBERED_GROUPS) this.#turns.delete(earliest!);
+  }
+
   #isReserved(item: T): boolean {
     return this.options.reserved?.has(item) ?? false;
   }
@@ -110,4 +134,15 @@ export class BoundedQueue<T> {
     if (this.#isReserved(item)) this.#reserved -= 1;
     return item;
   }
+}
+
+/** `undefined` of none. */
+function mostFrequent(names: readonly string[]): string | undefined {
+  const counts = new Map<string, number>();
+  for (const name of names) counts.set(name, (counts.get(name) ?? 0) + 1);
+  let most: string | undefined;
+  for (const [name, count] of counts) {
+    if (most === undefined || count > counts.get(most)!) most = name;
+  }
+  return most;
 }

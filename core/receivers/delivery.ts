@@ -4,7 +4,7 @@
  * rejects does not block the rest. It is dropped when it fails again, unless it has priority (`hasPriority`).
  *
  * Items with priority are delivered independently of the others, over a connection of their own: they wait neither for the queue nor
- * for the attempt or the backoff of another item.
+ * for the attempt or the backoff of another item. Of several cgroups each gets its turn.
  */
 
 import { BoundedQueue, type BoundedQueueOptions } from "../bounded_queue.ts";
@@ -91,6 +91,7 @@ interface Entry<T> {
   readonly item: T;
   readonly type: EventType;
   readonly isPriority: boolean;
+  readonly cgroup: string;
   failedAttempts: number;
   /** Items delivered before this one failed first. */
   sentBeforeFailure: number | undefined;
@@ -145,16 +146,24 @@ export class Delivery<T> {
       // An item that moved to the back is older than all that were never tried.
       dropFirst: (entry) => entry.failedAttempts > 0,
       onDrop: ({ type }) => this.#drops.add(type),
-      ...(reserved && { reserved }),
+      // An OOM loop in one cgroup must not delay the kill in another, or drop it.
+      ...(reserved ? { reserved } : { group: ({ cgroup }) => cgroup }),
     });
     return { hasPriority, capacity, queue, sent: 0, working: undefined, inFlight: 0, failures: 0 };
   }
 
-  /** A full queue drops its oldest item. */
-  send(item: T, type: EventType, isPriority = hasPriority(type)): void {
+  /** A full queue drops its oldest item of the cgroup that has the most. @param cgroup items of one keep their order. */
+  send(item: T, type: EventType, isPriority = hasPriority(type), cgroup = ""): void {
     if (this.#ending.signal.aborted) return this.#drops.add(type);
     const lane = isPriority ? this.#lanes.priority : this.#lanes.other;
-    const entry = { item, type, isPriority, failedAttempts: 0, sentBeforeFailure: undefined };
+    const entry = {
+      item,
+      type,
+      isPriority,
+      cgroup,
+      failedAttempts: 0,
+      sentBeforeFailure: undefined,
+    };
     if (!lane.queue.push(entry)) {
       this.#warnOnce(`${lane.capacity} reports are waiting, and the oldest are dropped`);
     }

@@ -26,8 +26,6 @@ export interface ExecOptions {
 /** Of each lane: four slow commands for other events must not delay the command for a kill. */
 const MAX_PARALLEL_COMMANDS = 4;
 const MAX_QUEUED_EVENTS = 100;
-/** Bounds the memory for paths. */
-const MAX_REMEMBERED_CGROUPS = 1000;
 /** Bounds how long `close` waits for running commands. */
 const MAX_CLOSE_MS = 2000;
 
@@ -36,9 +34,6 @@ interface Lane {
   readonly capacity: number;
   readonly queue: BoundedQueue<OomkitEvent>;
   running: number;
-  started: number;
-  /** The value of `started` at the last command for each cgroup, the oldest first. */
-  readonly startedFor: Map<string, number>;
 }
 
 /** The event is on the command's stdin as JSON, and in its environment. */
@@ -93,8 +88,10 @@ export class ExecReceiver implements Receiver {
 
   #makeLane(capacity: number): Lane {
     const onDrop = ({ type }: OomkitEvent) => this.#drops.add(type);
-    const queue = new BoundedQueue<OomkitEvent>({ capacity, drop: "oldest", onDrop });
-    return { capacity, queue, running: 0, started: 0, startedFor: new Map() };
+    // An OOM loop in one cgroup must not delay the kill in another.
+    const group = ({ cgroup }: OomkitEvent) => cgroup;
+    const queue = new BoundedQueue<OomkitEvent>({ capacity, drop: "oldest", group, onDrop });
+    return { capacity, queue, running: 0 };
   }
 
   #warnOfDrops(what: string, why: string): void {
@@ -106,10 +103,9 @@ export class ExecReceiver implements Receiver {
 
   #startCommands(lane: Lane): void {
     while (lane.running < MAX_PARALLEL_COMMANDS && !this.#ending.signal.aborted) {
-      const event = nextIn(lane);
+      const event = lane.queue.shift();
       if (event === undefined) return;
       lane.running += 1;
-      lane.started += 1;
       const promise = this.#run(event).finally(() => {
         lane.running -= 1;
         this.#running.delete(promise);
@@ -136,15 +132,4 @@ export class ExecReceiver implements Receiver {
     if (!this.#warned.has(why)) this.#options.warn(`--exec: ${why}`);
     this.#warned.add(why);
   }
-}
-
-/** Of the cgroup that had its turn least recently: an OOM loop in one must not delay the kill in another. */
-function nextIn({ queue, startedFor, started }: Lane): OomkitEvent | undefined {
-  const event = queue.takeLowest(({ cgroup }) => startedFor.get(cgroup) ?? -1);
-  if (event === undefined) return undefined;
-  startedFor.delete(event.cgroup);
-  startedFor.set(event.cgroup, started);
-  const [oldest] = startedFor.keys();
-  if (startedFor.size > MAX_REMEMBERED_CGROUPS) startedFor.delete(oldest!);
-  return event;
 }

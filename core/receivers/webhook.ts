@@ -75,7 +75,8 @@ export class Webhook implements Receiver {
 
   report(event: OomkitEvent, stat: string): void {
     const message = this.#options.write(event, stat);
-    if (message !== undefined) this.#delivery.send(message, event.type, isPriorityEvent(event));
+    if (message === undefined) return;
+    this.#delivery.send(message, event.type, isPriorityEvent(event), event.cgroup);
   }
 
   counts(): ReceiverCounts {

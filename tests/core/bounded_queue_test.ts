@@ -80,3 +80,22 @@ Deno.test("an item can be taken out, and put back at the head", () => {
   assert.equal(queue.push(2), false, "it counts for the bound again");
   assert.deepEqual(drain(queue), [1, 3, 2]);
 });
+
+Deno.test("each group has its turn, in the order of its items, and the largest one makes room", () => {
+  const dropped: number[] = [];
+  const options = { capacity: 5, group: (item: number) => String(item % 2) };
+  const { queue } = filled(
+    { ...options, onDrop: (item) => void dropped.push(item) },
+    1,
+    3,
+    5,
+    7,
+    2,
+  );
+  queue.push(9);
+  queue.push(4);
+  assert.deepEqual(dropped, [1, 3]);
+  assert.equal(queue.shift(), 5);
+  queue.putFirst(5);
+  assert.deepEqual(drain(queue), [5, 2, 7, 4, 9]);
+});

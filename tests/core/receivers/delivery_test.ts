@@ -70,6 +70,29 @@ Deno.test("an item that alone fails does not block the others, and is dropped wi
   assert.equal(to.lines.length, 4, "dropped items are reported once");
 });
 
+Deno.test("the kill in one cgroup does not wait for those of an OOM loop in another, and is not dropped for them", async () => {
+  const gate = Promise.withResolvers<void>();
+  const taken: string[] = [];
+  const delivery = new Delivery<string>({
+    what: "report to it",
+    async deliver(item) {
+      await gate.promise;
+      taken.push(item);
+      return done;
+    },
+    warn: () => {},
+    maxQueuedPriority: 50,
+  });
+  for (let n = 0; n < 20; n++) delivery.send("loop", "oom_kill", true, "/loop");
+  for (const item of ["a1", "a2"]) delivery.send(item, "oom_kill", true, "/a");
+  for (let n = 0; n < 100; n++) delivery.send("loop", "oom_kill", true, "/loop");
+  delivery.send("b1", "oom_kill", true, "/b");
+  gate.resolve();
+  await delivery.close();
+  assert.deepEqual(taken.slice(0, 6), ["loop", "a1", "b1", "loop", "a2", "loop"]);
+  assert.deepEqual([taken.length, delivery.counts().dropped], [51, 72]);
+});
+
 Deno.test("an outage loses nothing, however often each item was tried", async () => {
   const to = receiver((_, attempts) => attempts <= 100 ? later : done);
   const items = Array.from({ length: 7 }, (_, at) => `${at}`);
