@@ -154,9 +154,10 @@ export function selectVictims(
   };
   let pool = readPool(scope, selectionContext);
   let picked = pickIn(pool);
-  // One that is to be avoided is killed only if there is no other.
-  const isEnough = picked.victims.some((victim) => victim.scored.preference !== "avoid");
-  if (pool.isPartial && !isEnough && picked.outside === undefined) {
+  const mayDo = picked.victims.some(({ scored: { preference } }) =>
+    preference === "prefer" || (preference === "none" && !mayPrefer(pool, policy))
+  );
+  if (pool.isPartial && !mayDo && picked.outside === undefined) {
     picked.victims.forEach(releaseVictim);
     pool = readPool(scope, { ...selectionContext, outOfTime: () => false });
     picked = pickIn(pool);
@@ -182,6 +183,10 @@ export function selectVictims(
   };
   return selection;
 }
+
+/** Whether there may be an unread process that is killed before those without a preference. */
+const mayPrefer = ({ attributes }: ReadPool, { preferences }: GuardPolicy): boolean =>
+  preferences.prefer.length > 0 || [...attributes.values()].includes("prefer");
 
 function rssByPidIn(
   { processes }: ReadPool,
@@ -347,6 +352,7 @@ function readPool(
       ? "excluded"
       : preferenceOf(cgroup, guardedBy) ?? inherited;
     if (attribute) attributes.set(cgroup.path, attribute);
+    if (isPartial) continue;
     for (const pid of pidsOf(cgroup)) {
       if (signalled.has(pid) || processes[0]?.pid === pid) continue;
       if (processes.length > begin && mayStop(processes, scope, context)) isPartial = true;
@@ -354,7 +360,6 @@ function readPool(
       const process = pid === known?.pid ? known : read(pid, cgroup.path);
       if (process) processes.push(process);
     }
-    if (isPartial) break;
   }
   const machine = { pageSize: pageSize(), pidOneIsInit };
   return { cgroups, processes, attributes, oomTotalBytes, protectedPids, isPartial, ...machine };

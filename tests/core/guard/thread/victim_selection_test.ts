@@ -10,6 +10,7 @@ import {
 } from "../../../../core/guard/thread/victim_selection.ts";
 import { WARM_UP_POLICY } from "../../../../core/guard/thread/warmup.ts";
 import { libc } from "../../../../core/kernel/libc.ts";
+import { setAttribute } from "../../../helpers/real_cgroup.ts";
 import { makeTree } from "../../../helpers/trees.ts";
 import { startWaitingProcesses } from "../../../helpers/waiting_processes.ts";
 
@@ -76,26 +77,37 @@ Deno.test("without time the selection still continues until it has found a proce
   assert.deepEqual(selectedPids(made, { policy, outOfTime: () => true }), [other]);
 });
 
-Deno.test("without time the selection continues past processes that are to be avoided", async () => {
-  await using made = makeCgroup();
-  const [one, other] = made.pids;
-  using tree = makeTree(2, {
-    "/p": {},
-    "/p/a": { "cgroup.procs": `${one}\n` },
-    "/p/b": { "cgroup.procs": `${other}\n` },
+for (
+  const [what, preferences, attribute] of [
+    ["past processes that are to be avoided", { avoid: [/a$/] }],
+    ["until it has found a process that is preferred", { prefer: [/b$/] }],
+    ["until it has found a process in a cgroup that is preferred", {}, "user.oomd_prefer"],
+  ] as const
+) {
+  Deno.test(`without time the selection continues ${what}`, async () => {
+    await using made = makeCgroup();
+    const [one, other] = made.pids;
+    using tree = makeTree(2, {
+      "/p": {},
+      "/p/a": { "cgroup.procs": `${one}\n` },
+      "/p/b": { "cgroup.procs": `${other}\n` },
+    });
+    if (attribute) setAttribute(`${tree.dir}/p/b`, attribute, "1");
+    const cgroup = openCgroup(discover(tree.dir), "/p")!;
+    const policy = {
+      ...WARM_UP_POLICY,
+      preferences: { ...WARM_UP_POLICY.preferences, ...preferences },
+    };
+    const selection = selectVictims(cgroup, {
+      ...enoughTime,
+      policy,
+      limitOwner: cgroup,
+      outOfTime: () => true,
+    })!;
+    selection.close();
+    assert.equal(selection.victims[0]?.pid, other);
   });
-  const cgroup = openCgroup(discover(tree.dir), "/p")!;
-  const preferences = { ...WARM_UP_POLICY.preferences, avoid: [/a$/] };
-  const policy = { ...WARM_UP_POLICY, preferences };
-  const selection = selectVictims(cgroup, {
-    ...enoughTime,
-    policy,
-    limitOwner: cgroup,
-    outOfTime: () => true,
-  })!;
-  selection.close();
-  assert.equal(selection.victims[0]?.pid, other);
-});
+}
 
 Deno.test("no process is selected when the kernel's victim is outside of the guarded cgroup", async () => {
   await using made = makeCgroup();
