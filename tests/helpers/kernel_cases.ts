@@ -78,7 +78,7 @@ export interface FaultingProcess extends AsyncDisposable {
  * @param enter shell code that moves the shell to the cgroup.
  */
 export function startFaultingProcess(enter: string): FaultingProcess {
-  const script = `${enter} && x=x && while x=$x$x; do :; done`;
+  const script = `${enter} && ${FAULT}`;
   const { pid, status } = new Deno.Command("sh", {
     args: ["-c", script],
     stdin: "null",
@@ -96,6 +96,19 @@ export function startFaultingProcess(enter: string): FaultingProcess {
     },
   };
 }
+
+/**
+ * As {@link allocateUntilKilled}, by page faults alone: for a guard that disables the OOM killer, and may be late on a busy machine.
+ */
+export async function faultUntilKilled(
+  cgroup: Pick<RealCgroup, "dir">,
+): Promise<{ pid: number; code: number }> {
+  await using process = startFaultingProcess(entering(cgroup));
+  return { pid: process.pid, code: (await process.status).code };
+}
+
+/** What {@link startFaultingProcess} runs. */
+export const FAULT = "x=x && while x=$x$x; do :; done";
 
 export const entering = ({ dir }: Pick<RealCgroup, "dir">) => `echo 0 > "${dir}/cgroup.procs"`;
 

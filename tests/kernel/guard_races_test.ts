@@ -18,8 +18,8 @@ import {
 } from "../helpers/guarded.ts";
 import { type HungryProcess, startHungryProcess } from "../helpers/hungry_process.ts";
 import {
-  allocateUntilKilled,
   entering,
+  faultUntilKilled,
   kernelTest,
   MIB,
   ofType,
@@ -68,7 +68,7 @@ kernelTest("a process that reuses the pid of a selected victim is not killed", a
     await guarded.next((event) => !seen.has(event) && isLevel("warn")(event));
     await first[Symbol.asyncDispose]();
     await using successor = await startWithPid(first.pid, cgroup);
-    const { pid } = await allocateUntilKilled(cgroup);
+    const { pid } = await faultUntilKilled(cgroup);
     await guarded.next((event) => isKillAction(event) && event.victim?.pid === pid);
     assert.ok(isAlive(successor.pid));
   }
@@ -91,7 +91,7 @@ kernelTest(
       cgroup.limit(limit);
     }
     await guarded.next(isArmed(cgroup, LIMIT - MIB));
-    const { pid } = await allocateUntilKilled(cgroup);
+    const { pid } = await faultUntilKilled(cgroup);
     const action = await guarded.next(isKillAction);
     assert.deepEqual([action.outcome, action.victim.pid], ["killed", pid]);
     assert.equal(kernelKills(cgroup), 0);
@@ -130,7 +130,7 @@ kernelTest(
     const last = parent.child("last");
     last.limit(LIMIT);
     await guarded.next(isArmed(last, LIMIT));
-    const { pid } = await allocateUntilKilled(last);
+    const { pid } = await faultUntilKilled(last);
     assert.equal((await guarded.next(isKillAction)).victim.pid, pid);
     assert.equal(kernelKills(last), 0);
     const events = await guarded.stop();
@@ -166,7 +166,7 @@ kernelTest(
       .output();
     assert.equal((await process.status).signal, "SIGKILL");
     await guarded.next(isArmed(cgroup, LIMIT / 2));
-    const { pid } = await allocateUntilKilled(cgroup);
+    const { pid } = await faultUntilKilled(cgroup);
     await guarded.next((event) => isKillAction(event) && event.victim?.pid === pid);
     const events = await guarded.stop();
     const killed = [...killActionsOf(events), ...ofType(events, "oom_kill")].map(({ victim }) =>

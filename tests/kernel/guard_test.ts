@@ -15,7 +15,7 @@ import {
   WIDE,
 } from "../helpers/guarded.ts";
 import { startHungryProcess } from "../helpers/hungry_process.ts";
-import { allocateUntilKilled, kernelTest, MIB, ofType } from "../helpers/kernel_cases.ts";
+import { faultUntilKilled, kernelTest, MIB, ofType } from "../helpers/kernel_cases.ts";
 import { makeRealCgroup, type RealCgroup, setAttribute } from "../helpers/real_cgroup.ts";
 import type { Json } from "../helpers/event_stream.ts";
 
@@ -84,7 +84,7 @@ kernelTest(
     await using guarded = await startGuarded(["--policy", "process", cgroup.path]);
     // Each within the second for which a selection of victims is valid.
     const killed: number[] = [];
-    for (let round = 0; round < 4; round++) killed.push((await allocateUntilKilled(cgroup)).pid);
+    for (let round = 0; round < 4; round++) killed.push((await faultUntilKilled(cgroup)).pid);
     for (const pid of killed) {
       await guarded.next((event) => isKillAction(event) && event.victim?.pid === pid);
     }

@@ -16,6 +16,7 @@ import {
 import { startHungryProcess } from "../helpers/hungry_process.ts";
 import {
   allocateUntilKilled,
+  faultUntilKilled,
   kernelTest,
   killOf,
   MIB,
@@ -45,7 +46,7 @@ async function killNextToDeepCgroups(
   await using _before = digDeep(before);
   await using running = await start(parent);
   await using _during = digDeep(during);
-  const { pid } = await allocateUntilKilled(victim);
+  const { pid } = await faultUntilKilled(victim);
   return await running.next(isExpected(pid));
 }
 

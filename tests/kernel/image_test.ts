@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { isAlive, isKillAction, kernelKills, killActionsOf } from "../helpers/guarded.ts";
 import { type ImageOptions, noImageReason, startImage } from "../helpers/image_container.ts";
-import { allocateUntilKilled, kernelTest, MIB } from "../helpers/kernel_cases.ts";
+import { faultUntilKilled, kernelTest, MIB } from "../helpers/kernel_cases.ts";
 import { makeRealCgroup } from "../helpers/real_cgroup.ts";
 import { whyNoRunc } from "../helpers/runc_container.ts";
 import { isThere } from "../helpers/is_there.ts";
@@ -29,7 +29,7 @@ async function guardsFromItsContainer(
     ...options,
   });
   for (let round = 0; round < 3; round++) {
-    const { pid, code } = await allocateUntilKilled(guarded);
+    const { pid, code } = await faultUntilKilled(guarded);
     assert.equal(code, 137);
     assert.equal(kernelKills(guarded), 0, "the kernel killed first");
     const action = await image.guard.next((event) =>
