@@ -224,9 +224,9 @@ const onDemand = /\/starvation_test\.ts$/;
 
 /**
  * Hundreds of cgroups and processes at once, for which the emulated machine takes longer than for all the rest; and what is the
- * same on each kernel: how a terminal is treated. And the commands of the documents, which a guest does not have.
+ * same on each kernel: how a terminal is treated. And the commands of the documents and the benchmarks, which a guest does not have.
  */
-const hostOnly = /\/(scale|simulate_live|live_terminal|docs_sequences)_test\.ts$/;
+const hostOnly = /\/(bench|scale|simulate_live|live_terminal|docs_sequences)_test\.ts$/;
 
 /**
  * What becomes of events, figures and configuration once they are read, which no version and no kernel changes: run on the host, where
