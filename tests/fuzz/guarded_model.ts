@@ -62,6 +62,8 @@ export interface Case extends
     | "faults"
   > {
   readonly isHold: boolean;
+  /** The model slows nothing down. */
+  readonly isThrottled?: boolean;
   /** A cgroup below it is guarded too, at the same limit. */
   readonly isNested: boolean;
   readonly action: "process" | "container";
@@ -182,7 +184,10 @@ function policiesOf(
   return { all: [policy, policy], rules: [exempt], labels: new Map() };
 }
 
-function specsOf({ isHold, isNested }: Case, { hierarchy }: ModelKernel): CgroupSpec[] {
+function specsOf(
+  { isHold, isThrottled, isNested }: Case,
+  { hierarchy }: ModelKernel,
+): CgroupSpec[] {
   const [limitOwner, child] = [SCOPE, CHILD].map((path) => flatten(openCgroup(hierarchy, path)!));
   const specOf = (id: number, scope: FlatCgroup): CgroupSpec => ({
     id,
@@ -191,7 +196,7 @@ function specsOf({ isHold, isNested }: Case, { hierarchy }: ModelKernel): Cgroup
     scope,
     limit: LIMIT,
     levelBytes,
-    mode: isHold ? "hold" : "notify",
+    mode: isThrottled ? "throttle" : isHold ? "hold" : "notify",
     oomTotalBytes: LIMIT,
     canSwap: false,
     eventfds: [],

@@ -68,6 +68,8 @@ const MIN_MS_TO_RESELECT = 20;
 const MS_TO_RANK_ONE = 0.4;
 /** When usage grows by more of the headroom than this during a selection, there is no time to read further processes. */
 const MAX_HEADROOM_SHARE_WHILE_SELECTING = 1 / 8;
+/** In mode `throttle`: memory.high slows down what is left, the more the closer to the limit. */
+const MAX_THROTTLED_SHARE = 1 / 2;
 /** A kill is deferred when its observation is older than this, because usage may have changed (milliseconds). */
 const MAX_OBSERVATION_AGE_MS = 5;
 /** Minimum time between two reports of a reclaim, and between two with one reason of a skipped action (milliseconds). */
@@ -264,8 +266,10 @@ export class KillExecutor {
   #select(state: CgroupState, minUsageToStop: number): void {
     const { settings, scope, limitOwner, files: { usageFile }, pinned, actions } = state;
     const usageBefore = usageFile.number() ?? 0;
-    const maxUsageWhileSelecting = usageBefore +
-      (settings.limit - usageBefore) * MAX_HEADROOM_SHARE_WHILE_SELECTING;
+    const share = settings.mode === "throttle"
+      ? MAX_THROTTLED_SHARE
+      : MAX_HEADROOM_SHARE_WHILE_SELECTING;
+    const maxUsageWhileSelecting = usageBefore + (settings.limit - usageBefore) * share;
     // High usage alone does not stop a selection: if usage does not grow there is time for all processes. Without the OOM killer
     // allocators wait at the limit.
     const outOfTime = () => {

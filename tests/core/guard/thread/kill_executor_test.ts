@@ -206,6 +206,12 @@ Deno.test("a process is killed although each selection takes longer than its obs
   assert.ok(kills[0].at < 1000, String(kills[0].at));
 });
 
+Deno.test("where the allocator is slowed down, there is time to find the process that the kernel would kill", () => {
+  const processes = [{ ...ALLOCATOR, share: 0.1 }, { ...ALLOCATOR, share: 0.9, growth: 1600 }];
+  const { kills } = run({ isHold: false, isThrottled: true, usage: 0.988, processes });
+  assert.equal(kills[0]?.victim?.pid, FIRST_PID + 1);
+});
+
 Deno.test("of a process that frees its memory it is known how much that was", () => {
   const { kernel, select } = selecting([{ ...ALLOCATOR, share: 2, exitMs: 50 }, ALLOCATOR]);
   using _ = kernel;
