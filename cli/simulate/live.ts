@@ -11,7 +11,7 @@ import { delay } from "../../core/timing.ts";
 import { divertOutput, writeStdout } from "../output/output.ts";
 import { onSignals } from "../signals.ts";
 import { Block } from "../terminal/block.ts";
-import { terminalColumns } from "../terminal/capabilities.ts";
+import { hasJobControl, terminalColumns } from "../terminal/capabilities.ts";
 import type { Style } from "../terminal/palette.ts";
 import {
   barLines,
@@ -42,7 +42,7 @@ const RATE_WINDOW_MS = 1000;
 const RATE_FRACTION = 8;
 /** A slower start gets a line that says so. */
 const MAX_SILENT_START_MS = 500;
-/** A frame is this late only when the process was stopped (SIGTSTP). */
+/** A frame is this late only when the process was stopped (SIGSTOP). */
 const MIN_MS_STOPPED = 5 * FRAME_MS;
 
 export class LiveView {
@@ -53,12 +53,14 @@ export class LiveView {
   readonly #offSignals: () => void;
   readonly #timer: ReturnType<typeof setInterval>;
   #framedAt = this.#openedAt;
+  /** Stopped by this view, which has forgotten the block already. */
+  #isSuspended = false;
   /** The run takes long enough to be shown live. */
   #isShown = false;
 
   constructor(private readonly options: LiveViewOptions) {
     this.#timer = setInterval(() => this.#tick(), FRAME_MS);
-    this.#offSignals = onSignals(["SIGCONT"], () => this.#block.restart());
+    this.#offSignals = onSignals(["SIGTSTP", "SIGCONT"], (signal) => this.#onSignal(signal));
     divertOutput({ print: this.#block.print, printStderr: this.#block.print });
   }
 
@@ -93,6 +95,19 @@ export class LiveView {
     }
   }
 
+  /** After a stop a frame may be due before SIGCONT is handled: the block is forgotten before, if this view stops the process. */
+  #onSignal(signal: Deno.Signal): void {
+    if (signal === "SIGCONT") {
+      if (!this.#isSuspended) this.#block.restart();
+      this.#isSuspended = false;
+    } else if (hasJobControl()) {
+      this.#isSuspended = true;
+      this.#block.restart();
+      // SIGTSTP would call this handler again. A shell treats SIGSTOP alike (wait(2), WIFSTOPPED).
+      Deno.kill(Deno.pid, "SIGSTOP");
+    }
+  }
+
   #canvas(): Canvas {
     const { canvas, marksOf } = this.options;
     return {
@@ -120,7 +135,7 @@ export class LiveView {
 
   #tick(): void {
     try {
-      // After a stop the pending SIGCONT is handled first: the block was drawn somewhere above.
+      // The pending SIGCONT is handled first: the block was drawn somewhere above.
       const wasStopped = clock() - this.#framedAt > MIN_MS_STOPPED;
       this.#framedAt = clock();
       if (!wasStopped) this.#frame();
