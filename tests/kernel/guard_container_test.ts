@@ -124,7 +124,10 @@ kernelTest("a fork bomb is killed", async () => {
     stderr: "null",
   }).spawn();
   const action = await guarded.next(isKillAction);
-  assert.equal((await bomb.status).signal, "SIGKILL");
+  // With the OOM killer off the kernel may find no memory for the frame of a signal, here of a child (docs/guarding.md).
+  const { signal } = await bomb.status;
+  assert.ok(signal === "SIGKILL" || (cgroup.version === 1 && signal === "SIGSEGV"), `${signal}`);
   assert.deepEqual([action.outcome, action.killed_cgroup], ["killed", cgroup.path]);
-  assert.deepEqual([...pidsOf(cgroup), ...pidsOf(pidsLimit)], []);
+  const left = () => [...pidsOf(cgroup), ...pidsOf(pidsLimit)];
+  await until("all of its processes are gone", () => left().length === 0);
 });
