@@ -3,13 +3,9 @@
 import type { CommandUnknownOpts } from "@commander-js/extra-typings";
 import { cgroupsOfProcesses } from "../../core/cgroup/shared_pid_namespace.ts";
 import type { MonitoredCgroup } from "../../core/collect/metric_readings.ts";
-import {
-  journalDirectory,
-  restoreStale,
-  runningGuards,
-  untrustedReason,
-} from "../../core/control/journal.ts";
+import { restoreStale, runningGuards } from "../../core/control/journal.ts";
 import { openSdNotify } from "../../core/control/sd_notify.ts";
+import { stateDirectory, untrustedReason } from "../../core/control/state_directory.ts";
 import { OomkitError, RuntimeFailure, shortened } from "../../core/errors.ts";
 import type { CandidateJson, OomkitEvent } from "../../core/events/event.ts";
 import { toJson } from "../../core/events/json.ts";
@@ -144,7 +140,7 @@ class GuardRun {
       ...(setup.isPod ? { findCgroups: () => cgroupsOfProcesses(setup.protectedPids) } : {}),
       hookTimeout: flags.hookTimeout,
       holdTimeout: flags.holdTimeout,
-      stateDirectory: journalDirectory(),
+      stateDirectory: stateDirectory(),
       restoreCommand: [...selfCommand(), "guard", "--restore"],
     }, (event, stat) => this.#emit(event, stat));
     this.#progress.end();
@@ -336,7 +332,7 @@ function restoreSettings(
       "write: oomkit guard --restore",
     );
   }
-  const directory = journalDirectory();
+  const directory = stateDirectory();
   const untrusted = untrustedReason(directory);
   if (untrusted !== undefined) {
     throw new OomkitError(

@@ -5,12 +5,17 @@
  */
 
 import { OomkitError } from "../errors.ts";
-import { exists, inodeOf, tryListFiles, tryReadText } from "../cgroup/files.ts";
+import { exists, inodeOf, tryReadText } from "../cgroup/files.ts";
 import { pidsIn } from "../cgroup/pids.ts";
-import { isExiting } from "../cgroup/processes.ts";
 import { SystemCallError } from "../kernel/libc.ts";
 import { openPidfd, signalPidfd } from "../kernel/process.ts";
-import { parseProcStat } from "../parse/procfs.ts";
+import {
+  createOwn,
+  listRecords,
+  ownPath,
+  prepareDirectory,
+  removeRecord,
+} from "./state_directory.ts";
 import { mayWrite, reasonOf, writeControl } from "./write.ts";
 
 export interface Change {
@@ -44,13 +49,6 @@ export interface Restored extends Pick<Change, "dir" | "inode" | "file" | "befor
   readonly reason?: string;
 }
 type Ended = Pick<Restored, "outcome" | "reason">;
-
-/** The directory of the journals. Nothing clears root's before a reboot, which removes all cgroups too. */
-export function journalDirectory(): string {
-  const own = Deno.env.get("XDG_RUNTIME_DIR");
-  return Deno.env.get("OOMKIT_STATE_DIR") ??
-    (Deno.uid() === 0 || own === undefined ? "/run/oomkit" : `${own}/oomkit`);
-}
 
 export class Journal {
   readonly #path: string;
@@ -219,26 +217,13 @@ export function suspendedProcess(dir: string, pid: number): SuspendedProcess {
   return { dir, inode: 0, file: "state", pid, before: "running", set: `stopped (pid ${pid})` };
 }
 
-/**
- * Why the records in the directory cannot be read or are not trusted; `undefined` when they are, and when there is no such directory.
- */
-export function untrustedReason(directory: string): string | undefined {
-  try {
-    if (!exists(directory)) return undefined;
-    return writableByOthersReason(directory) ??
-      (tryListFiles(directory) === undefined ? "it cannot be read" : undefined);
-  } catch (error) {
-    return reasonOf(error);
-  }
-}
-
 /** Restores the changes of guards that have ended; nothing when the directory is not trusted. */
 export function restoreStale(directory: string): Restored[] {
   return listRecords(directory).filter(({ owner }) => owner === undefined).flatMap(
     ({ path, kind }) => {
       if (kind === "pauses") return endSuspensions(path);
       // A journal that was not complete yet: none of its new changes was made.
-      if (kind === "json.new") removeRecord(path);
+      if (kind === "json.new" || kind === "socket") removeRecord(path);
       if (kind !== "json") return [];
       return removeUnlessFailed(path, readEntries(path, isChange).toReversed().map(restoreChange));
     },
@@ -338,59 +323,8 @@ function readEntries<Entry>(path: string, isEntry: (each: unknown) => each is En
   }
 }
 
-/**
- * Why other users could have put a file or a link in the place of any record; `undefined` when only this user and root may write in
- * the directory, or when each user may replace only its own files, as in /tmp.
- */
-function writableByOthersReason(directory: string): string | undefined {
-  const { uid, mode } = Deno.statSync(directory);
-  if (uid !== null && uid !== 0 && uid !== Deno.uid()) return `it belongs to the user ${uid}`;
-  const isSticky = (mode! & 0o1000) !== 0;
-  return (mode! & 0o022) === 0 || isSticky ? undefined : "other users may write there";
-}
-
-interface RecordFile {
-  readonly path: string;
-  readonly kind: string;
-  /** The pid of its guard; `undefined` when that has ended. */
-  readonly owner: number | undefined;
-}
-
 const listJournals = (directory: string) =>
   listRecords(directory).filter(({ kind }) => kind === "json");
-
-function listRecords(directory: string): RecordFile[] {
-  if (untrustedReason(directory) !== undefined) return [];
-  return (tryListFiles(directory) ?? []).flatMap((name) => {
-    const [, pid, since, kind] = /^guard-(\d+)-(\d+)\.(json|json\.new|pauses)$/.exec(name) ?? [];
-    const path = `${directory}/${name}`;
-    if (kind === undefined || !isOwn(path)) return [];
-    const isRunning = startTime(Number(pid)) === since;
-    return { path, kind, owner: isRunning ? Number(pid) : undefined };
-  });
-}
-
-/** Records of other users are neither trusted nor removed. */
-function isOwn(path: string): boolean {
-  try {
-    return Deno.lstatSync(path).uid === Deno.uid();
-  } catch {
-    // Its guard has just ended and removed it.
-    return false;
-  }
-}
-
-const ownPath = (directory: string) => `${directory}/guard-${Deno.pid}-${startTime(Deno.pid)}`;
-
-/**
- * Empty when the process has ended; it may remain a zombie, as in a container with a first process that does not wait for it. One that
- * is exiting changes nothing any more: after the pipe to its watchdog it closes v1 notifications, which takes the kernel some 0.1 s.
- */
-function startTime(pid: number): string {
-  if (isExiting(pid)) return "";
-  const { state = "X", startTime } = parseProcStat(tryReadText(`/proc/${pid}/stat`) ?? "") ?? {};
-  return "ZX".includes(state) ? "" : String(startTime);
-}
 
 /** Replaces the file in one step: a crash leaves the old or the new content. Throws {@link OomkitError}. */
 function replaceFile(directory: string, path: string, text: string): void {
@@ -406,37 +340,5 @@ function replaceFile(directory: string, path: string, text: string): void {
       `cannot record changes in ${directory}: ${reasonOf(error)}`,
       "set OOMKIT_STATE_DIR to a directory that no other user can write, or use --mode notify",
     );
-  }
-}
-
-/** Throws where other users may write in it. */
-function prepareDirectory(directory: string): void {
-  Deno.mkdirSync(directory, { recursive: true, mode: 0o700 });
-  const reason = writableByOthersReason(directory);
-  if (reason !== undefined) throw new Error(reason);
-}
-
-function createOwn(path: string): Deno.FsFile {
-  // A file left by a failed write, or a link placed there, must not be written through.
-  removeFile(path);
-  return Deno.openSync(path, { write: true, createNew: true, mode: 0o600 });
-}
-
-/** A record that stays is harmless: to restore what is restored already has no effect. */
-function removeRecord(path: string): void {
-  try {
-    removeFile(path);
-  } catch {
-    // The directory may have become read-only, or another user's.
-  }
-}
-
-/** Throws unless it is gone. */
-function removeFile(path: string): void {
-  try {
-    Deno.removeSync(path);
-  } catch (error) {
-    const { NotADirectory, NotFound } = Deno.errors;
-    if (!(error instanceof NotFound || error instanceof NotADirectory)) throw error;
   }
 }

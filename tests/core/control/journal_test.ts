@@ -1,10 +1,6 @@
 import assert from "node:assert/strict";
-import {
-  Journal,
-  journalDirectory,
-  restoreStale,
-  runningGuards,
-} from "../../../core/control/journal.ts";
+import { Journal, restoreStale, runningGuards } from "../../../core/control/journal.ts";
+import { stateDirectory } from "../../../core/control/state_directory.ts";
 import { OomkitError } from "../../../core/errors.ts";
 import { makeJournalPlace, outcomesOf } from "../../helpers/journal_place.ts";
 import { startTimeOf } from "../../helpers/process_state.ts";
@@ -223,9 +219,9 @@ Deno.test("the directory is that of OOMKIT_STATE_DIR, else root's, else the user
   try {
     Deno.env.set("XDG_RUNTIME_DIR", "/run/user/7");
     Deno.env.delete("OOMKIT_STATE_DIR");
-    assert.equal(journalDirectory(), Deno.uid() === 0 ? "/run/oomkit" : "/run/user/7/oomkit");
+    assert.equal(stateDirectory(), Deno.uid() === 0 ? "/run/oomkit" : "/run/user/7/oomkit");
     Deno.env.set("OOMKIT_STATE_DIR", "/elsewhere");
-    assert.equal(journalDirectory(), "/elsewhere");
+    assert.equal(stateDirectory(), "/elsewhere");
   } finally {
     for (const [name, value] of before) {
       if (value === undefined) Deno.env.delete(name);
