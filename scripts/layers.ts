@@ -82,13 +82,30 @@ export const rooms: readonly Room[] = [
   },
   { at: "core/control", imports: [...pureRooms, "core/cgroup", "core/kernel"] },
   { at: "core/guard", imports: [...pureRooms, ...sharedRooms] },
+  {
+    at: "core/status/format.ts",
+    imports: [],
+    pure: true,
+  },
+  {
+    at: "core/status/activity.ts",
+    imports: ["core/status", ...pureRooms, "core/events"],
+    pure: true,
+  },
+  {
+    at: "core/status",
+    imports: [
+      ...pureRooms,
+      ...["cgroup", "control", "events", "guard"].map((room) => `core/${room}`),
+    ],
+  },
   { at: "core/simulate", imports: [...pureRooms, ...sharedRooms] },
   {
     at: "cli",
     imports: [
       ...pureRooms,
       ...sharedRooms.filter((at) => at !== "core/kernel"),
-      ...["guard", "simulate", "history", "receivers", "collect", "picture"].map((room) =>
+      ...["guard", "simulate", "history", "status", "receivers", "collect", "picture"].map((room) =>
         `core/${room}`
       ),
     ],

@@ -33,6 +33,7 @@ async function checkOtherTables(file: ConfigFile): Promise<void> {
     (await import("../inspect/command.ts")).inspectCommand(finish),
     (await import("../watch/command.ts")).watchCommand(finish, undefined),
     (await import("../history/command.ts")).historyCommand(finish),
+    (await import("../status/command.ts")).statusCommand(finish),
     (await import("../simulate/command.ts")).simulateCommand(finish),
   ];
   const mistakes = new Mistakes();

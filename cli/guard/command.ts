@@ -12,6 +12,8 @@ import { toJson } from "../../core/events/json.ts";
 import { type Guard, runAll, startGuard } from "../../core/guard/guard.ts";
 import { kills } from "../../core/guard/policy.ts";
 import { type Health, heartbeatHealth } from "../../core/receivers/prometheus/server.ts";
+import { Activity } from "../../core/status/activity.ts";
+import type { StatusSocket } from "../../core/status/socket.ts";
 import type { Finish } from "../exit.ts";
 import type { Live } from "../live/live.ts";
 import { isRecorded, wantsJson } from "../options/subcommand.ts";
@@ -35,6 +37,7 @@ import {
   type GuardSetup,
   reparseGuardRequest,
 } from "./setup.ts";
+import { openStatusSocket } from "./status.ts";
 
 export function guardCommand(finish: Finish) {
   return guardBase()
@@ -70,6 +73,7 @@ class GuardRun {
   // On a terminal the events or the live view show the progress.
   readonly #progress: Progress;
   readonly #removeSignalHandlers: () => void;
+  readonly #activity = new Activity();
   #armedCount = 0;
   #isStopping = false;
   #setup: GuardSetup | undefined;
@@ -77,6 +81,7 @@ class GuardRun {
   #receivers: Receivers | undefined;
   #recording: RunRecording | undefined;
   #live: Live | undefined;
+  #statusSocket: StatusSocket | undefined;
   #stopTimer: ReturnType<typeof setTimeout> | undefined;
   #labelTimer: ReturnType<typeof setTimeout> | undefined;
 
@@ -149,6 +154,12 @@ class GuardRun {
       print(`victim order for ${printable(guarded.cgroup.path)}:`);
       explain(guard.candidates(guarded), this.#style);
     }
+    this.#statusSocket = openStatusSocket(() => ({
+      guard,
+      setup: this.#setup ?? setup,
+      receivers,
+      activity: this.#activity,
+    }));
     const line = startLine(guard, setup);
     if (!flags.quiet) printStderr(line);
     this.#serviceManager?.ready(line, guard.isAlive);
@@ -169,6 +180,7 @@ class GuardRun {
     await runAll([
       // The live view closes first, so that the events from here on stay on the terminal.
       () => this.#live?.close(),
+      () => this.#statusSocket?.close(),
       () => this.#guard?.stop(),
       () => this.#recording?.close(),
       () => this.#receivers?.close(),
@@ -182,6 +194,7 @@ class GuardRun {
     const { flags } = this.request;
     this.#recording?.event(emitted);
     const event = withMessage(emitted);
+    this.#activity.add(event);
     const oomGuardJson = this.#receivers?.report(event, stat);
     if (flags.eventFormat === "oom-guard") {
       if (oomGuardJson !== undefined) print(oomGuardJson, event.type);

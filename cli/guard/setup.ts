@@ -46,6 +46,9 @@ export interface GuardRequest {
 }
 
 export interface GuardSetup extends Omit<FlagsPolicy, "policy"> {
+  /** As requested; empty for the guard's own cgroup, and for all of `--root`. */
+  readonly targets: readonly string[];
+  readonly recursive: boolean;
   readonly policies: PolicySet;
   /** The policy of the cgroups that no rule matches. */
   readonly defaultPolicy: GuardPolicy;
@@ -119,6 +122,8 @@ export function buildGuardSetup(
     checkRules(rules, scopes, policies, labels !== undefined);
   }
   return {
+    targets,
+    recursive: flags.recursive === true,
     policies,
     defaultPolicy,
     rules,

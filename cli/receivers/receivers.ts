@@ -13,7 +13,7 @@ import { ExecReceiver } from "../../core/receivers/exec.ts";
 import { LogFile } from "../../core/receivers/log_file.ts";
 import { formatListen, parseListen } from "../../core/receivers/prometheus/listen.ts";
 import type { MetricsOptions } from "../../core/receivers/prometheus/metrics.ts";
-import type { Receiver } from "../../core/receivers/receiver.ts";
+import type { Receiver, ReceiverCounts } from "../../core/receivers/receiver.ts";
 import { shownUrl, Webhook } from "../../core/receivers/webhook.ts";
 import { DEFAULT_EVENT_TYPES, type ReceiverFlags } from "../options/receivers.ts";
 import { printStderr } from "../output/output.ts";
@@ -100,6 +100,7 @@ export interface Receivers {
   report(event: OomkitEvent, stat: string): string | undefined;
   /** Of the pods on this node, as far as they are known; `undefined` without access to the API server. */
   labels(): Labels | undefined;
+  counts(): (ReceiverCounts & { readonly receiver: string })[];
   /** False when events go to stdout only. */
   readonly hasAny: boolean;
   /** For log rotation: the log file was moved away. */
@@ -133,6 +134,7 @@ export async function openReceivers(
       return oomGuardJson(event, stat);
     },
     labels: () => cluster?.labels(),
+    counts: () => all.map((receiver) => ({ receiver: receiver.name, ...receiver.counts() })),
     hasAny: all.length > 0 || metrics !== undefined,
     reopen() {
       for (const receiver of all) if (receiver instanceof LogFile) receiver.reopen();

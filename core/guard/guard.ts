@@ -12,6 +12,7 @@ import { signalDenied } from "../control/signal.ts";
 import {
   type Body,
   type CandidateJson,
+  type DegradedCount,
   makeEvent,
   type OomkitEvent,
   type Source,
@@ -228,6 +229,9 @@ export class Guard {
 
   /** The sources of the kernel's own events. */
   readonly sources = (): readonly string[] => this.#kernelEvents.sources;
+
+  /** Mechanisms that are not available. */
+  readonly fallbackCounts = (): DegradedCount[] => this.#fallbacks.counts();
 
   /** Rejects when the guard cannot go on. */
   get done(): Promise<never> {

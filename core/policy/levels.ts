@@ -136,6 +136,10 @@ export function notificationThreshold(imminent: number, cpus: number, pageSize: 
   return Math.max(1, imminent - Math.min(cpus, MAX_FILLING_CPUS) * lag);
 }
 
+/** Whether memory.high at the imminent level throttles: the kernel keeps usage a little below it. */
+export const isThrottledAt = (usage: number, limit: number, { imminent }: LevelBytes): boolean =>
+  usage >= imminent - (limit - imminent) / 4;
+
 /** The highest level that `value` has reached; `undefined` below all of them, and for NaN. */
 export function levelOf(levelBytes: LevelBytes, value: number): Level | undefined {
   return LEVELS.findLast((level) => value >= levelBytes[level]);

@@ -12,6 +12,7 @@ import { writeInBackground } from "../../control/background_write.ts";
 import { openControlFileIn } from "../../kernel/control_file.ts";
 import { type Fd, inodeOfFd, O_WRONLY, openDirectory, openIn, writeText } from "../../kernel/fd.ts";
 import { SystemCallError } from "../../kernel/libc.ts";
+import { isThrottledAt } from "../../policy/levels.ts";
 import { type CgroupState, reportHead } from "./cgroup_state.ts";
 import type { Report } from "./protocol.ts";
 
@@ -38,8 +39,7 @@ export class ThrottleSwitch {
       }
       return;
     }
-    // The kernel keeps usage a little below memory.high.
-    const isThrottled = memory.usage >= levelBytes.imminent - (limit - levelBytes.imminent) / 4;
+    const isThrottled = isThrottledAt(memory.usage, limit, levelBytes);
     if (isThrottled && now - (farSince ?? now) >= MIN_MS_FAR && now >= throttle.retryAt) {
       throttle.retryAt = now + MS_BETWEEN_ATTEMPTS;
       if (!hasProtectedMemory(state)) this.#set(state, memoryHigh.set, memoryHigh.before, writeNow);

@@ -1,0 +1,127 @@
+/** Finds the running guards by their status sockets, and asks each of them. */
+
+import { listRecords, stateDirectory, untrustedReason } from "../control/state_directory.ts";
+import { reasonOf } from "../control/write.ts";
+import { withDeadline } from "../timing.ts";
+import { type GuardStatus, parseGuardStatus } from "./format.ts";
+
+export interface FoundGuards {
+  /** Where sockets were looked for. */
+  readonly directories: readonly string[];
+  /** By pid. */
+  readonly guards: readonly GuardStatus[];
+  /** Guards that did not answer, and directories that may not be read. */
+  readonly failures: readonly StatusFailure[];
+}
+
+export interface StatusFailure {
+  /** `null` for a directory. */
+  readonly pid: number | null;
+  readonly path: string;
+  readonly reason: string;
+}
+
+/** A guard of 2,000 cgroups on a machine that swaps may need that long. */
+const ANSWER_MS = 10_000;
+/** A thousand cgroups have half a MiB. */
+const MAX_ANSWER_BYTES = 64 * 1024 ** 2;
+
+/** @param pids only these; empty for all that this user may ask. */
+export async function findGuards(
+  pids: readonly number[],
+  places: readonly Place[] = placesOfGuards(),
+  answerMs = ANSWER_MS,
+): Promise<FoundGuards> {
+  const failures: StatusFailure[] = [];
+  const sockets = places.flatMap(({ directory, uid }) => {
+    const reason = untrustedReason(directory, uid);
+    if (reason !== undefined) failures.push({ pid: null, path: directory, reason });
+    return listRecords(directory, uid).filter(({ kind, pid }) =>
+      kind === "socket" && (pids.length === 0 || pids.includes(pid))
+    );
+  });
+  const guards: GuardStatus[] = [];
+  await Promise.all(sockets.map(async ({ path, pid }) => {
+    const answer = await ask(path, answerMs);
+    if (answer === undefined) return;
+    const status = parseGuardStatus(answer.text ?? "");
+    if (status?.pid === pid) guards.push(status);
+    else {failures.push({
+        pid,
+        path,
+        reason: answer.reason ?? "it does not answer as a guard does",
+      });}
+  }));
+  guards.sort((a, b) => a.pid - b.pid);
+  return { directories: places.map(({ directory }) => directory), guards, failures };
+}
+
+export interface Place {
+  readonly directory: string;
+  /** The user of the guards there. */
+  readonly uid: number | null;
+}
+
+/** Root also asks the guards of other users. */
+function placesOfGuards(): Place[] {
+  const own = { directory: stateDirectory(), uid: Deno.uid() };
+  if (Deno.uid() !== 0 || Deno.env.has("OOMKIT_STATE_DIR")) return [own];
+  return [
+    own,
+    ...usersIn("/run/user").map((uid) => ({ directory: `/run/user/${uid}/oomkit`, uid })),
+  ];
+}
+
+function usersIn(directory: string): number[] {
+  try {
+    return [...Deno.readDirSync(directory)].map(({ name }) => Number(name))
+      .filter((uid) =>
+        Number.isInteger(uid) && uid > 0 && isDirectory(`${directory}/${uid}/oomkit`)
+      );
+  } catch {
+    return [];
+  }
+}
+
+/** False for a link. */
+function isDirectory(path: string): boolean {
+  try {
+    return Deno.lstatSync(path).isDirectory;
+  } catch {
+    return false;
+  }
+}
+
+const IS_ENDING = "it is ending";
+
+/** @returns `undefined` when the guard has ended and left its socket. */
+function ask(
+  path: string,
+  answerMs: number,
+): Promise<{ text?: string; reason?: string } | undefined> {
+  const asking = readAll(path).then(
+    (text) => text === "" ? { reason: IS_ENDING } : { text },
+    (error) => {
+      if (error instanceof Deno.errors.ConnectionReset) return { reason: IS_ENDING };
+      return isEnded(error) ? undefined : { reason: reasonOf(error) };
+    },
+  );
+  return withDeadline(answerMs, asking, () => ({
+    reason: `it did not answer within ${answerMs / 1000} s`,
+  }));
+}
+
+const isEnded = (error: unknown) =>
+  error instanceof Deno.errors.ConnectionRefused || error instanceof Deno.errors.NotFound;
+
+async function readAll(path: string): Promise<string> {
+  using conn = await Deno.connect({ transport: "unix", path });
+  const decoder = new TextDecoder();
+  const buffer = new Uint8Array(64 * 1024);
+  let text = "";
+  for (let count = await conn.read(buffer); count !== null; count = await conn.read(buffer)) {
+    text += decoder.decode(buffer.subarray(0, count), { stream: true });
+    if (text.length > MAX_ANSWER_BYTES) throw new Error("its answer is too long");
+  }
+  return text + decoder.decode();
+}

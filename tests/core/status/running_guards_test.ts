@@ -1,0 +1,173 @@
+import assert from "node:assert/strict";
+import { findGuards, type Place } from "../../../core/status/running_guards.ts";
+import { StatusSocket } from "../../../core/status/socket.ts";
+import { makeDirectory } from "../../helpers/directory.ts";
+import { guardStatus } from "../../helpers/guard_status.ts";
+
+const OTHER_UID = 65534;
+const asRoot = { ignore: Deno.uid() !== 0 };
+
+interface State extends Disposable {
+  readonly path: string;
+  readonly places: readonly Place[];
+}
+
+function makeState(): State {
+  const directory = makeDirectory();
+  return { ...directory, places: [{ directory: directory.path, uid: Deno.uid() }] };
+}
+
+/** A program that answers so at the place of a guard's socket. */
+function answering(path: string, text: string): Disposable {
+  const listener = Deno.listen({ transport: "unix", path });
+  const serving = (async () => {
+    for await (const conn of listener) {
+      await conn.write(new TextEncoder().encode(text)).catch(() => {});
+      conn.close();
+    }
+  })().catch(() => {});
+  return {
+    [Symbol.dispose]() {
+      listener.close();
+      void serving;
+    },
+  };
+}
+
+Deno.test("a guard that runs is found, and no other pid is", async () => {
+  using state = makeState();
+  const status = guardStatus({ pid: Deno.pid });
+  const socket = new StatusSocket(state.path, () => Promise.resolve(status));
+  for (const pids of [[], [Deno.pid]]) {
+    assert.deepEqual(await findGuards(pids, state.places), {
+      directories: [state.path],
+      guards: [status],
+      failures: [],
+    });
+  }
+  assert.deepEqual((await findGuards([1], state.places)).guards, []);
+  socket.close();
+});
+
+Deno.test("fields that this version does not know are left out", async () => {
+  using state = makeState();
+  const status = guardStatus({ pid: Deno.pid });
+  const socket = new StatusSocket(state.path, () => Promise.resolve({ ...status, later: 1 }));
+  assert.deepEqual((await findGuards([], state.places)).guards, [status]);
+  socket.close();
+});
+
+Deno.test("no directory and an empty one have no guard, and are no failure", async () => {
+  using state = makeState();
+  const nowhere = `${state.path}/nowhere`;
+  const places = [...state.places, { directory: nowhere, uid: Deno.uid() }];
+  assert.deepEqual(await findGuards([], places), {
+    directories: [state.path, nowhere],
+    guards: [],
+    failures: [],
+  });
+});
+
+Deno.test("a socket that a killed guard has left is no guard", async () => {
+  using state = makeState();
+  const path = `${state.path}/guard-7-7.socket`;
+  const kept = `${state.path}/kept`;
+  const listener = Deno.listen({ transport: "unix", path });
+  Deno.linkSync(path, kept);
+  listener.close();
+  Deno.renameSync(kept, path);
+  assert.deepEqual(await findGuards([], state.places), {
+    directories: [state.path],
+    guards: [],
+    failures: [],
+  });
+});
+
+for (
+  const [name, text] of [
+    ["nothing", ""],
+    ["no JSON", "HTTP/1.1 400 Bad Request\r\n\r\n"],
+    ["other JSON", "{}\n"],
+    ["null", "null\n"],
+    ["another pid", JSON.stringify(guardStatus({ pid: 4243 }))],
+    ["a status with a field of another type", JSON.stringify({ ...guardStatus(), cgroups: [7] })],
+  ] as const
+) {
+  Deno.test(`a program that answers ${name} is reported, and is no guard`, async () => {
+    using state = makeState();
+    const path = `${state.path}/guard-4242-7.socket`;
+    using _program = answering(path, text);
+    const { guards, failures } = await findGuards([], state.places);
+    assert.deepEqual(guards, []);
+    assert.deepEqual(failures, [{
+      pid: 4242,
+      path,
+      reason: text === "" ? "it is ending" : "it does not answer as a guard does",
+    }]);
+  });
+}
+
+Deno.test("a guard that does not answer is reported after a while, and the others are shown", async () => {
+  using state = makeState();
+  using _silent = Deno.listen({ transport: "unix", path: `${state.path}/guard-7-7.socket` });
+  const status = guardStatus({ pid: Deno.pid });
+  const socket = new StatusSocket(state.path, () => Promise.resolve(status));
+  const { guards, failures } = await findGuards([], state.places, 2000);
+  assert.deepEqual(guards, [status]);
+  assert.deepEqual(failures.map(({ pid, reason }) => [pid, reason]), [
+    [7, "it did not answer within 2 s"],
+  ]);
+  socket.close();
+});
+
+Deno.test(
+  "a link, a file and another user's socket at the place of a socket are ignored",
+  asRoot,
+  async () => {
+    using state = makeState();
+    const real = `${state.path}/real`;
+    using _program = answering(real, JSON.stringify(guardStatus({ pid: 7 })));
+    Deno.symlinkSync(real, `${state.path}/guard-7-1.socket`);
+    Deno.writeTextFileSync(`${state.path}/guard-7-2.socket`, "");
+    const foreign = `${state.path}/guard-7-3.socket`;
+    using _foreign = answering(foreign, JSON.stringify(guardStatus({ pid: 7 })));
+    Deno.chownSync(foreign, OTHER_UID, OTHER_UID);
+    assert.deepEqual(await findGuards([], state.places), {
+      directories: [state.path],
+      guards: [],
+      failures: [],
+    });
+  },
+);
+
+Deno.test(
+  "a directory that other users may write, or of another user, is not trusted",
+  asRoot,
+  async () => {
+    using state = makeState();
+    const status = guardStatus({ pid: Deno.pid });
+    const socket = new StatusSocket(state.path, () => Promise.resolve(status));
+    const reasonOf = async () => {
+      const { guards, failures } = await findGuards([], state.places);
+      assert.deepEqual(guards, []);
+      return failures.map(({ pid, path, reason }) => [pid, path, reason]);
+    };
+    Deno.chmodSync(state.path, 0o777);
+    assert.deepEqual(await reasonOf(), [[null, state.path, "other users may write there"]]);
+    Deno.chmodSync(state.path, 0o700);
+    Deno.chownSync(state.path, OTHER_UID, OTHER_UID);
+    assert.deepEqual(await reasonOf(), [[null, state.path, "it belongs to the user 65534"]]);
+    Deno.chownSync(state.path, 0, 0);
+    socket.close();
+  },
+);
+
+Deno.test("root sees the guard of a user, in a directory of that user", asRoot, async () => {
+  using state = makeState();
+  const status = guardStatus({ pid: 7 });
+  const path = `${state.path}/guard-7-7.socket`;
+  using _program = answering(path, JSON.stringify(status));
+  for (const each of [path, state.path]) Deno.chownSync(each, OTHER_UID, OTHER_UID);
+  const places = [{ directory: state.path, uid: OTHER_UID }];
+  assert.deepEqual((await findGuards([], places)).guards, [status]);
+});
