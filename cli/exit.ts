@@ -6,7 +6,7 @@ export type ExitCode = number;
 export type Finish = (code: ExitCode) => void;
 
 export const OK = 0;
-/** A check failed, an expected outcome did not occur, or a running guard broke off. */
+/** A check failed, an expected outcome did not occur, a running guard broke off, or none runs. */
 export const NOT_OK = 1;
 /** Wrong usage, or something could not be read or determined. */
 export const ERROR = 2;

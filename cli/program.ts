@@ -21,6 +21,7 @@ const loaders: ReadonlyMap<string, Load> = new Map<string, Load>([
   ],
   ["history", async (finish) => (await import("./history/command.ts")).historyCommand(finish)],
   ["guard", async (finish) => (await import("./guard/command.ts")).guardCommand(finish)],
+  ["status", async (finish) => (await import("./status/command.ts")).statusCommand(finish)],
   ["simulate", async (finish) => (await import("./simulate/command.ts")).simulateCommand(finish)],
   [
     "completions",
@@ -124,7 +125,7 @@ const HELP_TEXT = {
   ],
   exitStatus: {
     "0": "success",
-    "1": "not as required, such as by --check or --fail-on; or a guard broke off",
+    "1": "not as required, such as by --check or --fail-on; a guard broke off, or none runs",
     "2": "wrong usage, or something could not be read, done or determined",
     "other": "with watch -- command: the exit status of the command",
   },

@@ -29,6 +29,11 @@ export const SUMMARIES = {
     operands: "[targets...]",
     hasOptions: true,
   },
+  status: {
+    description: "show what running guards do and have done",
+    operands: "[pids...]",
+    hasOptions: true,
+  },
   simulate: {
     description: "run a process into a memory limit on purpose and explain what the kernel does",
     operands: "",

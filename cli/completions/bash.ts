@@ -133,6 +133,13 @@ _oomkit_containers() {
   done < <(find "$mount" -type d -name "*$cur*" 2>/dev/null)
 }
 
+_oomkit_guard_pid() {
+  local each
+  for each in "\${OOMKIT_STATE_DIR:-/run/oomkit}"/*.socket "$XDG_RUNTIME_DIR"/oomkit/*.socket; do
+    if [[ $each =~ /guard-([0-9]+)-[^/]*$ ]]; then _oomkit_word "\${BASH_REMATCH[1]}"; fi
+  done
+}
+
 _oomkit_program() {
   local each
   for ((i = 1; i < COMP_CWORD; i++)); do
@@ -169,6 +176,8 @@ function commandFunction(command: CommandDefinition): string {
   );
   const operands = operand?.name.startsWith("target")
     ? "_oomkit_target"
+    : operand?.name === "pids"
+    ? "_oomkit_guard_pid"
     : operand && COMPLETERS.word(operand.choices);
   return [
     `_oomkit_${name}() {`,

@@ -84,6 +84,13 @@ function __oomkit_targets
     end
 end
 
+function __oomkit_guards
+    set -l state /run/oomkit
+    set -q OOMKIT_STATE_DIR; and set state $OOMKIT_STATE_DIR
+    set -l sockets $state/guard-*.socket $XDG_RUNTIME_DIR/oomkit/guard-*.socket
+    string replace -rf '^.*/guard-(\\d+)-[^/]*$' '$1\\tguard' -- $sockets
+end
+
 function __oomkit_cgroups
     set -l mount $argv[1]
     set -l typed (string unescape -- (commandline -ct))
@@ -116,9 +123,11 @@ function linesOf({ name, options, operands }: CommandDefinition): string[] {
       const values = completion ? COMPLETERS[completion.kind](completion.words) : "";
       return `${head}${flags(option)}${values} -d ${quoted(description)}`;
     }),
-    ...operands.flatMap(({ choices }) =>
+    ...operands.flatMap(({ name, choices }) =>
       choices.length > 0
         ? [`${head} -a ${quoted(choices.join(" "))}`]
+        : name === "pids"
+        ? [`${head} -a '(__oomkit_guards)'`]
         : [`${head} -a 'pid: unit: pod:'`, `${head} -a '(__oomkit_targets)' -d cgroup`]
     ),
   ];

@@ -48,6 +48,11 @@ _oomkit_target() {
   esac
 }
 
+_oomkit_guard_pid() {
+  local -a sockets=(\${OOMKIT_STATE_DIR:-/run/oomkit}/guard-*.socket(N:t) $XDG_RUNTIME_DIR/oomkit/guard-*.socket(N:t))
+  compadd -- \${\${sockets#guard-}%%-*}
+}
+
 _oomkit() {
   local curcontext=$curcontext state line
   local -A opt_args
@@ -110,7 +115,11 @@ function optionSpec(option: OptionDefinition): string {
 }
 
 function operandSpec({ name, choices, variadic }: OperandDefinition): string {
-  const action = choices.length > 0 ? `(${choices.join(" ")})` : "_oomkit_target";
+  const action = choices.length > 0
+    ? `(${choices.join(" ")})`
+    : name === "pids"
+    ? "_oomkit_guard_pid"
+    : "_oomkit_target";
   return quoted(`${variadic ? "*" : ""}:${escaped(name)}:${action}`);
 }
 

@@ -22,7 +22,7 @@ export interface ConfigFile {
 export type Refuse = (what: string, right?: string) => never;
 
 /** The commands that have a table. */
-const COMMANDS = ["inspect", "watch", "history", "guard", "simulate"];
+const COMMANDS = ["inspect", "watch", "history", "guard", "status", "simulate"];
 
 /** Throws {@link OomkitError} if the file cannot be read or is not TOML. */
 export async function readConfig(path: string): Promise<ConfigFile> {

@@ -1,6 +1,7 @@
 /** Commands in what is printed: a user can paste them into a shell. */
 
-const COMMANDS = /(?<![\w./-])oomkit (?=(?:inspect|watch|guard|simulate|completions|help) ?)/g;
+const COMMANDS =
+  /(?<![\w./-])oomkit (?=(?:inspect|watch|history|guard|status|simulate|completions|help) ?)/g;
 
 let name: string | undefined;
 

@@ -8,7 +8,7 @@ import { wholeProgram } from "../../cli/program.ts";
 import { runOomkit } from "../helpers/run_oomkit.ts";
 
 const program = await wholeProgram();
-const COMMANDS = ["inspect", "watch", "history", "guard", "simulate"];
+const COMMANDS = ["inspect", "watch", "history", "guard", "status", "simulate"];
 /** One screen of a terminal, less the prompt. */
 const MAX_LINES = 30;
 const COLUMNS = 80;

@@ -16,7 +16,7 @@ Deno.test("an unknown command is refused with the list of commands", async () =>
     assert.equal(
       await refused(...args),
       'oomkit: unknown command "nosuch"; ' +
-        "the commands are inspect, watch, history, guard, simulate, completions\n",
+        "the commands are inspect, watch, history, guard, status, simulate, completions\n",
     );
   }
 });
@@ -25,7 +25,7 @@ Deno.test("a misspelt command is refused with the nearest one", async () => {
   for (const args of [["inspct"], ["help", "inspct"]]) {
     assert.match(
       await refused(...args),
-      /"inspct"; did you mean inspect\? \(the commands are inspect, watch, history, guard, simulate, completions\)$/m,
+      /"inspct"; did you mean inspect\? \(the commands are inspect, watch, history, guard, status, simulate, completions\)$/m,
     );
   }
 });
@@ -80,7 +80,7 @@ Deno.test("an option without a command is refused with the list of commands", as
   assert.equal(
     await refused("--json"),
     "oomkit: cannot use --json without a command; " +
-      "the commands are inspect, watch, history, guard, simulate, completions\n",
+      "the commands are inspect, watch, history, guard, status, simulate, completions\n",
   );
 });
 

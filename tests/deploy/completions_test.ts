@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { runOomkit } from "../helpers/run_oomkit.ts";
-import { makeTree } from "../helpers/trees.ts";
+import { makeTree, type Tree } from "../helpers/trees.ts";
 import { openShell } from "./typed.ts";
 
 function isInstalled(program: string): boolean {
@@ -16,7 +16,7 @@ function isInstalled(program: string): boolean {
   });
 }
 
-/** @param dir of a tree, with the cgroups /kubepods/pod1 and /lonely. */
+/** @param dir of a tree, with the cgroups /kubepods/pod1 and /lonely, which is also the state directory of a guard. */
 const CASES = (dir: string): Record<string, [typed: string, completed: string][]> => ({
   "a command": [
     ["oomkit gu", "oomkit guard"],
@@ -65,6 +65,9 @@ const CASES = (dir: string): Record<string, [typed: string, completed: string][]
     [`oomkit watch --root ${dir} 01`, `oomkit watch --root ${dir} 0123456789ab`],
     [`oomkit inspect pid:${completable.typed}`, `oomkit inspect pid:${completable.pid}`],
   ],
+  "a guard": [
+    ["oomkit status 42424", "oomkit status 424242"],
+  ],
   "a cgroup with special characters of the shell in its name": [
     [
       `oomkit inspect --root ${dir} /dev`,
@@ -91,8 +94,8 @@ function findCompletable(): { readonly typed: string; readonly pid: string } {
   return { typed: pid.slice(0, -1), pid };
 }
 
-const tree = () =>
-  makeTree(2, {
+function tree(): Tree {
+  const made = makeTree(2, {
     "/kubepods": {},
     "/kubepods/pod1": {},
     "/lonely": {},
@@ -103,6 +106,9 @@ const tree = () =>
     "/dev-a\\x2db.slice": {},
     "/evil ;id": {},
   });
+  Deno.writeTextFileSync(`${made.dir}/guard-424242-1.socket`, "");
+  return made;
+}
 
 async function writeScript(shell: string): Promise<string> {
   const { code, stdout, stderr } = await runOomkit(["completions", shell]);
@@ -123,7 +129,7 @@ for (const shell of ["bash", "zsh"] as const) {
     using place = tree();
     const file = await writeScript(shell);
     try {
-      await using typed = await openShell(shell, file);
+      await using typed = await openShell(shell, file, { OOMKIT_STATE_DIR: place.dir });
       for (const [what, cases] of Object.entries(CASES(place.dir))) {
         await t.step(what, async () => {
           for (const [line, completed] of cases) {
@@ -140,10 +146,11 @@ for (const shell of ["bash", "zsh"] as const) {
   else Deno.test.ignore(`${name} [${reason} is not installed]`, test);
 }
 
-async function fish(file: string, line: string): Promise<string[]> {
+async function fish(file: string, line: string, state: string): Promise<string[]> {
   const { stdout, stderr } = await new Deno.Command("fish", {
     args: ["--no-config", "-c", `source ${file}; complete -C "$argv"`, line],
     stdin: "null",
+    env: { OOMKIT_STATE_DIR: state },
   }).output();
   assert.equal(new TextDecoder().decode(stderr), "");
   const lines = new TextDecoder().decode(stdout).split("\n").filter((each) => each !== "");
@@ -158,7 +165,7 @@ const test = async (t: Deno.TestContext) => {
     for (const [what, cases] of Object.entries(CASES(place.dir))) {
       await t.step(what, async () => {
         for (const [line, completed] of cases) {
-          const candidates = await fish(file, line);
+          const candidates = await fish(file, line, place.dir);
           const word = completed.split(" ").at(-1)!;
           if (what.includes("special characters")) {
             // fish lists the plain name, and quotes it when it is inserted.

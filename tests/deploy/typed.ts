@@ -30,14 +30,18 @@ export interface TypedShell extends AsyncDisposable {
 }
 
 /** @param source a script that the shell loads first. */
-export async function openShell(shell: keyof typeof SHELLS, source: string): Promise<TypedShell> {
+export async function openShell(
+  shell: keyof typeof SHELLS,
+  source: string,
+  env: Readonly<Record<string, string>> = {},
+): Promise<TypedShell> {
   const { command, start } = SHELLS[shell];
   const child = new Deno.Command("script", {
     args: ["--quiet", "--return", "--command", command, "/dev/null"],
     stdin: "piped",
     stdout: "piped",
     stderr: "null",
-    env: { TERM: "dumb", PS1: "", HISTFILE: "/dev/null" },
+    env: { TERM: "dumb", PS1: "", HISTFILE: "/dev/null", ...env },
   }).spawn();
   const writer = child.stdin.getWriter();
   const reader = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
