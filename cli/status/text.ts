@@ -42,7 +42,9 @@ function headLines(status: GuardStatus, layout: TextLayout): string[] {
   const isDryRun = policies.length > 0 && policies.every(({ dry_run }) => dry_run);
   const since = localTime(Date.parse(status.started));
   const share = 100 * process.cpu_seconds / Math.max(status.uptime_seconds, 1e-3);
-  const heartbeat = `last heartbeat ${formatDuration(1000 * age)} ago`;
+  const responds = age > MAX_HEARTBEAT_AGE_SECONDS
+    ? style(["bold", "red"], `has not responded for ${formatDuration(1000 * age)}`)
+    : "responds";
   return [
     style("bold", `guard ${status.pid}`) +
     `  up ${formatDuration(1000 * status.uptime_seconds)}, since ${since}, ` +
@@ -52,12 +54,7 @@ function headLines(status: GuardStatus, layout: TextLayout): string[] {
     ...textLines("targets", targetsText(status), layout),
     ...textLines("guarded", guardedText(status), layout),
     ...policyLines(status, layout),
-    ...textLines(
-      "thread",
-      `${printable(status.scheduling)}; ` +
-        (age > MAX_HEARTBEAT_AGE_SECONDS ? style("red", heartbeat) : heartbeat),
-      layout,
-    ),
+    ...textLines("thread", `${printable(status.scheduling)}, ${responds}`, layout),
     ...itemLines("sources", status.sources.map(printable), layout),
     ...itemLines(
       "receivers",

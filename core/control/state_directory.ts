@@ -75,7 +75,7 @@ function tryListNames(directory: string): string[] | undefined {
   }
 }
 
-/** Records of other users are neither trusted nor removed, nor is a link followed. */
+/** Records of other users are neither trusted nor removed, and no link is followed. */
 function isOf(uid: number | null, path: string, isSocket: boolean): boolean {
   try {
     const info = Deno.lstatSync(path);

@@ -92,7 +92,7 @@ function isDirectory(path: string): boolean {
   }
 }
 
-const IS_ENDING = "it is ending";
+const NO_ANSWER = "it gave no answer; it may be ending";
 
 /** @returns `undefined` when the guard has ended and left its socket. */
 function ask(
@@ -100,9 +100,9 @@ function ask(
   answerMs: number,
 ): Promise<{ text?: string; reason?: string } | undefined> {
   const asking = readAll(path).then(
-    (text) => text === "" ? { reason: IS_ENDING } : { text },
+    (text) => text === "" ? { reason: NO_ANSWER } : { text },
     (error) => {
-      if (error instanceof Deno.errors.ConnectionReset) return { reason: IS_ENDING };
+      if (error instanceof Deno.errors.ConnectionReset) return { reason: NO_ANSWER };
       return isEnded(error) ? undefined : { reason: reasonOf(error) };
     },
   );

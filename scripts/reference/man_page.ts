@@ -72,7 +72,7 @@ export function manPage(
 const DESCRIPTION = [
   "oomkit reads the memory limits of cgroups v1 and v2.",
   "inspect shows them once, watch reports what happens at them, history shows what was OOM-killed,",
-  "guard acts before the kernel's OOM killer does,",
+  "guard acts before the kernel's OOM killer does, status shows what running guards do,",
   "and simulate runs a process into a limit on purpose.",
   "help prints all options of a command, --version the version.",
   "Options that several commands have are described once, after the commands.",
@@ -87,7 +87,8 @@ const ENVIRONMENT = {
   "WARNING, CRITICAL, WARNING_SIGNAL, CRITICAL_SIGNAL, COOLDOWN":
     "Settings of OOMHero, which guard accepts in a shared process namespace: any of the first four makes it send signals.",
   "NODE_NAME": "Name of this node in Kubernetes, unless --node-name is given.",
-  "OOMKIT_STATE_DIR": "Directory of the records of changed settings; see FILES.",
+  "OOMKIT_STATE_DIR":
+    "Directory of the records of changed settings and of the status sockets; see FILES.",
   "NO_COLOR": "Disables color if not empty.",
   "FORCE_COLOR, CLICOLOR_FORCE":
     "Enable color where stdout is no terminal, unless they are empty or 0. NO_COLOR takes precedence.",
@@ -98,7 +99,7 @@ const FILES = {
   "/etc/oomkit/config.toml":
     "The configuration, unless --config names another file: TOML, with a table for each command and the long names of the options as keys.",
   "/run/oomkit, $XDG_RUNTIME_DIR/oomkit":
-    "The settings that running guards have changed, with their previous values; guard --restore reads them. The second directory is for users other than root.",
+    "The settings that running guards have changed, with their previous values; guard --restore reads them. Beside them the sockets on which the guards answer status. The second directory is for users other than root.",
 };
 
 const SEE_ALSO = {

@@ -203,6 +203,8 @@ const ELSEWHERE: readonly (readonly [pattern: RegExp, test: string])[] = [
   [/^inspect \S+\.jsonl/, "tests/cli/inspect/recording_test.ts"],
   // It reads the log of this machine, which need not be readable.
   [/^history\b/, "tests/cli/history/history_test.ts"],
+  // No guard need run here.
+  [/^status\b/, "tests/cli/status/status_test.ts"],
   [/^guard --restore/, "tests/cli/guard/restore_test.ts"],
   [/--config /, "tests/cli/config/config_test.ts"],
   [/--check-config/, "tests/cli/config/config_test.ts"],

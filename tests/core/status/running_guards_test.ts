@@ -102,7 +102,9 @@ for (
     assert.deepEqual(failures, [{
       pid: 4242,
       path,
-      reason: text === "" ? "it is ending" : "it does not answer as a guard does",
+      reason: text === ""
+        ? "it gave no answer; it may be ending"
+        : "it does not answer as a guard does",
     }]);
   });
 }
