@@ -47,7 +47,9 @@ function headLines(status: GuardStatus, layout: TextLayout): string[] {
     : "responds";
   return [
     style("bold", `guard ${status.pid}`) +
-    `  up ${formatDuration(1000 * status.uptime_seconds)}, since ${since}, ` +
+    `${status.uid === Deno.uid() ? "" : ` of user ${status.uid}`}  up ${
+      formatDuration(1000 * status.uptime_seconds)
+    }, since ${since}, ` +
     `oomkit ${printable(status.version)}${
       isDryRun ? `, ${style(["bold", "yellow"], "DRY RUN")}` : ""
     }`,

@@ -113,7 +113,9 @@ export function createOwn(path: string): Deno.FsFile {
   return Deno.openSync(path, { write: true, createNew: true, mode: 0o600 });
 }
 
-/** A record that stays is harmless: to restore what is restored already has no effect. */
+/**
+ * A record that stays is harmless: to restore what is restored already has no effect, and a socket without a guard is ignored.
+ */
 export function removeRecord(path: string): void {
   try {
     removeFile(path);

@@ -38,6 +38,7 @@ export async function guardStatus(source: StatusSource): Promise<GuardStatus> {
     ts: timestamp(now),
     version,
     pid: Deno.pid,
+    uid: Deno.uid(),
     started: timestamp(performance.timeOrigin),
     uptime_seconds: Math.round(performance.now()) / 1000,
     targets: [...targets],

@@ -48,6 +48,7 @@ const guard = v.object({
   ts: v.string(),
   version: v.string(),
   pid: v.number(),
+  uid: v.nullable(v.number()),
   started: v.string(),
   uptime_seconds: v.number(),
   targets: v.array(v.string()),

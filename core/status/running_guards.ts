@@ -24,7 +24,7 @@ export interface StatusFailure {
 /** A guard of 2,000 cgroups on a machine that swaps may need that long. */
 const ANSWER_MS = 10_000;
 /** A thousand cgroups have half a MiB. */
-const MAX_ANSWER_BYTES = 64 * 1024 ** 2;
+const MAX_ANSWER_BYTES = 16 * 1024 ** 2;
 
 /** @param pids only these; empty for all that this user may ask. */
 export async function findGuards(
@@ -36,21 +36,19 @@ export async function findGuards(
   const sockets = places.flatMap(({ directory, uid }) => {
     const reason = untrustedReason(directory, uid);
     if (reason !== undefined) failures.push({ pid: null, path: directory, reason });
-    return listRecords(directory, uid).filter(({ kind, pid }) =>
-      kind === "socket" && (pids.length === 0 || pids.includes(pid))
-    );
+    return listRecords(directory, uid)
+      .filter(({ kind, pid }) => kind === "socket" && (pids.length === 0 || pids.includes(pid)))
+      .map(({ path, pid }) => ({ path, pid, uid }));
   });
   const guards: GuardStatus[] = [];
-  await Promise.all(sockets.map(async ({ path, pid }) => {
+  await Promise.all(sockets.map(async ({ path, pid, uid }) => {
     const answer = await ask(path, answerMs);
     if (answer === undefined) return;
     const status = parseGuardStatus(answer.text ?? "");
-    if (status?.pid === pid) guards.push(status);
-    else {failures.push({
-        pid,
-        path,
-        reason: answer.reason ?? "it does not answer as a guard does",
-      });}
+    // A user may put any program there.
+    if (status?.pid === pid && status.uid === uid) return void guards.push(status);
+    const { reason = "it does not answer as a guard does" } = answer;
+    failures.push({ pid, path, reason });
   }));
   guards.sort((a, b) => a.pid - b.pid);
   return { directories: places.map(({ directory }) => directory), guards, failures };

@@ -3,7 +3,7 @@
  * mode of the socket and its directory decide which users may connect: unix(7). Without connections it costs nothing at rest.
  */
 
-import { ownPath, prepareDirectory, removeFile } from "../control/state_directory.ts";
+import { ownPath, prepareDirectory, removeFile, removeRecord } from "../control/state_directory.ts";
 import { toJson } from "../events/json.ts";
 import { delay } from "../timing.ts";
 
@@ -43,7 +43,7 @@ export class StatusSocket {
     this.#isClosing = true;
     clearTimeout(this.#expiry);
     this.#listener.close();
-    removeFile(this.#path);
+    removeRecord(this.#path);
   }
 
   async #accept(): Promise<void> {

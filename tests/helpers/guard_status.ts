@@ -49,6 +49,7 @@ export const guardStatus = (changes: Partial<GuardStatus> = {}): GuardStatus => 
   ts: "2026-11-30T10:02:20.000000Z",
   version: "0.1.0",
   pid: 4242,
+  uid: Deno.uid(),
   started: "2026-11-30T08:00:00.000000Z",
   uptime_seconds: 7340,
   targets: ["/a"],

@@ -110,6 +110,8 @@ Deno.test("a program that is no guard is reported with exit 2", async () => {
     `oomkit: cannot ask the guard with pid 4242 at ${path}: it does not answer as a guard does\n`,
   );
   const { document } = await statusJson([], { env });
+  assert.equal((await statusJson(["4242"], { env })).code, 2);
+  assert.equal((await statusJson(["1"], { env })).code, 1);
   assert.deepEqual(document.failures.map(({ pid }: { pid: number }) => pid), [4242]);
   listener.close();
   await serving;

@@ -71,6 +71,11 @@ kills      by the guard 1, by the kernel 2
   assert.ok(text.includes(expected), text);
 });
 
+Deno.test("the guard of another user is shown as such", () => {
+  const other = 1 + Deno.uid()!;
+  assert.match(textOf(guardStatus({ uid: other })), new RegExp(`^guard 4242 of user ${other}  up`));
+});
+
 Deno.test("a monitor thread that hangs is in the facts", () => {
   const text = textOf(guardStatus({ heartbeat_age_seconds: 20 }));
   assert.match(text, /^thread {5}SCHED_FIFO, has not responded for 20\.0 s$/m);

@@ -90,6 +90,7 @@ for (
     ["other JSON", "{}\n"],
     ["null", "null\n"],
     ["another pid", JSON.stringify(guardStatus({ pid: 4243 }))],
+    ["another user", JSON.stringify(guardStatus({ uid: 1 + Deno.uid()! }))],
     ["a status with a field of another type", JSON.stringify({ ...guardStatus(), cgroups: [7] })],
   ] as const
 ) {
@@ -166,7 +167,7 @@ Deno.test(
 
 Deno.test("root sees the guard of a user, in a directory of that user", asRoot, async () => {
   using state = makeState();
-  const status = guardStatus({ pid: 7 });
+  const status = guardStatus({ pid: 7, uid: OTHER_UID });
   const path = `${state.path}/guard-7-7.socket`;
   using _program = answering(path, JSON.stringify(status));
   for (const each of [path, state.path]) Deno.chownSync(each, OTHER_UID, OTHER_UID);

@@ -68,6 +68,14 @@ Deno.test("the socket is removed when it is closed", () => {
   assert.deepEqual([...Deno.readDirSync(directory.path)], []);
 });
 
+Deno.test("a directory that is gone does not make the end of a guard fail", () => {
+  using directory = makeDirectory();
+  const state = `${directory.path}/state`;
+  const socket = new StatusSocket(state, () => Promise.resolve({}));
+  Deno.removeSync(state, { recursive: true });
+  socket.close();
+});
+
 Deno.test("the socket of a guard that was killed is removed by the next guard, that of a running one is not", () => {
   using served = serve();
   const stale = `${served.directory}/guard-${Deno.pid}-1.socket`;
