@@ -11,8 +11,9 @@ import { reasonOf } from "./write.ts";
 /** Nothing clears root's before a reboot, which removes all cgroups too. */
 export function stateDirectory(): string {
   const own = Deno.env.get("XDG_RUNTIME_DIR");
-  return Deno.env.get("OOMKIT_STATE_DIR") ??
-    (Deno.uid() === 0 || own === undefined ? "/run/oomkit" : `${own}/oomkit`);
+  // An empty variable counts as unset (XDG Base Directory Specification).
+  return Deno.env.get("OOMKIT_STATE_DIR") ||
+    (Deno.uid() === 0 || !own ? "/run/oomkit" : `${own}/oomkit`);
 }
 
 /**

@@ -63,7 +63,7 @@ export interface Place {
 /** Root also asks the guards of other users. */
 function placesOfGuards(): Place[] {
   const own = { directory: stateDirectory(), uid: Deno.uid() };
-  if (Deno.uid() !== 0 || Deno.env.has("OOMKIT_STATE_DIR")) return [own];
+  if (Deno.uid() !== 0 || Deno.env.get("OOMKIT_STATE_DIR")) return [own];
   return [
     own,
     ...usersIn("/run/user").map((uid) => ({ directory: `/run/user/${uid}/oomkit`, uid })),

@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { Journal, restoreStale, runningGuards } from "../../../core/control/journal.ts";
-import { stateDirectory } from "../../../core/control/state_directory.ts";
 import { OomkitError } from "../../../core/errors.ts";
 import { makeJournalPlace, outcomesOf } from "../../helpers/journal_place.ts";
 import { startTimeOf } from "../../helpers/process_state.ts";
@@ -211,21 +210,4 @@ Deno.test("of v1's memory.oom_control only the switch is compared and restored",
   place.leave([change], DEAD);
   assert.deepEqual(outcomesOf(restoreStale(place.directory)), ["restored"]);
   assert.equal(Deno.readTextFileSync(file), off);
-});
-
-Deno.test("the directory is that of OOMKIT_STATE_DIR, else root's, else the user's own", () => {
-  const names = ["OOMKIT_STATE_DIR", "XDG_RUNTIME_DIR"];
-  const before = names.map((name) => [name, Deno.env.get(name)] as const);
-  try {
-    Deno.env.set("XDG_RUNTIME_DIR", "/run/user/7");
-    Deno.env.delete("OOMKIT_STATE_DIR");
-    assert.equal(stateDirectory(), Deno.uid() === 0 ? "/run/oomkit" : "/run/user/7/oomkit");
-    Deno.env.set("OOMKIT_STATE_DIR", "/elsewhere");
-    assert.equal(stateDirectory(), "/elsewhere");
-  } finally {
-    for (const [name, value] of before) {
-      if (value === undefined) Deno.env.delete(name);
-      else Deno.env.set(name, value);
-    }
-  }
 });
