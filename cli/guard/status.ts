@@ -18,7 +18,7 @@ interface GuardParts {
   readonly activity: Activity;
 }
 
-/** Without a socket the guard guards as well. @param parts as they are when a client asks. */
+/** Without a socket the guard guards all the same. @param parts as they are when a client asks. */
 export function openStatusSocket(parts: () => GuardParts): StatusSocket | undefined {
   const directory = stateDirectory();
   try {

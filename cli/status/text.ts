@@ -147,7 +147,8 @@ function lastActionLines({ ts, cgroup, message }: LastAction, { width }: TextLay
 }
 
 interface TableColumn extends Column {
-  readonly cell: (cgroup: CgroupStatus) => string;
+  /** @param width of the terminal; infinite in a pipe */
+  readonly cell: (cgroup: CgroupStatus, width: number) => string;
   /** Those with a higher number give way first where the path has no room; absent: never. */
   readonly yields?: number;
 }
@@ -163,13 +164,13 @@ const COLUMNS: readonly TableColumn[] = [
   column("right", "USAGE", ({ usage }) => shortBytes(usage ?? undefined)),
   column("right", "LIMIT", ({ limit }) => shortBytes(limit)),
   column("right", "%", shareText),
-  column("left", "LEVEL", ({ level }) => level ?? "", 3),
+  column("left", "LEVEL", ({ level }) => level ?? "", 4),
   column("left", "STATE", (cgroup) => statesOf(cgroup).join(","), 1),
-  column("right", "KERNEL", ({ victims }) => victims === 0 ? "" : String(victims), 4),
+  column("right", "KERNEL", ({ victims }) => victims === 0 ? "" : String(victims), 5),
   column("right", "GUARD", ({ guard_kills: kills }) => kills === 0 ? "" : String(kills), 2),
-  column("left", "LAST ACTION", lastActionText, 5),
-  column("left", "LEVELS AT", levelsText, 6),
-  column("left", "LIMIT OF", limitOwnerText, 7),
+  column("left", "LAST ACTION", lastActionText, 6),
+  column("left", "LEVELS AT", levelsText, 7),
+  column("left", "LIMIT OF", limitOwnerText, 3),
   column("left", "CGROUP", ({ cgroup }) => printable(cgroup)),
 ];
 
@@ -179,7 +180,7 @@ const MIN_PATH_WIDTH = 24;
 function cgroupTable(cgroups: readonly CgroupStatus[], { style, width }: TextLayout): string[] {
   if (cgroups.length === 0) return [];
   const columns = fittingColumns(cgroups, width);
-  const rows = cgroups.map((each) => columns.map(({ cell }) => cell(each)));
+  const rows = cgroups.map((each) => columns.map(({ cell }) => cell(each, width)));
   const [titles, ...lines] = tabulate(columns, rows, width, cutMiddle);
   return [
     "",
@@ -190,9 +191,9 @@ function cgroupTable(cgroups: readonly CgroupStatus[], { style, width }: TextLay
 
 /** Without those that are empty, and without those for which there is no room. */
 function fittingColumns(cgroups: readonly CgroupStatus[], width: number): TableColumn[] {
-  const columns = COLUMNS.filter(({ cell }) => cgroups.some((each) => cell(each) !== ""));
+  const columns = COLUMNS.filter(({ cell }) => cgroups.some((each) => cell(each, width) !== ""));
   const widthOf = ({ title, cell }: TableColumn) =>
-    Math.max(title.length, ...cgroups.map((each) => cell(each).length));
+    Math.max(title.length, ...cgroups.map((each) => cell(each, width).length));
   const path = Math.min(MIN_PATH_WIDTH, widthOf(columns.at(-1)!));
   const needed = () =>
     columns.slice(0, -1).reduce((sum, each) => sum + widthOf(each) + 2, 0) + path;
@@ -214,7 +215,7 @@ function shareText({ metric_value: value, limit }: CgroupStatus): string {
   return value === null ? "–" : `${Math.floor(100 * value / limit)}%`;
 }
 
-export function statesOf(cgroup: CgroupStatus): string[] {
+function statesOf(cgroup: CgroupStatus): string[] {
   return [
     ...cgroup.under_oom ? ["waiting"] : cgroup.oom_killer_disabled ? ["held"] : [],
     ...cgroup.throttled ? ["throttled"] : [],
@@ -232,7 +233,11 @@ function levelsText({ warn, critical, imminent }: CgroupStatus): string {
   return [warn, critical, imminent].map(shortBytes).join(" ");
 }
 
-function limitOwnerText({ limit_owner: owner, cgroup }: CgroupStatus): string {
+/** Beside it the path of the cgroup needs room. */
+const MAX_OWNER_WIDTH = 20;
+
+function limitOwnerText({ limit_owner: owner, cgroup }: CgroupStatus, width: number): string {
   if (owner === cgroup) return "";
-  return owner === null ? "the machine" : printable(owner);
+  if (owner === null) return "the machine";
+  return cutMiddle(printable(owner), width === Infinity ? width : MAX_OWNER_WIDTH);
 }

@@ -108,14 +108,20 @@ Deno.test("in a pipe each row has everything, with the whole path", () => {
 
 Deno.test("in 80 columns the path has room, and what can be found elsewhere gives way first", () => {
   const [titles, row] = tableOf([busy], 80);
-  assert.equal(titles, "USAGE  LIMIT    %  LEVEL     STATE  KERNEL  GUARD  CGROUP");
-  assert.match(row!, /^63\.0M {2}64\.0M {2}98% {2}imminent {2}held +1 +12 {2}\/kubepods\S*…/);
-  const throttled = { ...busy, oom_killer_disabled: null, throttled: true, mode: "notify" };
-  assert.equal(
-    tableOf([throttled], 80)[0],
-    "USAGE  LIMIT    %  LEVEL     STATE               GUARD  CGROUP",
+  assert.equal(titles, "USAGE  LIMIT    %  LEVEL     STATE  GUARD  LIMIT OF   CGROUP");
+  assert.match(
+    row!,
+    /^63\.0M {2}64\.0M {2}98% {2}imminent {2}held +12 {2}\/kubepods {2}\/kube\S*…/,
   );
-  assert.equal(tableOf([throttled], 60)[0], "USAGE  LIMIT    %  CGROUP");
+  assert.equal(tableOf([busy], 60)[0], "USAGE  LIMIT    %  STATE  GUARD  CGROUP");
+});
+
+Deno.test("the owner of a limit leaves room for the path in a terminal, and is whole in a pipe", () => {
+  const owner = `/kubepods/${"burstable/".repeat(3)}pod1`;
+  const cgroup = cgroupStatus(`${owner}/c`, { limit_owner: owner });
+  assert.match(tableOf([cgroup], 80)[1]!, / {2}\/kube\S*…\S*\/pod1 {2}\S+$/);
+  assert.ok(tableOf([cgroup])[1]!.endsWith(`  ${owner}  ${owner}/c`));
+  assert.ok(tableOf([{ ...cgroup, limit_owner: null }], 80)[1]!.includes("  the machine  "));
 });
 
 Deno.test("no line is wider than the terminal", () => {
