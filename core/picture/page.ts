@@ -251,7 +251,7 @@ function pageData(picture: Picture) {
       working: packed(group.working, from),
       some: packed(group.some, from, 100),
       full: packed(group.full, from, 100),
-      limits: packed(limitSeries(group), from),
+      limits: packed(limitSeries(group, to), from),
       marks: group.marks,
       removedAt: group.removedAt,
     })),

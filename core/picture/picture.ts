@@ -5,7 +5,7 @@
 
 import type { ReferenceLine } from "../record/format.ts";
 import { SEVERITY } from "./page/glyphs.js";
-import type { Series } from "./series.ts";
+import { append, emptySeries, hold, type Series } from "./series.ts";
 
 /** The severity of a run, shown by shape and word as well as by colour. */
 export type Tone = "bad" | "warn" | "fine";
@@ -30,6 +30,7 @@ export interface Group {
   /** The first known limit, and each change. */
   readonly limits: readonly Step[];
   readonly marks: readonly ReferenceLine[];
+  /** To the end of the cgroup or of the run, like the next three. */
   readonly usage: Series;
   readonly working: Series;
   readonly some: Series;
@@ -93,13 +94,12 @@ export interface Picture {
   readonly killedProcesses: readonly KilledProcess[];
 }
 
-/** The limits over time; -1 for none. */
-export function limitSeries({ limits }: Group): Series {
-  return {
-    t: Float64Array.from(limits, ({ at }) => at),
-    v: Float64Array.from(limits, ({ limit }) => limit ?? -1),
-    length: limits.length,
-  };
+/** The limits over time, to the end of the cgroup or of the run; -1 for none. */
+export function limitSeries({ limits, removedAt }: Group, to: number): Series {
+  const series = emptySeries();
+  for (const { at, limit } of limits) append(series, at, limit ?? -1);
+  hold(series, removedAt ?? to);
+  return series;
 }
 
 /** The cgroups that are drawn at first; the page can select others. */

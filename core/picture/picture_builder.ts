@@ -10,7 +10,7 @@ import { parentPath } from "../cgroup_path.ts";
 import { clockText, shareOfLimit } from "../figures.js";
 import { isKill } from "./page/glyphs.js";
 import type { ChartEvent, Group, KilledProcess, Kind, Picture, Step } from "./picture.ts";
-import { append, emptySeries, halve, MAX_POINTS, type Series } from "./series.ts";
+import { append, emptySeries, halve, hold, MAX_POINTS, type Series } from "./series.ts";
 import { type Outcome, verdictOf } from "./verdict.ts";
 
 /** An event of oomkit or of a simulation. Read from a file, all fields but the type may be invalid. */
@@ -111,6 +111,10 @@ export class PictureBuilder {
       const around = nearestIn(paths, path);
       if (around !== undefined) killsIn.set(around, sumOf(killsIn.get(around) ?? NO_KILLS, kills));
     }
+    const to = Math.max(this.#lastAt, head.at + 1);
+    for (const data of this.#groups.values()) {
+      for (const series of seriesOf(data)) hold(series, data.removedAt ?? to);
+    }
     const groups = [...this.#groups.values()]
       .map((data) => this.#groupOf(data, killsIn.get(data.cgroup.path) ?? NO_KILLS))
       .sort(byImportance);
@@ -131,7 +135,7 @@ export class PictureBuilder {
       kernel: printable(head.kernel),
       hierarchy: head.hierarchy,
       from: head.at,
-      to: Math.max(this.#lastAt, head.at + 1),
+      to,
       groups,
       kills: kills.kernel,
       guardKills: kills.guard,

@@ -1,6 +1,6 @@
 /**
- * Values over time in bounded memory. A series that is full is halved: each interval keeps its minimum and maximum, so that no peak
- * is lost. Pure.
+ * Values over time in bounded memory: each holds until the next one. A series that is full is halved: each interval keeps its first
+ * and last value, its minimum and maximum, so that no peak is lost and no value is held too long. Pure.
  */
 
 export interface Series {
@@ -34,6 +34,12 @@ export function append(series: Series, at: number, value: number, maxPoints = MA
   series.length++;
 }
 
+/** A value that did not change is not recorded: the last one holds until `end`. */
+export function hold(series: Series, end: number): void {
+  const { t, v, length } = series;
+  if (length > 0 && t[length - 1]! < end) append(series, end, v[length - 1]!);
+}
+
 function grow(series: Series, maxPoints: number): void {
   const size = Math.max(series.length + 1, Math.min(maxPoints, 2 * series.length));
   for (const key of ["t", "v"] as const) {
@@ -43,27 +49,25 @@ function grow(series: Series, maxPoints: number): void {
   }
 }
 
-/** Keeps the minimum and the maximum of every four points, and the first and the last point, in order. */
+/** Keeps the first, the last, the minimum and the maximum of every eight points, in order. */
 export function halve(series: Series): void {
   const { t, v, length } = series;
-  let kept = 0;
+  let count = 0;
   const keep = (at: number) => {
-    t[kept] = t[at]!;
-    v[kept] = v[at]!;
-    kept++;
+    t[count] = t[at]!;
+    v[count] = v[at]!;
+    count++;
   };
-  for (let at = 0; at < length; at += 4) {
-    const end = Math.min(at + 4, length);
+  for (let at = 0; at < length; at += 8) {
+    const end = Math.min(at + 8, length);
     let lowest = at;
     let highest = at;
     for (let next = at + 1; next < end; next++) {
       if (v[next]! < v[lowest]!) lowest = next;
       if (v[next]! >= v[highest]!) highest = next;
     }
-    if (at === 0 && Math.min(lowest, highest) !== 0) keep(0);
-    if (lowest !== highest) keep(Math.min(lowest, highest));
-    keep(Math.max(lowest, highest));
-    if (end === length && Math.max(lowest, highest) !== length - 1) keep(length - 1);
+    const kept = new Set([at, lowest, highest, end - 1]);
+    for (const index of [...kept].sort((a, b) => a - b)) keep(index);
   }
-  series.length = kept;
+  series.length = count;
 }

@@ -106,9 +106,10 @@ const bottomOf = ({ top, height }: Frame) => top + height;
 
 function chartsOf(picture: Picture, top: number): Piece {
   const { from, to } = picture;
-  const shown = picture.groups.slice(0, SHOWN_AT_FIRST).map(drawnGroup);
+  const shown = picture.groups.slice(0, SHOWN_AT_FIRST)
+    .map((group, index) => drawnGroup(group, index, to));
   const frame = (kind: ChartKind, top: number, height: number): Frame => ({
-    ...contentOf(kind, shown, picture),
+    ...contentOf(kind, shown),
     top,
     height,
     from,
@@ -135,7 +136,7 @@ function chartsOf(picture: Picture, top: number): Piece {
   };
 }
 
-function drawnGroup(group: Group, index: number): DrawnGroup {
+function drawnGroup(group: Group, index: number, to: number): DrawnGroup {
   const line = ({ t, v, length }: Series) => ({
     t: t.subarray(0, length),
     v: v.subarray(0, length),
@@ -146,7 +147,7 @@ function drawnGroup(group: Group, index: number): DrawnGroup {
     working: line(group.working),
     some: line(group.some),
     full: line(group.full),
-    limits: line(limitSeries(group)),
+    limits: line(limitSeries(group, to)),
     marks: group.marks,
     removedAt: group.removedAt,
     colour: `g${index % 8}`,
@@ -191,7 +192,7 @@ function curves(frame: Frame): string {
   }).join("");
 }
 
-/** The data of SVG paths: the curve, and the area down to the lower edge. */
+/** The data of SVG paths: the curve as steps, and the area down to the lower edge. */
 function pathsOf(frame: Frame, { points }: Curve): { path: string; area: string } {
   const { t, v } = points(frame.from, frame.to, PLOT_WIDTH / 2);
   let path = "";
@@ -199,8 +200,8 @@ function pathsOf(frame: Frame, { points }: Curve): { path: string; area: string 
   t.forEach((at, index) => {
     const value = v[index] ?? null;
     if (value !== null) {
-      const command = isInterrupted ? "M" : "L";
-      path += `${command}${round(xOf(frame, at))} ${round(yOf(frame, value))}`;
+      const [x, y] = [round(xOf(frame, at)), round(yOf(frame, value))];
+      path += isInterrupted ? `M${x} ${y}` : `H${x}V${y}`;
     }
     isInterrupted = value === null;
   });

@@ -14,6 +14,9 @@ const TICKS_WIDTH = 78;
 /** More curves share one time grid, which makes joining them fast. */
 const MAX_CURVES_WITHOUT_GRID = 24;
 
+/** In uPlot.join: a gap also covers the times of other curves within it. */
+const GAPS_TO_NEXT_POINT = 2;
+
 const CURVE_STYLES = {
   usage: { width: 1.75 },
   full: { width: 1.75 },
@@ -28,7 +31,7 @@ function seriesOf({ kind, colour, isFilled }) {
   return {
     stroke: kind === "working" ? `${paint}a6` : paint,
     points: { show: false },
-    spanGaps: kind !== "limit",
+    paths: uPlot.paths.stepped({ align: 1 }),
     ...CURVE_STYLES[kind],
     ...(isFilled ? { fill: `${paint}1c` } : {}),
   };
@@ -46,7 +49,7 @@ const uPlot = /** @type {any} */ (globalThis).uPlot;
  * @param {any} behaviour uPlot's cursor and hooks
  */
 export function makeChart(holder, kind, groups, events, whole, behaviour) {
-  const content = contentOf(kind, groups, whole);
+  const content = contentOf(kind, groups);
   const { max, ticks, tickText, curves, dotted = [], edge, labels = [] } = content;
   const isMemory = kind !== "pressure";
   const width = Math.max(280, holder.clientWidth);
@@ -60,7 +63,7 @@ export function makeChart(holder, kind, groups, events, whole, behaviour) {
       .map((table) => isGridded ? snapped(table, from, (to - from) / columns) : table)
       .map(({ t, v }) => t.length === 0 ? [[from], [null]] : [t, v]);
     if (tables.length === 0) return [[whole.from, whole.to]];
-    return uPlot.join(tables, curves.map((curve) => [0, curve.kind === "limit" ? 1 : 0]));
+    return uPlot.join(tables, curves.map(() => [0, GAPS_TO_NEXT_POINT]));
   };
   const stepOf = (/** @type {number} */ from, /** @type {number} */ to) =>
     timeStep(from, to, width / MIN_PX_PER_TIME_TICK);

@@ -3,9 +3,9 @@
 
 import { byteStep, heightFor, maxOf, percentStep, shareHeight, ticksBetween } from "./axis.js";
 import { bytesText, bytesTick } from "../../figures.js";
-import { indexAt, thin } from "./thin.js";
+import { thin, valueAt } from "./thin.js";
 
-/** @typedef {{ t: Float64Array, v: Float64Array }} Line milliseconds since the epoch, and values */
+/** @typedef {{ t: Float64Array, v: Float64Array }} Line milliseconds since the epoch, and the values from each time on */
 
 /**
  * @typedef {object} Group a cgroup
@@ -14,7 +14,7 @@ import { indexAt, thin } from "./thin.js";
  * @property {Line} working
  * @property {Line} some
  * @property {Line} full
- * @property {Line} limits each from its time on; -1 for none
+ * @property {Line} limits -1 for none
  * @property {readonly { name: string, bytes: number }[]} marks levels of a guard and thresholds
  * @property {number | null} removedAt
  * @property {string} colour a name of palette.css, such as `g0`
@@ -23,7 +23,7 @@ import { indexAt, thin } from "./thin.js";
 /** @typedef {{ at: number, group: number | null, kind: string, text: string }} RunEvent */
 /** @typedef {{ from: number, to: number }} View milliseconds since the epoch */
 /** @typedef {"bytes" | "share" | "pressure"} ChartKind */
-/** @typedef {{ t: number[], v: (number | null)[] }} Points `null` interrupts the curve */
+/** @typedef {{ t: number[], v: (number | null)[] }} Points each value holds until the next one; `null` interrupts the curve */
 
 /**
  * @typedef {object} Curve
@@ -63,39 +63,47 @@ const nameLabel = ({ name, colour }, line) => ({
   bold: true,
 });
 
-/** @type {(kind: Curve["kind"], colour: string, line: Line, isFilled?: boolean) => Curve} */
-const curveOf = (kind, colour, { t, v }, isFilled = false) => ({
+/**
+ * Values below 0 and above `max` are not drawn.
+ * @type {(kind: Curve["kind"], colour: string, line: Line, max?: number, isFilled?: boolean) => Curve}
+ */
+const curveOf = (kind, colour, { t, v }, max = Infinity, isFilled = false) => ({
   kind,
   colour,
   isFilled,
-  points: (from, to, columns) => thin(t, v, from, to, columns),
+  points: (from, to, columns) => interrupted(thin(t, v, from, to, columns), max),
 });
 
-/**
- * The limit as steps, up to the end of the cgroup. Limits above `max` are not drawn.
- * @type {(group: Group, colour: string, whole: View, max: number) => Curve}
- */
-function limitCurve({ limits, removedAt }, colour, whole, max) {
-  /** @type {Points} */
-  const points = { t: [], v: [] };
-  for (let at = 0; at < limits.t.length; at++) {
-    const value = limits.v[at] ?? -1;
-    const begin = limits.t[at] ?? 0;
-    const end = limits.t[at + 1] ?? removedAt ?? whole.to;
-    const shown = value < 0 || value > max ? null : value;
-    points.t.push(begin, Math.max(end - 0.001, begin));
-    points.v.push(shown, shown);
-  }
-  return { kind: "limit", colour, isFilled: false, points: () => points };
-}
+/** Shorter than any distance between two samples. */
+const MS_BESIDE_GAP = 0.001;
 
 /**
- * Draws these cgroups; `whole` is the time of the run.
- * @type {(kind: ChartKind, groups: readonly Group[], whole: View) => Content}
+ * A gap begins at the first value that is not drawn and ends at the next one that is.
+ * @type {(points: { t: number[], v: number[] }, max: number) => Points}
  */
-export function contentOf(kind, groups, whole) {
+function interrupted(points, max) {
+  const isDrawn = (/** @type {number} */ value) => value >= 0 && value <= max;
+  if (points.v.every(isDrawn)) return points;
+  /** @type {Points} */
+  const drawn = { t: [], v: [] };
+  points.t.forEach((at, index) => {
+    const value = points.v[index] ?? -1;
+    const shown = isDrawn(value) ? value : null;
+    const before = drawn.v.at(-1);
+    if (before !== undefined && (before === null) !== (shown === null)) {
+      drawn.t.push(at - MS_BESIDE_GAP);
+      drawn.v.push(before);
+    }
+    drawn.t.push(at);
+    drawn.v.push(shown);
+  });
+  return drawn;
+}
+
+/** @type {(kind: ChartKind, groups: readonly Group[]) => Content} */
+export function contentOf(kind, groups) {
   if (kind === "pressure") return pressureContent(groups);
-  return kind === "share" ? shareContent(groups) : bytesContent(groups, whole);
+  return kind === "share" ? shareContent(groups) : bytesContent(groups);
 }
 
 /** @type {(groups: readonly Group[]) => Content} */
@@ -120,8 +128,8 @@ function shareContent(groups) {
   const shares = groups.map(({ name, colour, usage, limits }) => ({
     name,
     colour,
-    line: shareOf(usage.t, usage.v, limits),
-  })).filter(({ line }) => line.t.length > 0);
+    line: shareOf(usage, limits),
+  })).filter(({ line }) => line.v.some((value) => value >= 0));
   const max = shareHeight(shares.map(({ line }) => maxOf(line.v)), 100);
   return {
     max,
@@ -137,26 +145,21 @@ function shareContent(groups) {
 }
 
 /**
- * Percent of the limit, without the times at which there was no limit. Times rise; limits hold from their time on, below 1 is none.
- * @type {(times: ArrayLike<number>, values: ArrayLike<number>, limits: { t: ArrayLike<number>, v: ArrayLike<number> }) => Line}
+ * Percent of the limit, also where only the limit changes; -1 while there is no limit, which is one below 1.
+ * @type {(usage: Line, limits: Line) => Line}
  */
-export function shareOf(times, values, limits) {
-  const t = new Float64Array(times.length);
-  const v = new Float64Array(times.length);
-  let length = 0;
-  for (let at = 0; at < times.length; at++) {
-    const time = times[at] ?? 0;
-    const limit = limits.v[Math.max(0, indexAt(limits.t, time + 1e-9) - 1)] ?? -1;
-    if (limit < 1) continue;
-    t[length] = time;
-    v[length] = 100 * (values[at] ?? 0) / limit;
-    length++;
-  }
-  return { t: t.subarray(0, length), v: v.subarray(0, length) };
+export function shareOf(usage, limits) {
+  const first = usage.t[0] ?? Infinity;
+  const t = Float64Array.from(new Set([...usage.t, ...limits.t.filter((at) => at > first)])).sort();
+  const v = t.map((at) => {
+    const limit = valueAt(limits, at) ?? limits.v[0] ?? -1;
+    return limit < 1 ? -1 : 100 * (valueAt(usage, at) ?? 0) / limit;
+  });
+  return { t, v };
 }
 
-/** @type {(groups: readonly Group[], whole: View) => Content} */
-function bytesContent(groups, whole) {
+/** @type {(groups: readonly Group[]) => Content} */
+function bytesContent(groups) {
   const only = groups.length === 1 ? groups[0] : undefined;
   const max = heightFor(
     groups.map(({ usage }) => maxOf(usage.v)),
@@ -170,8 +173,8 @@ function bytesContent(groups, whole) {
     curves: groups.flatMap((group) => [
       ...(groups.length > MAX_WORKING_SETS
         ? []
-        : [curveOf("working", group.colour, group.working, only !== undefined)]),
-      limitCurve(group, only ? "bad" : group.colour, whole, max),
+        : [curveOf("working", group.colour, group.working, max, only !== undefined)]),
+      curveOf("limit", only ? "bad" : group.colour, group.limits, max),
       curveOf("usage", group.colour, group.usage),
     ]),
     dotted: marks.map(({ bytes }) => bytes),

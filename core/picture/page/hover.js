@@ -2,17 +2,11 @@
 
 import { bytesText, clockText, percentText, spanText, usageText } from "../../figures.js";
 import { GLYPHS, KIND_NAMES } from "./glyphs.js";
-import { indexAt } from "./thin.js";
-/** @import { Group, Line, RunEvent } from "./content.js" */
+import { valueAt } from "./thin.js";
+/** @import { Group, RunEvent } from "./content.js" */
 
 const MAX_TIP_GROUPS = 8;
 const MAX_TIP_EVENTS = 4;
-
-/** The latest value at that time. @type {(line: Line, at: number) => number | undefined} */
-export function valueAt({ t, v }, at) {
-  const index = indexAt(t, at);
-  return t[index] === at ? v[index] : v[index - 1];
-}
 
 /** @param {string} id */
 export const byId = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
@@ -53,17 +47,19 @@ export function glyph(kind) {
 
 /** @type {(group: Group, at: number) => HTMLDivElement} */
 function row(group, at) {
-  const usage = valueAt(group.usage, at);
-  const working = valueAt(group.working, at);
+  const line = element("div", undefined, "row");
+  line.append(element("span", undefined, `swatch ${group.colour}`), element("span", group.name));
+  if (group.removedAt !== null && at > group.removedAt) {
+    line.append(element("span", "removed", "what"));
+    return line;
+  }
   const limit = valueAt(group.limits, at) ?? -1;
+  line.append(
+    element("span", usageText(valueAt(group.usage, at), limit < 0 ? null : limit), "what"),
+  );
+  const working = valueAt(group.working, at);
   const some = valueAt(group.some, at);
   const full = valueAt(group.full, at);
-  const line = element("div", undefined, "row");
-  line.append(
-    element("span", undefined, `swatch ${group.colour}`),
-    element("span", group.name),
-    element("span", usageText(usage, limit), "what"),
-  );
   const more = [
     ...(working === undefined ? [] : [`working set ${bytesText(working)}`]),
     ...(!some ? [] : [`some ${percentText(some)}`]),

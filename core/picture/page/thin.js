@@ -17,6 +17,16 @@ export function indexAt(times, at) {
 }
 
 /**
+ * The value that holds at that time, the last of several with the same time.
+ * @type {(line: { t: ArrayLike<number>, v: ArrayLike<number> }, at: number) => number | undefined}
+ */
+export function valueAt({ t, v }, at) {
+  let index = indexAt(t, at);
+  while (t[index] === at) index++;
+  return v[index - 1];
+}
+
+/**
  * The points that a picture of `columns` columns needs, and one beyond each edge. At most 4 × columns + 2
  * points; the times rise.
  * @type {(times: ArrayLike<number>, values: ArrayLike<number>, from: number, to: number, columns: number) => { t: number[], v: number[] }}
@@ -59,21 +69,28 @@ export function thin(times, values, from, to, columns) {
 }
 
 /**
- * The highest value of each column on a grid that all curves share. Without it, joining many curves takes every time of one curve
- * into all others. `width` is that of a column.
+ * The highest value of each column on a grid that all curves share; after it the last one, which holds until the next point. Without
+ * the grid, joining many curves takes every time of one curve into all others. `width` is that of a column.
  * @type {(line: { t: readonly number[], v: readonly (number | null)[] }, from: number, width: number) => { t: number[], v: (number | null)[] }}
  */
 export function snapped({ t, v }, from, width) {
-  /** @type {Map<number, number | null>} */
-  const highest = new Map();
-  t.forEach((at, index) => {
-    const column = Math.round((at - from) / width);
-    const value = v[index] ?? null;
-    const before = highest.get(column) ?? null;
-    highest.set(column, before === null || (value !== null && value > before) ? value : before);
-  });
-  return {
-    t: [...highest.keys()].map((column) => from + column * width),
-    v: [...highest.values()],
+  /** @type {{ t: number[], v: (number | null)[] }} */
+  const points = { t: [], v: [] };
+  const keep = (/** @type {number} */ column, /** @type {number | null} */ value) => {
+    points.t.push(from + column * width);
+    points.v.push(value);
   };
+  const columns = t.map((at) => Math.round((at - from) / width));
+  for (let at = 0; at < t.length;) {
+    const column = /** @type {number} */ (columns[at]);
+    let highest = v[at] ?? null;
+    let last = highest;
+    for (at++; at < t.length && columns[at] === column; at++) {
+      last = v[at] ?? null;
+      if (highest === null || (last !== null && last > highest)) highest = last;
+    }
+    keep(column, highest);
+    if (last !== highest && columns[at] !== column + 1) keep(column + 1, last);
+  }
+  return points;
 }

@@ -13,7 +13,16 @@ import {
   settled,
   viewOf,
 } from "../../helpers/page_cases.ts";
-import { crowdedRun, killedRun, START } from "../../helpers/recorded_run.ts";
+import {
+  cgroupLine,
+  crowdedRun,
+  endLine,
+  head,
+  killedRun,
+  MIB,
+  snapshot,
+  START,
+} from "../../helpers/recorded_run.ts";
 
 browserTest("the charts are drawn below the verdict", async (page, directory) => {
   await open(page, directory, killedRun(600));
@@ -43,6 +52,32 @@ browserTest(
     await mouse(page, "mouseMoved", 5, 5);
     await settled(page);
     assert.equal(await page.evaluate("document.getElementById('tip').hidden"), true);
+  },
+);
+
+browserTest(
+  "the tooltip names usage without a limit, and says that a cgroup is removed",
+  async (page, directory) => {
+    await open(page, directory, [
+      head,
+      cgroupLine(1, { path: "/unlimited", limit: null }),
+      cgroupLine(2, { path: "/job" }),
+      snapshot(START, 1, 4 * MIB),
+      snapshot(START, 2, 256 * MIB),
+      { type: "gone", at: START + 400, id: 2 },
+      endLine(START + 1000),
+    ]);
+    const { left, top, width } = await page.evaluate(plot);
+    const tipAt = async (share: number) => {
+      await mouse(page, "mouseMoved", left + width * share, top + 100);
+      await settled(page);
+      return (await page.evaluate("document.getElementById('tip').innerText")).split(/\s*\n\s*/);
+    };
+    assert.deepEqual((await tipAt(0.3)).slice(1), [
+      ...["job", "256.0 MiB, 50.0 % of 512.0 MiB"],
+      ...["unlimited", "4.0 MiB"],
+    ]);
+    assert.deepEqual((await tipAt(0.8)).slice(1), ["job", "removed", "unlimited", "4.0 MiB"]);
   },
 );
 

@@ -12,7 +12,7 @@ import {
   ticksBetween,
   timeStep,
 } from "../../../core/picture/page/axis.js";
-import { shareOf } from "../../../core/picture/page/content.js";
+import { contentOf, shareOf } from "../../../core/picture/page/content.js";
 import { START } from "../../helpers/recorded_run.ts";
 
 const MIB = 1024 ** 2;
@@ -73,11 +73,34 @@ Deno.test("labels keep order and distance, and stay within the chart", () => {
   );
 });
 
-Deno.test("a share is of the limit at that time, and absent without a limit", () => {
-  const limits = { t: [0, 10, 20], v: [200, 400, -1] };
-  const { t, v } = shareOf([0, 5, 10, 15, 25], [100, 150, 100, 300, 100], limits);
-  assert.deepEqual([...t], [0, 5, 10, 15]);
-  assert.deepEqual([...v], [50, 75, 25, 75]);
+const lineOf = (t: readonly number[], v: readonly number[]) => ({
+  t: Float64Array.from(t),
+  v: Float64Array.from(v),
+});
+
+Deno.test("a share is of the limit at that time, and changes with the limit alone", () => {
+  const limits = lineOf([0, 10, 20], [200, 400, -1]);
+  const { t, v } = shareOf(lineOf([0, 5, 15], [100, 150, 300]), limits);
+  assert.deepEqual([...t], [0, 5, 10, 15, 20]);
+  assert.deepEqual([...v], [50, 75, 37.5, 75, -1]);
+});
+
+Deno.test("a share is not drawn while there is no limit", () => {
+  const [curve] = contentOf("share", [{
+    name: "a",
+    usage: lineOf([0, 30], [100, 100]),
+    working: lineOf([], []),
+    some: lineOf([], []),
+    full: lineOf([], []),
+    limits: lineOf([0, 10, 20], [200, -1, 400]),
+    marks: [],
+    removedAt: null,
+    colour: "g0",
+  }]).curves;
+  assert.deepEqual(curve!.points(0, 30, 100), {
+    t: [0, 9.999, 10, 19.999, 20, 30],
+    v: [50, 50, null, null, 25, 25],
+  });
 });
 
 Deno.test("zoom and pan stay within the run", () => {

@@ -2,7 +2,9 @@ import assert from "node:assert/strict";
 import { pictureWords } from "../../../cli/output/picture.ts";
 import { runPage } from "../../../core/picture/page.ts";
 import { MAX_GROUPS, PictureBuilder } from "../../../core/picture/picture_builder.ts";
-import type { Picture } from "../../../core/picture/picture.ts";
+import { limitSeries, type Picture } from "../../../core/picture/picture.ts";
+import type { Series } from "../../../core/picture/series.ts";
+import { stillPicture } from "../../../core/picture/still.ts";
 import type { RecordingLine } from "../../../core/record/format.ts";
 import {
   cgroupLine,
@@ -131,6 +133,38 @@ Deno.test("a changed limit is drawn as steps, and shares are of the limit at tha
   assert.deepEqual(group!.limits.map(({ limit }) => limit), [100 * MIB, 200 * MIB]);
   assert.equal(group!.peakShare, 0.6);
   assert.equal(group!.removedAt, START + 4);
+});
+
+Deno.test("a value that did not change holds to the end of the cgroup, or of the run", () => {
+  const { groups } = pictureOf(
+    head,
+    a,
+    cgroupLine(2, { path: "/b", limit: 100 * MIB }),
+    snapshot(START + 1, 1, 50 * MIB, { some: 1, inactive_file: MIB }),
+    snapshot(START + 1, 2, 40 * MIB),
+    { type: "gone", at: START + 400, id: 2 },
+    endLine(START + 900),
+  );
+  const pointsOf = ({ t, v, length }: Series) =>
+    Array.from({ length }, (_, at) => [t[at]! - START, v[at]! / MIB]);
+  const [first, second] = groups;
+  assert.deepEqual(pointsOf(first!.usage), [[1, 50], [900, 50]]);
+  assert.deepEqual(pointsOf(first!.working), [[1, 49], [900, 49]]);
+  assert.equal(first!.some.length, 2);
+  assert.deepEqual(pointsOf(second!.usage), [[1, 40], [400, 40]]);
+  assert.deepEqual(pointsOf(limitSeries(second!, START + 900)), [[0, 100], [400, 100]]);
+});
+
+Deno.test("the still picture draws steps: it holds a value, then falls at once", () => {
+  const svg = stillPicture(pictureOf(
+    head,
+    a,
+    snapshot(START, 1, 50 * MIB),
+    snapshot(START + 800, 1, 10 * MIB),
+    endLine(START + 1000),
+  ));
+  const [, path] = /<path class="usage g0" d="([^"]*)"/.exec(svg) ?? [];
+  assert.match(path!, /^M78 [\d.]+H743\.6V[\d.]+H910V[\d.]+$/);
 });
 
 Deno.test("the verdict names the limit of the highest share, not a later one", () => {
