@@ -49,17 +49,21 @@ export const figure = (text: string | number, classes = "") =>
 
 /** A name that is shown shorter, and in full on hovering. */
 export const titled = (name: string, shown: string) =>
-  `<bdi title="${escaped(name)}">${escaped(shown)}</bdi>`;
+  `<bdi title="${escaped(name)}">${breakable(shown)}</bdi>`;
+
+/** A path breaks after a slash first. */
+const breakable = (path: string) => escaped(path).replaceAll("/", "/<wbr>");
 
 function groupTable({ groups, command }: Picture): string {
   const hasGuard = command === "guard" || groups.some(({ guardKills }) => guardKills > 0);
   const kills = ["#Kernel kills", ...(hasGuard ? ["#Guard kills"] : [])];
-  const titles = ["Cgroup", "#Peak", "#Limit", "#Peak %", ...kills, "Limit owner"];
+  const figures = ["#Peak", "#Limit", "#Peak % of limit", "#Minimum headroom"];
+  const titles = ["Cgroup", ...figures, ...kills, "Limit set by"];
   return table(titles, groups.map((group, index) => groupRow(group, index, hasGuard)), "groups");
 }
 
 function groupRow(group: Group, index: number, hasGuard: boolean): string {
-  const { path, container, pod, peak, limit, owner, peakShare, removedAt } = group;
+  const { path, container, pod, peak, limit, owner, peakShare, minHeadroom, removedAt } = group;
   const { kills, guardKills } = group;
   const ids = [
     ...(container === null ? [] : [`container ${cut(container, 20)}`]),
@@ -73,16 +77,17 @@ function groupRow(group: Group, index: number, hasGuard: boolean): string {
   return `<tr><td class="wide"><label title="${escaped(path)}">` +
     `<input type="checkbox" data-group="${index}" autocomplete="off"${checked}>` +
     `<span class="swatch g${index % 8}"></span><bdi>${
-      escaped(cut(withShortIds(path), MAX_PATH_LETTERS))
+      breakable(cut(withShortIds(path), MAX_PATH_LETTERS))
     }</bdi></label>${more}</td>` +
     figure(bytesText(peak)) + figure(limit === null ? "none" : bytesText(limit)) +
-    figure(share, tight) + figure(kills || "–") + (hasGuard ? figure(guardKills || "–") : "") +
+    figure(share, tight) + figure(bytesText(minHeadroom)) + figure(kills || "–") +
+    (hasGuard ? figure(guardKills || "–") : "") +
     `<td>${ownerText(owner, path)}</td></tr>`;
 }
 
 function ownerText(owner: string | null, path: string): string {
   if (owner === null) return "–";
-  return owner === path ? "this cgroup" : `<bdi>${escaped(cut(owner, 48))}</bdi>`;
+  return owner === path ? "this&nbsp;cgroup" : `<bdi>${breakable(cut(owner, 48))}</bdi>`;
 }
 
 function killedProcessTable({ killedProcesses, from }: Picture): string {
@@ -91,16 +96,19 @@ function killedProcessTable({ killedProcesses, from }: Picture): string {
     titles,
     killedProcesses.map((each) =>
       `<tr${ofGroup(each.group)}><td class="when">${momentText(each.at, from)}</td>` +
-      `<td><bdi>${escaped(processText(each))}</bdi></td>` +
+      `<td class="process"><bdi>${escaped(processText(each))}</bdi></td>` +
       figure(bytesText(each.bytes)) +
       `<td>${glyphOf(each.by === "kernel" ? "kill" : "act")} ${
         each.by === "kernel" ? "the kernel" : "oomkit"
-      } <span class="more">${escaped(each.how)}</span></td>` +
+      } <span class="more">${escaped(howText(each))}</span></td>` +
       `<td>${titled(each.cgroup, cut(each.cgroup, 60))}</td></tr>`
     ),
     "victims",
   );
 }
+
+const howText = ({ why, signal }: KilledProcess) =>
+  [why, signal && `with ${signal}`].filter(Boolean).join(", ");
 
 function processText({ pid, comm }: KilledProcess): string {
   if (comm === null) return pid === null ? "unknown" : `pid ${pid}`;
@@ -205,7 +213,6 @@ function bodyOf(picture: Picture): string {
     TONE_MARKS[tone]
   }</span> <bdi>${escaped(verdict)}</bdi></h1>
 ${remarks.map((remark) => `<p class="remark">${escaped(remark)}</p>`).join("\n")}
-${tiles(picture)}
 </header>
 <section id="charts" tabindex="0" aria-label="Memory over time">
 <div class="bar"><h2>Memory</h2><p class="tools">${shareButton}<button type="button" data-do="in" title="zoom in (+)" aria-label="zoom in">+</button><button type="button" data-do="out" title="zoom out (−)" aria-label="zoom out">−</button><button type="button" data-do="whole" title="the whole run (0 or double click)">Whole run</button></p></div>
@@ -216,6 +223,7 @@ ${tiles(picture)}
 ${legend(events.map(({ kind }) => kind))}
 <p class="hint">Drag to zoom in, double click for the whole run; Ctrl + wheel zooms, Shift + drag pans; keys: + − ← → 0.</p>
 </section>
+${tiles(picture)}
 <section><div class="bar"><h2>${several ? `${groups.length} cgroups` : "Cgroup"}</h2>${
     several
       ? `<p class="tools">${FILTER}<button type="button" data-do="all">All</button><button type="button" data-do="none">None</button></p>`
@@ -287,8 +295,8 @@ function tiles({ groups, killedProcesses }: Picture): string {
   const near = nearestToLimit(groups);
   const facts: [string, string, string][] = [];
   if (near !== undefined) {
-    facts.push(["highest share of a limit", percentText(100 * near.peakShare!), near.path]);
-    facts.push(["lowest headroom there", bytesText(near.peakShareHeadroom), near.path]);
+    facts.push(["peak % of limit", percentText(100 * near.peakShare!), near.path]);
+    facts.push(["minimum headroom", bytesText(near.minHeadroom), near.path]);
   } else {
     const largest = largestPeak(groups);
     if (largest) facts.push(["peak usage", bytesText(largest.peak), largest.path]);

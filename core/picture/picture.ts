@@ -35,14 +35,17 @@ export interface Group {
   readonly working: Series;
   readonly some: Series;
   readonly full: Series;
-  /** Of usage; `null` without a sample. */
+  /**
+   * The highest usage: of the samples, of the kernel's own peak where it rose during the run, and of a limit that was hit;
+   * `null` if there is none.
+   */
   readonly peak: number | null;
-  /** The highest usage as a share of the limit at that time, 0 to 1 and above. */
+  /** The highest share of the limit that was in use, 0 to 1 and above; 1 where the limit was hit. */
   readonly peakShare: number | null;
   /** The limit and the headroom at that time. */
   readonly peakShareLimit: number | null;
   readonly peakShareHeadroom: number | null;
-  /** The smallest difference of limit and usage; `null` without a limit or without a sample. */
+  /** The smallest difference of limit and usage, 0 where the limit was hit; `null` without a limit or without a sample. */
   readonly minHeadroom: number | null;
   /** Kills by the kernel, and by a guard, in it and in cgroups below it that are not among the groups. */
   readonly kills: number;
@@ -69,7 +72,9 @@ export interface KilledProcess {
   readonly comm: string | null;
   readonly bytes: number | null;
   readonly by: "kernel" | "oomkit";
-  readonly how: string;
+  /** `null` if it is unknown. */
+  readonly why: string | null;
+  readonly signal: string | null;
 }
 
 export interface Picture {

@@ -6,11 +6,20 @@ import type {
   RecordedSnapshot,
   RecordingLine,
 } from "../record/format.ts";
-import { parentPath } from "../cgroup_path.ts";
-import { clockText, shareOfLimit } from "../figures.js";
+import { isInSubtree, parentPath } from "../cgroup_path.ts";
+import { clockText } from "../figures.js";
+import { fieldsOf, killedProcessOf, type LimitHit, limitHitOf } from "./killed_process.ts";
 import { isKill } from "./page/glyphs.js";
-import type { ChartEvent, Group, KilledProcess, Kind, Picture, Step } from "./picture.ts";
-import { append, emptySeries, halve, hold, MAX_POINTS, type Series } from "./series.ts";
+import type { ChartEvent, Group, KilledProcess, Kind, Picture } from "./picture.ts";
+import {
+  type GroupData,
+  isNewPeak,
+  markLimitHit,
+  newGroup,
+  raisePeak,
+  seriesOf,
+} from "./recorded_group.ts";
+import { addSpike, append, halve, hold, MAX_POINTS, type Series } from "./series.ts";
 import { type Outcome, verdictOf } from "./verdict.ts";
 
 /** An event of oomkit or of a simulation. Read from a file, all fields but the type may be invalid. */
@@ -64,8 +73,6 @@ function nearestIn(paths: ReadonlySet<string>, path: string): string | undefined
     if (around === "/" || !around.startsWith("/")) return undefined;
   }
 }
-
-type GroupData = ReturnType<typeof newGroup>;
 
 /** Before the index of the cgroup is known. */
 type Unplaced<T> = Omit<T, "group"> & { readonly of: string };
@@ -176,24 +183,39 @@ export class PictureBuilder {
   #addSnapshot(line: RecordedSnapshot): void {
     const group = this.#groups.get(line.id);
     if (group === undefined) return;
-    const { at, usage, inactive_file: inactive } = line;
-    const { working } = group;
+    const { at, usage, peak, inactive_file: inactive } = line;
+    const { working, cgroup: { limit } } = group;
     this.#append(group.usage, at, usage);
-    if (inactive !== undefined) this.#append(working, at, Math.max(0, usage - inactive));
-    // memory.stat is read less often than usage, and the working set never exceeds usage.
-    else if (usage < (working.v[working.length - 1] ?? 0)) this.#append(working, at, usage);
+    raisePeak(group, usage, limit);
+    if (peak !== undefined && isNewPeak(group, peak)) this.#addUnseen(group, at, peak, limit);
+    // memory.stat is read less often than usage.
+    group.inactiveFile = inactive ?? group.inactiveFile;
+    if (group.inactiveFile !== null) {
+      this.#append(working, at, Math.max(0, usage - group.inactiveFile));
+    }
     if (line.some !== undefined) this.#append(group.some, at, line.some);
     if (line.full !== undefined) this.#append(group.full, at, line.full);
-    group.peak = Math.max(group.peak ?? 0, usage);
-    const { limit } = group.cgroup;
-    if (limit !== null) {
-      group.minHeadroom = Math.min(group.minHeadroom ?? Infinity, Math.max(0, limit - usage));
+  }
+
+  /** Adds usage that no sample has shown. */
+  #addUnseen(group: GroupData, at: number, usage: number, limit: number | null): void {
+    raisePeak(group, usage, limit);
+    const before = group.usage.length;
+    addSpike(group.usage, at, usage);
+    this.#totalPoints += group.usage.length - before;
+  }
+
+  /** All of the limit was in use, whatever the samples show. */
+  #addLimitHit(at: number, hit: LimitHit): void {
+    for (const group of this.#groups.values()) {
+      const { path, usage_cgroup, limit_owner } = group.cgroup;
+      const owner = hit.owner ?? (path === hit.cgroup ? limit_owner : null);
+      const limit = hit.limit ?? group.cgroup.limit;
+      if (group.removedAt !== null || owner === null || limit === null) continue;
+      if (usage_cgroup === owner) this.#addUnseen(group, at, limit, limit);
+      // Its samples are of a part of what the limit counts.
+      else if (limit_owner === owner && isInSubtree(hit.cgroup, path)) markLimitHit(group, limit);
     }
-    const share = limit === null ? -1 : shareOfLimit(usage, limit) / 100;
-    if (limit === null || share < (group.peakShare ?? 0)) return;
-    group.peakShare = share;
-    group.peakShareLimit = limit;
-    group.peakShareHeadroom = Math.max(0, limit - usage);
   }
 
   #append(series: Series, at: number, value: number): void {
@@ -213,7 +235,7 @@ export class PictureBuilder {
   }
 
   #addEvent(at: number, body: RecordedBody): void {
-    const event: Fields = { ...body };
+    const event = fieldsOf(body);
     const type = typeof event.type === "string" ? event.type : "event";
     const of = typeof event.cgroup === "string" ? event.cgroup : "";
     const text = this.#words.facts(body);
@@ -223,6 +245,8 @@ export class PictureBuilder {
       return;
     }
     if (type === "action" && event.outcome === "dry_run") this.#outcome.dryRunActions += 1;
+    const hit = limitHitOf(body);
+    if (hit !== undefined) this.#addLimitHit(at, hit);
     const killed = killedProcessOf(body, this.#words.printable);
     if (killed !== undefined) {
       const before = this.#killsByPath.get(of) ?? NO_KILLS;
@@ -278,27 +302,6 @@ export class PictureBuilder {
   }
 }
 
-function newGroup(cgroup: RecordedCgroup, step: Step) {
-  const unknown = null as number | null;
-  return {
-    id: cgroup.id,
-    cgroup,
-    limits: [step],
-    usage: emptySeries(),
-    working: emptySeries(),
-    some: emptySeries(),
-    full: emptySeries(),
-    peak: unknown,
-    peakShare: unknown,
-    peakShareLimit: unknown,
-    peakShareHeadroom: unknown,
-    minHeadroom: unknown,
-    removedAt: unknown,
-  };
-}
-
-const seriesOf = ({ usage, working, some, full }: GroupData) => [usage, working, some, full];
-
 const byTime = (a: { at: number }, b: { at: number }) => a.at - b.at;
 
 /** Most kills first, then the highest share of the limit, then the highest peak. */
@@ -306,54 +309,4 @@ function byImportance(a: Group, b: Group): number {
   return b.kills + b.guardKills - a.kills - a.guardKills ||
     (b.peakShare ?? -1) - (a.peakShare ?? -1) ||
     (b.peak ?? -1) - (a.peak ?? -1) || (a.path < b.path ? -1 : 1);
-}
-
-type Fields = Readonly<Record<string, unknown>>;
-
-const fieldsOf = (value: unknown): Fields =>
-  typeof value === "object" && value !== null ? value as Fields : {};
-const textOf = (value: unknown): string | null => typeof value === "string" ? value : null;
-const numberOf = (value: unknown): number | null => typeof value === "number" ? value : null;
-
-/** The victim of an event. `oom_group_kill` has none: each victim has an `oom_kill` event too. */
-function killedProcessOf(
-  body: RecordedBody,
-  printable: Words["printable"],
-): Omit<KilledProcess, "at" | "group"> | undefined {
-  const event = fieldsOf(body);
-  const victim = fieldsOf(event.victim);
-  const pid = numberOf(victim.pid);
-  const comm = textOf(victim.comm);
-  if (event.type === "oom_kill") {
-    const owner = textOf(event.limit_owner);
-    const where = event.scope === "system"
-      ? "because the machine ran out of memory"
-      : owner === null || owner === body.cgroup
-      ? "at its limit"
-      : `at the limit of ${owner}`;
-    return {
-      cgroup: printable(body.cgroup),
-      pid,
-      comm: comm === null ? null : printable(comm),
-      bytes: sum(victim.anon_rss, victim.file_rss, victim.shmem_rss),
-      by: "kernel",
-      how: printable(event.inferred === true ? `${where}; not confirmed by a counter` : where),
-    };
-  }
-  if (event.type !== "action" || event.dry_run === true || event.outcome !== "killed") return;
-  const signal = textOf(event.signal);
-  const all = event.action === "container" ? "all processes of the cgroup" : null;
-  return {
-    cgroup: printable(textOf(victim.cgroup) ?? textOf(event.killed_cgroup) ?? body.cgroup),
-    pid,
-    comm: comm === null ? all : printable(comm),
-    bytes: numberOf(victim.rss),
-    by: "oomkit",
-    how: printable(`at level ${textOf(event.level)}${signal === null ? "" : `, with ${signal}`}`),
-  };
-}
-
-function sum(...parts: readonly unknown[]): number | null {
-  const known = parts.filter((part) => typeof part === "number");
-  return known.length === 0 ? null : known.reduce((total, part) => total + part, 0);
 }

@@ -34,6 +34,31 @@ export function append(series: Series, at: number, value: number, maxPoints = MA
   series.length++;
 }
 
+/** Between two samples. */
+const MS_OF_SPIKE = 0.001;
+
+/** Adds a value that no sample has shown, at a time within the series: the value before it holds again after it. */
+export function addSpike(series: Series, at: number, value: number): void {
+  const { t, v, length } = series;
+  let index = length;
+  while (index > 0 && t[index - 1]! > at) index--;
+  if (index === 0) return;
+  const points = [[at, value], [at + MS_OF_SPIKE, v[index - 1]!]] as const;
+  for (const [at, value] of points) insert(series, at, value);
+}
+
+/** At the place of its time. */
+function insert(series: Series, at: number, value: number): void {
+  append(series, at, value);
+  const { t, v, length } = series;
+  let index = length - 1;
+  while (index > 0 && t[index - 1]! > at) index--;
+  t.copyWithin(index + 1, index, length - 1);
+  v.copyWithin(index + 1, index, length - 1);
+  t[index] = at;
+  v[index] = value;
+}
+
 /** A value that did not change is not recorded: the last one holds until `end`. */
 export function hold(series: Series, end: number): void {
   const { t, v, length } = series;

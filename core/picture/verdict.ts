@@ -1,6 +1,6 @@
 /** The result of a run in one sentence. Pure. */
 
-import { bytesText, cut, percentText } from "../figures.js";
+import { bytesText, clockText, cut, percentText } from "../figures.js";
 import {
   CLOSE_SHARE,
   type Group,
@@ -21,22 +21,29 @@ export interface Outcome {
 }
 
 export function verdictOf(
-  { killedProcesses, groups }: Pick<Picture, "killedProcesses" | "groups">,
+  { killedProcesses, groups, from, to }: Pick<
+    Picture,
+    "killedProcesses" | "groups" | "from" | "to"
+  >,
   { verdict, isAsExpected, dryRunActions }: Readonly<Outcome>,
 ): { verdict: string; tone: Tone } {
   if (verdict !== undefined) {
     const text = `${verdict[0]!.toUpperCase()}${verdict.slice(1)}`;
     return { verdict: sentence(text), tone: isAsExpected ? "fine" : "bad" };
   }
+  const isOneDay = dateText(from) === dateText(to);
+  const killText = (processes: readonly KilledProcess[]) =>
+    processesText(processes) + whereText(processes) + whenText(processes, isOneDay) +
+    whyText(processes);
   const byKernel = killedProcesses.filter(({ by }) => by === "kernel");
   const byOomkit = killedProcesses.filter(({ by }) => by === "oomkit");
   if (byKernel.length > 0) {
-    const text = `The kernel killed ${processesText(byKernel)}${whereText(byKernel)}`;
+    const text = `The kernel killed ${killText(byKernel)}`;
     const more = byOomkit.length === 0 ? "" : `; oomkit killed ${processesText(byOomkit)}`;
     return { verdict: sentence(text + more), tone: "bad" };
   }
   if (byOomkit.length > 0) {
-    const text = `oomkit killed ${processesText(byOomkit)}${whereText(byOomkit)}`;
+    const text = `oomkit killed ${killText(byOomkit)}`;
     return { verdict: sentence(`${text}; the kernel killed nothing`), tone: "warn" };
   }
   const dryRun = dryRunActions === 0
@@ -62,6 +69,7 @@ export function verdictOf(
 }
 
 const MAX_PATH_LETTERS = 48;
+const MAX_REASON_LETTERS = 100;
 const placeText = (path: string) =>
   path.length <= MAX_PATH_LETTERS ? path : shortName(path, MAX_PATH_LETTERS);
 
@@ -90,8 +98,24 @@ function processesText(processes: readonly KilledProcess[]): string {
 
 function whereText(processes: readonly KilledProcess[]): string {
   const places = [...new Set(processes.map(({ cgroup }) => cgroup))];
-  if (places.length > 1) return ` in ${places.length} cgroups`;
-  const hows = [...new Set(processes.map(({ how }) => how))];
-  const how = hows.length === 1 && processes[0]!.by === "kernel" ? ` ${cut(hows[0]!, 64)}` : "";
-  return ` in ${placeText(places[0]!)}${how}`;
+  return places.length > 1 ? ` in ${places.length} cgroups` : ` in ${placeText(places[0]!)}`;
+}
+
+const dateText = (at: number) => new Date(at).toISOString().slice(0, 10);
+
+/** @param isOneDay leaves out the date. */
+function whenText(processes: readonly KilledProcess[], isOneDay: boolean): string {
+  const times = processes.map(({ at }) => at);
+  const [first, last] = [Math.min(...times), Math.max(...times)].map((at) =>
+    `${isOneDay ? "" : `${dateText(at)} `}${clockText(at, 1000)}`
+  );
+  return first === last ? ` at ${first} UTC` : ` between ${first} and ${last} UTC`;
+}
+
+/** Empty where it is unknown, or differs. */
+function whyText(processes: readonly KilledProcess[]): string {
+  const [why, ...others] = new Set(processes.map(({ why }) => why));
+  return why === null || why === undefined || others.length > 0
+    ? ""
+    : ` because ${cut(why, MAX_REASON_LETTERS)}`;
 }

@@ -170,6 +170,8 @@ export const LINES = {
     /** PSI, percent of the last 10 s. */
     some: orAbsent(isAmount),
     full: orAbsent(isAmount),
+    /** The kernel's own: the highest usage since the cgroup was created. Absent where the kernel keeps none. */
+    peak: orAbsent(isCount),
     /** Read for the recording alone, several times a second; no decision is based on it. */
     sampled: orAbsent(oneOf(true)),
     /** Guard only: bytes a second at which usage and its unreclaimable part rise, as the decision had them. */

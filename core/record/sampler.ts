@@ -1,5 +1,5 @@
 /**
- * Reads usage, page cache and pressure of every recorded cgroup several times a second: no decision needs them, but a chart
+ * Reads usage, its peak, page cache and pressure of every recorded cgroup several times a second: no decision needs them, but a chart
  * does. Bounded in cost: with many cgroups each is read less often.
  */
 
@@ -59,6 +59,8 @@ export function startSampler(recordSink: RecordSink, sampled: () => Iterable<Sam
 function read({ id, cgroup }: Sampled): Omit<RecordedSnapshot, "at"> | undefined {
   const { version } = cgroup.hierarchy;
   const readFile = tryReader(cgroup);
+  // Before usage: a peak above usage is then one that no sample has shown.
+  const peak = parseSize(readFile(version.peakFile));
   const usage = parseSize(readFile(version.usageFile));
   if (usage === undefined) return undefined;
   const { inactiveFile, reclaimable } = parseReclaimStat(readFile("memory.stat") ?? "");
@@ -67,6 +69,7 @@ function read({ id, cgroup }: Sampled): Omit<RecordedSnapshot, "at"> | undefined
     type: "snapshot" as const,
     id,
     usage,
+    peak,
     inactive_file: inactiveFile,
     reclaimable,
     some: pressure?.some?.avg10,

@@ -55,7 +55,10 @@ kernelTest(
     const options = ["--limit", "32M", "--html", page, "--svg", still];
     const { code } = await runOomkit(["watch", ...options, "--", "tail", "/dev/zero"]);
     assert.equal(code, 137);
-    assert.match(dataOf(page).verdict, /^The kernel killed tail \(pid \d+\) in .* at its limit/);
+    assert.match(
+      dataOf(page).verdict,
+      /^The kernel killed tail \(pid \d+\) in .* because the cgroup reached its limit of 32\.0 MiB\.$/,
+    );
     assert.match(Deno.readTextFileSync(still), /The kernel killed tail[^]*<\/svg>\n$/);
   },
 );

@@ -49,7 +49,7 @@ Deno.test("a recording is printed as summary, events and peaks", async () => {
   assert.match(summary!, /^Linux 6\.18\.44, cgroup v1, recorded by oomkit 0\.1\.0$/m);
   assert.match(
     summary!,
-    /^oomkit killed tail \(pid 4971\) in \/guarded; the kernel killed nothing/m,
+    /^oomkit killed tail \(pid 4971\) in \/guarded at 05:37:29 UTC because usage reached level imminent, 62\.8 MiB of 64\.0 MiB; the kernel killed nothing\.$/m,
   );
   assert.match(summary!, /^kills +by the kernel 0 · by the guard 1$/m);
   assert.match(summary!, /^cgroups +1, 1 with a limit$/m);
@@ -66,7 +66,10 @@ Deno.test("a recording is printed as summary, events and peaks", async () => {
 
 Deno.test("kills by the kernel are counted and have the sentence of text mode", async () => {
   const text = await shown(REHEARSAL);
-  assert.match(text, /^The kernel killed tail \(pid 2963\) in \/guarded at its limit\.$/m);
+  assert.match(
+    text,
+    /^The kernel killed tail \(pid 2963\) in \/guarded at [\d:]+ UTC because the cgroup reached its limit of 64\.0 MiB\.$/m,
+  );
   assert.match(text, /oom_kill +\/guarded {2}pid 2963 \(tail\) killed at the cgroup's own limit/);
   assert.match(
     text,
@@ -119,7 +122,13 @@ Deno.test("cgroups are listed by kills, then by their share of the limit, at mos
   using directory = makeDirectory();
   const path = (id: number) => `/c${id}`;
   const groups = Array.from({ length: 30 }, (_, id) => [
-    { ...cgroup, id, path: path(id), limit_owner: id === 7 ? "/parent" : path(id) },
+    {
+      ...cgroup,
+      id,
+      path: path(id),
+      usage_cgroup: path(id),
+      limit_owner: id === 7 ? "/parent" : path(id),
+    },
     snapshot(1, id, 100 + 10 * id),
   ]);
   const kill = { type: "oom_kill", victim: null, limit_owner: "/c3", limit: 1000 };
@@ -128,8 +137,9 @@ Deno.test("cgroups are listed by kills, then by their share of the limit, at mos
     textOf([head, ...groups.flat(), event(2, "/c3", kill)]),
   );
   const listed = (await shown(file)).split(/^.*CGROUP\n/m)[1]!.trimEnd().split("\n");
-  assert.match(listed[0]!, /^130 B +13\.0% +870 B +1000 B +1 {2}\/c3$/);
-  assert.match(listed[1]!, /^390 B +39\.0% +610 B .*\/c29$/);
+  // Its highest sample is 130 B, and a kill at its limit means that all of it was in use.
+  assert.match(listed[0]!, /^1000 B +100\.0% +0 B +1000 B +1 {2}\/c3$/);
+  assert.match(listed[1]!, /^ *390 B +39\.0% +610 B .*\/c29$/);
   assert.deepEqual([listed.length, listed.at(-1)], [21, "… 10 more (all: --json)"]);
 });
 
