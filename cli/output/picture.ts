@@ -123,6 +123,9 @@ export async function writePictures(files: PictureFiles, picture: Picture): Prom
   }
 }
 
+/** To be attached and shared, like every other report. */
+const ANY_USER = 0o666;
+
 /** A file that is created before the run, and removed again if it is not written. */
 class PictureFile {
   readonly #file: Deno.FsFile;
@@ -130,7 +133,7 @@ class PictureFile {
 
   /** Throws `OomkitError`. @param what for messages, such as `the page` */
   constructor(private readonly path: string, private readonly what: string, force = false) {
-    this.#file = createNewFile(path, force, what);
+    this.#file = createNewFile(path, { force, what, mode: ANY_USER });
   }
 
   /** Writes and closes. Throws `OomkitError` on a full disk, and removes the incomplete file. */

@@ -8,7 +8,7 @@ import palette from "./page/palette.css" with { type: "text" };
 import stillStyle from "./page/still.css" with { type: "text" };
 import { figure, sheet, table, titled } from "./page.ts";
 import { treeScript } from "./page_script.ts";
-import { escaped, withShortIds, wrapped } from "./text.ts";
+import { escaped, withShortIds } from "./text.ts";
 
 export interface TreePicture {
   /** The machine and the time, in one line. */
@@ -26,14 +26,16 @@ export async function treePage(picture: TreePicture): Promise<string> {
   const { about, nodes } = picture;
   const verdict = treeVerdict(nodes);
   return await sheet({
-    title: `oomkit inspect: ${verdict}`,
+    title: `oomkit inspect: ${verdict.total}`,
     style: `${palette}${stillStyle}${pageStyle}${treeStyle}`,
     data: { nodes },
     script: treeScript(),
     body: `<main>
 <header><p class="about">${escaped(about)}</p><h1 class="plain"><bdi>${
-      escaped(verdict)
-    }</bdi></h1></header>
+      escaped(verdict.total)
+    }</bdi></h1>${
+      verdict.largest === undefined ? "" : `<p class="remark plain">${escaped(verdict.largest)}</p>`
+    }</header>
 <section><p id="line"></p><div id="map"></div><figure><svg class="still icicle" role="img" viewBox="0 0 ${WIDTH} ${HEIGHT}">${
       marks(nodes)
     }</svg></figure>
@@ -50,22 +52,19 @@ ${largestTable(nodes)}</section>
 
 /** A complete SVG file. */
 export function treeStill({ about, nodes }: TreePicture): string {
-  const lines = wrapped(treeVerdict(nodes), 92, 3);
-  const top = 44 + 26 * lines.length;
+  const { total, largest } = treeVerdict(nodes);
+  const top = largest === undefined ? 70 : 92;
   const height = top + HEIGHT + 24;
   return `<?xml version="1.0" encoding="UTF-8"?>
 <svg xmlns="http://www.w3.org/2000/svg" class="still icicle" role="img" width="${
     WIDTH + 40
   }" height="${height}" viewBox="-20 0 ${WIDTH + 40} ${height}">
-<title>${escaped(treeVerdict(nodes))}</title>
+<title>${escaped(total)}</title>
 <style>${palette}${stillStyle}${treeStyle}</style>
 <rect class="sheet" x="-20" width="${WIDTH + 40}" height="${height}"/>
 <text x="0" y="28">${escaped(about)}</text>
-${
-    lines.map((line, at) =>
-      `<text class="verdict" x="0" y="${56 + 26 * at}">${escaped(line)}</text>`
-    ).join("")
-  }
+<text class="verdict" x="0" y="56">${escaped(total)}</text>
+${largest === undefined ? "" : `<text class="strong" x="0" y="78">${escaped(largest)}</text>`}
 <g transform="translate(0 ${top})">${marks(nodes)}</g>
 </svg>
 `;
@@ -82,18 +81,18 @@ function marks(nodes: readonly Node[]): string {
   }).join("");
 }
 
-/** Total usage, and the cgroup with the largest part. */
-export function treeVerdict(nodes: readonly Node[]): string {
+/** Total usage, which fits in one line, and the cgroup with the largest part of it. */
+export function treeVerdict(nodes: readonly Node[]): { total: string; largest?: string } {
   const [root] = nodes;
-  if (root === undefined || root.usage === null) return "Memory usage is unknown.";
+  if (root === undefined || root.usage === null) return { total: "Memory usage is unknown." };
+  const total = `${bytesText(root.usage)} in use in ${cut(withShortIds(root.path), 48)}`;
   const [largest] = byOwnMemory(nodes);
+  if (nodes.length === 1 || largest!.own === 0) return { total };
   const share = root.usage === 0 ? 0 : 100 * largest!.own / root.usage;
-  const where = nodes.length === 1 || largest!.own === 0
-    ? ""
-    : `; the largest part, ${share.toFixed(0)} %, is ${
-      largest!.node === root ? "its own memory" : `in ${cut(withShortIds(largest!.node.path), 60)}`
-    }`;
-  return `${bytesText(root.usage)} in use in ${cut(root.path, 60)}${where}.`;
+  const where = largest!.node === root
+    ? "the cgroup's own memory, in no child cgroup"
+    : `in ${cut(withShortIds(largest!.node.path), 100)}`;
+  return { total, largest: `The largest part, ${share.toFixed(0)} %, is ${where}.` };
 }
 
 const byOwnMemory = (nodes: readonly Node[]) =>
@@ -129,11 +128,11 @@ function largestTable(nodes: readonly Node[]): string {
   const titles = [
     "Cgroup",
     "#Own memory",
-    "#Of total",
+    "#% of total",
     "#Working set",
     "#Limit",
-    "#Used",
-    "#Kills",
+    "#% of limit",
+    "#Kernel kills",
   ];
   return table(titles, rows);
 }

@@ -4,13 +4,17 @@ import { lstatSync, type Stats, statSync } from "node:fs";
 import { errorText, OomkitError, shortened } from "../errors.ts";
 
 /**
- * Creates `path` for its owner alone, and follows no link, neither to write through it nor to replace its target.
+ * Creates `path`, and follows no link, neither to write through it nor to replace its target.
  * Throws {@link OomkitError}.
  *
+ * @param mode before the umask.
  * @param force replaces a regular file or a link to one.
  * @param what for messages, such as `the recording`.
  */
-export function createNewFile(path: string, force: boolean, what: string): Deno.FsFile {
+export function createNewFile(
+  path: string,
+  { force, what, mode }: { readonly force: boolean; readonly what: string; readonly mode: number },
+): Deno.FsFile {
   const failed = (reason: unknown, hint: string) =>
     new OomkitError(`cannot write ${what} to ${shortened(path)}: ${reason}`, hint);
   try {
@@ -19,7 +23,7 @@ export function createNewFile(path: string, force: boolean, what: string): Deno.
       throw failed("it is not a regular file", "name another file");
     }
     if (existing) Deno.removeSync(path);
-    return Deno.openSync(path, { append: true, createNew: true, mode: 0o600 });
+    return Deno.openSync(path, { append: true, createNew: true, mode });
   } catch (error) {
     if (error instanceof OomkitError) throw error;
     if (error instanceof Deno.errors.AlreadyExists) {

@@ -31,6 +31,8 @@ const MAX_WAITING_KEPT = 64 * 1024 ** 2;
 const MS_BETWEEN_MEMBERS = 1000;
 const MAX_MEMBER_LENGTH = 256 * 1024;
 const MAX_MS_TO_CLOSE = 2000;
+/** Command lines of victims may hold secrets. */
+const OWNER_ONLY = 0o600;
 
 const encoder = new TextEncoder();
 
@@ -71,7 +73,7 @@ export class RecordFile implements RecordSink {
     this.#name = shortened(path);
     this.#max = max;
     this.#warn = warn;
-    this.#file = createNewFile(path, force, "the recording");
+    this.#file = createNewFile(path, { force, what: "the recording", mode: OWNER_ONLY });
   }
 
   line(line: RecordingLine): void {

@@ -38,7 +38,8 @@ const MIN_CELL_PX = 3;
 /** Names need this width. */
 const MIN_COLUMN_PX = 130;
 const LINE = 16;
-const LETTER_PX = 6.9;
+/** Digits of the widest usual font (DejaVu Sans) at 12 px. */
+const LETTER_PX = 7.7;
 const GAP = 1;
 
 /** @type {(nodes: readonly Node[], at: number) => number} */

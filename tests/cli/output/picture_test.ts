@@ -34,6 +34,39 @@ Deno.test("a recording becomes a page and a still picture", async () => {
   assert.match(Deno.readTextFileSync(`${path}/run.svg`), /^<\?xml[^]*killed java[^]*<\/svg>\n$/);
 });
 
+Deno.test("a picture may be read by every user that the umask allows, like other reports", async () => {
+  using directory = makeDirectory();
+  const { path } = directory;
+  Deno.writeTextFileSync(`${path}/run.jsonl`, jsonl(killedRun(20)));
+  const before = Deno.umask();
+  try {
+    for (const umask of [0o022, 0o077]) {
+      Deno.umask(umask);
+      const files = ["html", "svg"].map((kind) => `${path}/${umask}.${kind}`);
+      const words = ["--html", files[0]!, "--svg", files[1]!];
+      const { code, stderr } = await runOomkit(["inspect", `${path}/run.jsonl`, ...words]);
+      assert.equal(code, 0, stderr);
+      for (const file of files) assert.equal(Deno.statSync(file).mode! & 0o777, 0o666 & ~umask);
+    }
+  } finally {
+    Deno.umask(before);
+  }
+});
+
+Deno.test("the page of a kill begins with one sentence, then come the chart and the figures", async () => {
+  using directory = makeDirectory();
+  const { path } = directory;
+  Deno.writeTextFileSync(`${path}/run.jsonl`, jsonl(killedRun(20)));
+  await runOomkit(["inspect", `${path}/run.jsonl`, "--html", `${path}/run.html`]);
+  const html = Deno.readTextFileSync(`${path}/run.html`);
+  assert.match(
+    html,
+    /<h1>.*<bdi>The kernel killed java \(pid 4242\) in payments-api at 04:59:01 UTC because the cgroup reached its limit of 512\.0 MiB\.<\/bdi><\/h1>\s*<\/header>\s*<section id="charts"[^]*<dl class="tiles">/,
+  );
+  assert.match(html, /<dt>peak % of limit<\/dt><dd>100\.0 %<\/dd>/);
+  assert.match(html, /<dt>minimum headroom<\/dt><dd>0 B<\/dd>/);
+});
+
 Deno.test("an incomplete recording is drawn with a remark", async () => {
   using directory = makeDirectory();
   const whole = jsonl(crowdedRun(2, 40));
@@ -207,6 +240,7 @@ Deno.test("a tree of cgroups is drawn in addition to the printed report", async 
   assert.equal(code, 0);
   assert.match(stdout, /USAGE/);
   const html = Deno.readTextFileSync(page);
-  assert.match(html, /600 B in use in \/; the largest part, 83 %, is in \/a\/&lt;b&gt;/);
+  assert.match(html, /<h1[^>]*><bdi>600 B in use in \/<\/bdi>/);
+  assert.match(html, /The largest part, 83 %, is in \/a\/&lt;b&gt;\./);
   assert.doesNotMatch(html, /<b>/);
 });

@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { runPage } from "../../../core/picture/page.ts";
+import { treePage } from "../../../core/picture/tree.ts";
 import {
   browserTest,
   drag,
@@ -203,9 +204,24 @@ browserTest(
 );
 
 browserTest("on a narrow screen nothing is wider than the screen", async (page, directory) => {
-  const metrics = { width: 400, height: 800, deviceScaleFactor: 2, mobile: true };
+  const metrics = { width: 360, height: 800, deviceScaleFactor: 2, mobile: true };
   await page.send("Emulation.setDeviceMetricsOverride", metrics);
   await open(page, directory, crowdedRun(9, 100));
-  assert.equal(await page.evaluate("document.documentElement.scrollWidth"), 400);
+  const width = "document.documentElement.scrollWidth";
+  assert.equal(await page.evaluate(width), 360);
   assert.ok(await page.evaluate(inkIn("#memory")) > 50);
+  const heights =
+    "[...document.querySelectorAll('#events tr, #victims tr')].map((row) => row.offsetHeight)";
+  // A column as narrow as a letter would make it ten times as tall.
+  assert.ok(Math.max(...await page.evaluate(heights)) < 150);
+
+  const base = { depth: 0, working: null, limit: null, kills: null, leftOut: 0 };
+  const names = ["a".repeat(120), "b".repeat(120)];
+  const nodes = ["/", ...names.map((name) => `/${name}`)].map((path, at) => ({
+    ...base,
+    ...{ name: path, path, depth: Math.min(1, at), usage: 100 - at },
+  }));
+  Deno.writeTextFileSync(`${directory}/tree.html`, await treePage({ about: "here", nodes }));
+  await page.open(`${directory}/tree.html`);
+  assert.equal(await page.evaluate(width), 360);
 });

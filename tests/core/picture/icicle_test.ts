@@ -68,8 +68,11 @@ Deno.test("a cell has name, usage and kills if there is room", () => {
 });
 
 Deno.test("the verdict has total usage and the largest part", () => {
-  assert.equal(treeVerdict(nodes), "1000 B in use in /; the largest part, 50 %, is in /a/x.");
-  assert.equal(treeVerdict([node("/", 0, null)]), "Memory usage is unknown.");
+  assert.deepEqual(treeVerdict(nodes), {
+    total: "1000 B in use in /",
+    largest: "The largest part, 50 %, is in /a/x.",
+  });
+  assert.deepEqual(treeVerdict([node("/", 0, null)]), { total: "Memory usage is unknown." });
 });
 
 Deno.test("hostile names in a tree stay text, in the page and in the still picture", async () => {
