@@ -37,7 +37,7 @@ export const seriesOf = ({ usage, working, some, full }: GroupData) => [usage, w
  */
 export function isNewPeak(group: GroupData, peak: number): boolean {
   const before = group.kernelPeak;
-  group.kernelPeak = peak;
+  group.kernelPeak = Math.max(before ?? 0, peak);
   return before !== null && peak > Math.max(before, group.peak ?? 0);
 }
 

@@ -34,7 +34,8 @@ export class WatchRecorder {
    * @param at `recordingClock()` before it was read: to emit the events takes longer than that.
    */
   snapshot(watched: WatchedCgroup, at: number): void {
-    const found = this.#recorded.get(watched) ?? { id: this.#nextId++, description: "" };
+    const before = this.#recorded.get(watched);
+    const found = before ?? { id: this.#nextId++, description: "" };
     this.#recorded.set(watched, found);
     const line = lineOf(found.id, watched);
     const description = JSON.stringify(line);
@@ -42,8 +43,11 @@ export class WatchRecorder {
       found.description = description;
       this.sink.line({ ...line, at: recordingClock() });
     }
-    const { usage } = watched.memory;
-    if (usage !== undefined) this.sink.line({ type: "snapshot", at, id: found.id, usage });
+    const { usage, peak } = watched.memory;
+    if (usage === undefined) return;
+    // The first one shows from where on the kernel's peak rises: the command may end before the sampler reads it.
+    const first = before === undefined && peak !== undefined ? { peak } : {};
+    this.sink.line({ type: "snapshot", at, id: found.id, usage, ...first });
   }
 
   removed(watched: WatchedCgroup): void {
