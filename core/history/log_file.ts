@@ -3,6 +3,7 @@
 import { errorText, OomkitError, shortened } from "../errors.ts";
 import { type LogLine, parseLogLine } from "../parse/log_line.ts";
 import { gunzipped } from "../record/gzip.ts";
+import { entriesOf } from "./journal_entries.ts";
 import { linesOf } from "./lines.ts";
 import { type Gap, LogKills, OOM_MARKER, type ReadLog } from "./log_kills.ts";
 
@@ -11,6 +12,8 @@ const HINT = "name the output of dmesg or journalctl, or a file such as /var/log
 const JOURNAL_SIGNATURE = "LPKSHHRH";
 /** Lines between two times that are read only to know how far the log reaches. */
 const LINES_BETWEEN_TIMES = 1000;
+/** In a format that is not known. */
+const OF_KILL = /oom-kill:constraint=|Killed process \d+[ ,]/;
 
 /**
  * Streams the file; compressed content is decompressed. Throws {@link OomkitError} if it cannot be read, or is no log.
@@ -43,7 +46,7 @@ export async function readLogFile(
           message: "its end is missing: the compressed file is cut",
         }),
     });
-    for await (const text of linesOf(content, () => log.countCut())) {
+    for await (const text of entriesOf(linesOf(content, () => log.countCut()))) {
       log.lines += 1;
       if (log.lines === 1) first = text;
       if (log.lines % LINES_BETWEEN_TIMES === 0) onLines(log.lines);
@@ -53,6 +56,7 @@ export async function readLogFile(
       if (OOM_MARKER.test(text) || log.isInPieces) {
         line = read(text);
         if (line) log.add(line);
+        else if (OF_KILL.test(text)) log.countCut();
       } else if (!log.hasTime || log.kernelLines === 0 || log.lines % LINES_BETWEEN_TIMES === 0) {
         line = read(text);
         if (line) log.skip(line);

@@ -2,7 +2,7 @@
 
 import { omitUndefined } from "../omit_undefined.ts";
 import type { LogLine } from "../parse/log_line.ts";
-import { parseOomMessage } from "../parse/oom_message.ts";
+import { MAX_MESSAGE_CHARACTERS, OomPieces } from "../parse/oom_pieces.ts";
 import { KillLogParser, type LoggedKill, MAX_GROUP_GAP_US } from "../watch/kernel_log.ts";
 
 export interface PastKill extends Omit<LoggedKill, "isRepeated" | "processCgroup"> {
@@ -54,31 +54,20 @@ export interface Gap {
 
 /** Every line that {@link LogKills} has to see; the others only show that there is a log. */
 export const OOM_MARKER =
-  /oom|Killed process|[Kk]ill process|Tasks? in |as a result of limit|callbacks suppressed|Missed \d|Linux version|"MESSAGE" ?: ?\[/;
-
-/**
- * A summary has two paths of at most 4095 bytes (PATH_MAX). More is not the kernel's, and would take long to parse: the parser tries
- * every place where a path may end.
- */
-const MAX_MESSAGE_CHARACTERS = 16 * 1024;
+  /oom|Killed process|[Kk]ill process|Tasks? in |as a result of limit|callbacks suppressed|Missed \d|lost due to rate|messages dropped|Linux version|"MESSAGE" ?: ?\[/;
 
 /** Rounded times: syslog has whole seconds. */
 const MAX_ROUNDED_GAP_US = MAX_GROUP_GAP_US + 1_000_000n;
 
-/** A piece of a summary that the kernel wrote in several: its paths are written on their own (pr_cont_cgroup_path). */
-const CONTINUES = /^(?:[,/]| killed as a result)/;
-const STARTS = /^(?:oom-kill:|Task in )/;
-const IS_CUT =
-  /^(?:oom-kill:|Task in \/|(?:Memory cgroup out|Out) of memory[^:]*: Kill|Killed process \d)/;
 /** include/linux/ratelimit.h, of the function that dumps the summary. */
 const SUPPRESSED = /^(?:oom_kill_process|out_of_memory|dump_header): (\d+) callbacks suppressed$/;
-/** journald (dev_kmsg_record) and rsyslog (imkmsg) skip what was overwritten before they read it. */
-const MISSED = /^Missed (\d+) kernel messages/;
+/** journald (dev_kmsg_record) skips what was overwritten before it reads it; rsyslog (imjournal) what comes too fast. */
+const MISSED = /^(?:Missed |imjournal: )(\d+) (?:kernel messages|messages lost due to rate)/;
 
 /** The lines of one boot of one machine. */
 class Stream {
   parser: KillLogParser;
-  piece: string | undefined;
+  readonly pieces = new OomPieces();
 
   constructor(private readonly maxGap: bigint) {
     this.parser = new KillLogParser(maxGap);
@@ -86,7 +75,7 @@ class Stream {
 
   reboot(): void {
     this.parser = new KillLogParser(this.maxGap);
-    this.piece = undefined;
+    this.pieces.end();
   }
 }
 
@@ -110,7 +99,7 @@ export class LogKills {
 
   /** A line has begun but not ended: the next one may be its rest, also without a marker. */
   get isInPieces(): boolean {
-    return this.#streams.values().some(({ piece }) => piece !== undefined);
+    return this.#streams.values().some(({ pieces }) => pieces.isOpen);
   }
 
   /** Whether any line was one of a log. */
@@ -126,6 +115,7 @@ export class LogKills {
   /** Lines in the order of the log. */
   add(line: LogLine): void {
     this.#seen(line);
+    this.#lost += line.dropped ?? 0;
     if (!line.isKernel) {
       this.#lost += Number(MISSED.exec(line.message)?.[1] ?? 0);
       return;
@@ -137,7 +127,7 @@ export class LogKills {
     }
     const stream = this.#streamOf(line);
     if (line.message.startsWith("Linux version ")) stream.reboot();
-    const message = this.#joined(stream, line);
+    const message = stream.pieces.join(line.message, line.continuation);
     this.#suppressed += Number(SUPPRESSED.exec(message)?.[1] ?? 0);
     const micros = line.uptime ?? BigInt(Math.round((line.at ?? 0) * 1000));
     const found = stream.parser.add(message, micros);
@@ -157,7 +147,7 @@ export class LogKills {
     if (line.isKernel) this.kernelLines += 1;
   }
 
-  /** A line that was too long. */
+  /** A line that was too long, or is not understood. */
   countCut(): void {
     this.#cut += 1;
   }
@@ -182,23 +172,12 @@ export class LogKills {
     return stream;
   }
 
-  /** The message with what it continues. */
-  #joined(stream: Stream, { message, continuation }: LogLine): string {
-    const begun = stream.piece;
-    stream.piece = undefined;
-    const isRest = begun !== undefined && (continuation || CONTINUES.test(message)) &&
-      begun.length + message.length <= MAX_MESSAGE_CHARACTERS;
-    if (begun !== undefined && !isRest) this.#cut += 1;
-    const joined = isRest ? begun + message : message;
-    if (parseOomMessage(joined) !== undefined) return joined;
-    if (STARTS.test(joined)) stream.piece = joined;
-    else if (IS_CUT.test(joined)) this.#cut += 1;
-    return joined;
-  }
-
   /** To be called once, after the last line. @param more gaps that the reader of the log knows. */
   end(more: readonly Gap[] = []): ReadLog {
-    for (const { piece } of this.#streams.values()) if (piece !== undefined) this.#cut += 1;
+    for (const { pieces } of this.#streams.values()) {
+      pieces.end();
+      this.#cut += pieces.cut;
+    }
     const { name: source } = this;
     const counted = (
       reason: Gap["reason"],

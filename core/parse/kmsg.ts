@@ -60,13 +60,3 @@ export function parseKmsgRecord(text: string): KmsgRecord | undefined {
     dictionary,
   };
 }
-
-/**
- * Appends a continuation to the previous record, with the number and time of that record; returns any other record unchanged.
- * Repeated with each result and the next record, this joins lines that the kernel wrote in pieces. If another CPU's record came
- * in between, the line stays in pieces: a record does not say which one it continues.
- */
-export function joinContinuation(last: KmsgRecord | undefined, record: KmsgRecord): KmsgRecord {
-  if (last === undefined || !record.continuation) return record;
-  return { ...last, message: last.message + record.message };
-}

@@ -1,5 +1,6 @@
 /**
- * Lines of a saved kernel log: dmesg in its formats, syslog files, `journalctl -o short…` and `-o json`, and copies of /dev/kmsg. Pure.
+ * Lines of a saved kernel log: dmesg in its formats, syslog files, `journalctl -o short…` and `-o json`, copies of /dev/kmsg, and
+ * each of them as a container, a console or grep writes it. Pure.
  *
  * A line is taken for the kernel's by its tag. Any program that may log can write that tag, so a text file proves less than
  * /dev/kmsg and the journal, which keep the facility.
@@ -7,6 +8,7 @@
 
 import { omitUndefined } from "../omit_undefined.ts";
 import { parseKmsgRecord } from "./kmsg.ts";
+import { bareLine, ofContainer, unwrapped, withoutDropped } from "./log_wrapping.ts";
 import { parseOomMessage } from "./oom_message.ts";
 
 export interface LogLine {
@@ -24,6 +26,8 @@ export interface LogLine {
   readonly continuation?: true;
   /** The year is inferred: the line has none. */
   readonly lacksYear?: true;
+  /** Lines of the kernel that were dropped before this one. */
+  readonly dropped?: number;
 }
 
 /**
@@ -33,13 +37,28 @@ export interface LogLine {
  * at most a day later.
  */
 export function parseLogLine(text: string, latest: number): LogLine | undefined {
-  // A crash leaves blocks of NUL in a file; -o json-seq begins each line with RS.
-  // deno-lint-ignore no-control-regex
-  const line = text.replace(/^[\0\x1e]+|\r$/g, "");
-  if (line.startsWith("{")) return parseJournalJson(line);
-  return parseRecord(line) ?? parseDmesg(line, latest) ?? parseSyslog(line, latest) ??
-    (parseOomMessage(line) && { message: line, isKernel: true });
+  const line = bareLine(text);
+  if (line.startsWith("{")) return parseJson(line, latest);
+  const known = parseStamped(line, latest);
+  if (known !== undefined) return known;
+  const after = withoutDropped(line);
+  if (after !== undefined) {
+    const { dropped, rest } = after;
+    return { ...parseStamped(rest, latest) ?? { message: rest, isKernel: true }, dropped };
+  }
+  const outer = unwrapped(line);
+  const inner = outer && parseStamped(outer.rest, latest);
+  if (inner !== undefined) {
+    return outer?.time === undefined ? inner : { ...timeOf(outer.time, latest), ...inner };
+  }
+  const message = /^kernel: (.*)$/s.exec(line)?.[1] ?? (parseOomMessage(line) && line);
+  return message === undefined ? undefined : { message, isKernel: true };
 }
+
+/** A line that begins with its number or time. */
+const parseStamped = (line: string, latest: number): LogLine | undefined =>
+  parseRecord(line) ?? parseDmesg(line, latest) ?? parseTalos(line, latest) ??
+    parseSyslog(line, latest);
 
 function parseRecord(line: string): LogLine | undefined {
   const record = parseKmsgRecord(line);
@@ -51,14 +70,19 @@ function parseRecord(line: string): LogLine | undefined {
   });
 }
 
-/** systemd.journal-fields(7); a message that is not UTF-8 is an array of bytes. */
-function parseJournalJson(line: string): LogLine | undefined {
+function parseJson(line: string, latest: number): LogLine | undefined {
   let fields: Record<string, unknown>;
   try {
     fields = JSON.parse(line);
   } catch {
     return undefined;
   }
+  const inner = ofContainer(fields);
+  return inner === undefined ? parseJournalFields(fields) : parseStamped(inner.rest, latest);
+}
+
+/** systemd.journal-fields(7); a message that is not UTF-8 is an array of bytes. */
+function parseJournalFields(fields: Record<string, unknown>): LogLine | undefined {
   const text = (name: string) => typeof fields[name] === "string" ? fields[name] : undefined;
   const micros = (name: string) => {
     const value = text(name);
@@ -107,6 +131,15 @@ function parseDmesg(line: string, latest: number): LogLine | undefined {
     uptime: uptime ? BigInt(uptime[1]! + uptime[2]!) : undefined,
     ...uptime ? {} : timeOf(iso ?? bracket!, latest),
   });
+}
+
+/** `talosctl dmesg`, which puts the node before lines of several. */
+const TALOS = /^(?:(\S+): )?([a-z]+): +[a-z]+: \[(\d{4}-[^\]]{1,40})\]: (.*)$/s;
+
+function parseTalos(line: string, latest: number): LogLine | undefined {
+  const [, host, facility, time, message] = TALOS.exec(line) ?? [];
+  if (time === undefined || message === undefined) return undefined;
+  return omitUndefined({ message, isKernel: facility === "kern", host, ...timeOf(time, latest) });
 }
 
 const SYSLOG_TIME = [

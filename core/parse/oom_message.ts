@@ -122,11 +122,11 @@ function parseOomKill(message: string): OomKill | undefined {
 
 const PREFIX = "(?:(Memory cgroup out of memory|Out of memory(?: \\([a-z_]+\\))?): )";
 /**
- * The uid is before the comm in el6 (2.6.32), after it in el7 (3.10), and among the figures since 5.4; other kernels up to 5.3 leave
+ * The uid is before the comm in el5 (2.6.18) and el6 (2.6.32), after it in el7 (3.10), and among the figures since 5.4; other kernels up to 5.3 leave
  * it out. The comm ends at the last parenthesis: no figure has one.
  */
 const KILLED = new RegExp(
-  `^${PREFIX}?Killed process (\\d+)(?:, UID (\\d+),)? \\((.*)\\)(?:, UID (\\d+),|,)?(?: (total-vm:.*))?$`,
+  `^${PREFIX}?Killed process (\\d+)(?:, UID (\\d+),)? \\((.*)\\)(?:, UID (\\d+),|[,.])?(?: (total-vm:.*))?$`,
   "s",
 );
 /** 2.6.32 writes `kill` and `or a child`. */

@@ -21,10 +21,7 @@ export interface Outcome {
 }
 
 export function verdictOf(
-  { killedProcesses, groups, from, to }: Pick<
-    Picture,
-    "killedProcesses" | "groups" | "from" | "to"
-  >,
+  { killedProcesses, groups, from, to }: Omit<Picture, "verdict" | "tone">,
   { verdict, isAsExpected, dryRunActions }: Readonly<Outcome>,
 ): { verdict: string; tone: Tone } {
   if (verdict !== undefined) {

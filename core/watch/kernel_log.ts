@@ -8,8 +8,9 @@ import type { Fd } from "../kernel/fd.ts";
 import { KernelLogReader, openKernelLog } from "../kernel/kernel_log.ts";
 import { lossyName } from "../names.ts";
 import { omitUndefined } from "../omit_undefined.ts";
-import { joinContinuation, type KmsgRecord, parseKmsgRecord } from "../parse/kmsg.ts";
+import { parseKmsgRecord } from "../parse/kmsg.ts";
 import { type OomMessage, parseOomMessage } from "../parse/oom_message.ts";
+import { OomPieces } from "../parse/oom_pieces.ts";
 
 export interface LoggedKill {
   readonly victim: KernelVictim;
@@ -34,7 +35,7 @@ export interface LoggedKill {
 export class KernelLog implements Disposable {
   readonly #reader = new KernelLogReader(openKernelLog());
   readonly #kills = new KillLogParser();
-  #last: KmsgRecord | undefined;
+  readonly #pieces = new OomPieces();
 
   /**
    * Opens the log at its end. Throws as {@link openKernelLog} does.
@@ -55,8 +56,8 @@ export class KernelLog implements Disposable {
       // A process that may write to /dev/kmsg could forge a kill; only the kernel's own facility is 0.
       if (record?.facility !== 0) continue;
       // A long summary is written in pieces; each longer one replaces the one before.
-      this.#last = joinContinuation(this.#last, record);
-      const kill = this.#kills.add(this.#last.message, this.#last.timestamp);
+      const message = this.#pieces.join(record.message, record.continuation);
+      const kill = this.#kills.add(message, record.timestamp);
       if (kill === undefined) continue;
       const { pid, comm } = kill.victim;
       const processCgroup = unlessRefused(() => cgroupOfKilled(pid, comm, this.hierarchy));

@@ -1,7 +1,8 @@
 /** From the kernel log to a kill: names of processes and cgroups must not change the victim. */
 
 import assert from "node:assert/strict";
-import { joinContinuation, type KmsgRecord, parseKmsgRecord } from "../../core/parse/kmsg.ts";
+import { parseKmsgRecord } from "../../core/parse/kmsg.ts";
+import { OomPieces } from "../../core/parse/oom_pieces.ts";
 import { KillLogParser, type LoggedKill } from "../../core/watch/kernel_log.ts";
 import { fc } from "./cases.ts";
 
@@ -93,12 +94,11 @@ function linesOf({ comm, owner, below, pid, uid, rss }: Kill): Uint8Array[] {
 /** Like `core/watch/kernel_log.ts`. */
 function killsIn(records: readonly string[]): LoggedKill[] {
   const log = new KillLogParser();
-  let last: KmsgRecord | undefined;
+  const pieces = new OomPieces();
   return records.flatMap((text) => {
     const record = parseKmsgRecord(text);
     if (record?.facility !== 0) return [];
-    last = joinContinuation(last, record);
-    return log.add(last.message, last.timestamp) ?? [];
+    return log.add(pieces.join(record.message, record.continuation), record.timestamp) ?? [];
   });
 }
 

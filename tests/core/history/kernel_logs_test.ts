@@ -1,12 +1,14 @@
 /**
- * Logs of ten kernels in the formats of their programs (tests/fixtures/kernel_logs): the lines follow mm/oom_kill.c and
- * mm/memcontrol.c of each release; names and numbers are made up.
+ * Logs of many kernels in the formats of their programs (tests/fixtures/kernel_logs): the lines follow mm/oom_kill.c and
+ * mm/memcontrol.c of each release, the shapes those of public bug reports; names and numbers are made up.
  */
 
 import assert from "node:assert/strict";
 import { readLogFile } from "../../../core/history/log_file.ts";
 import { LogKills, type ReadLog } from "../../../core/history/log_kills.ts";
 import { parseLogLine } from "../../../core/parse/log_line.ts";
+import { OomPieces } from "../../../core/parse/oom_pieces.ts";
+import { KillLogParser, type LoggedKill } from "../../../core/watch/kernel_log.ts";
 import { makeDirectory } from "../../helpers/directory.ts";
 
 const fixtures = new URL("../../fixtures/kernel_logs/", import.meta.url).pathname;
@@ -39,6 +41,8 @@ const pod = "/kubepods/burstable/pod11111111-2222-3333-4444-555555555555";
 const slice = (qos: string) =>
   `/kubepods.slice/kubepods-${qos}.slice/kubepods-${qos}-pod11111111_2222_3333_4444_555555555555.slice`;
 const docker = (two: string) => `/docker/${id(two)}`;
+const podOfEl8 = "/kubepods.slice/kubepods-pod22222222_3333_4444_5555_666666666666.slice";
+const talosContainer = `/kubepods/burstable/pod44444444-5555-6666-7777-888888888888/${id("ae")}`;
 const libpod = `/user.slice/user-1000.slice/user@1000.service/user.slice/libpod-${id("5e")}.scope`;
 
 const LOGS: Readonly<Record<string, readonly Expected[]>> = {
@@ -171,6 +175,137 @@ const LOGS: Readonly<Record<string, readonly Expected[]>> = {
   "6.12-long.kmsg": [
     { pid: 88, comm: "tail", cgroup: "/lim\\x2dit/a", owner: "/lim\\x2dit", uid: 0 },
   ],
+  "2.6.18-el5.messages": [
+    { pid: 3100, comm: "httpd", scope: "system", uid: 48, at: local(2026, 0, 5, 6, 7, 8) },
+  ],
+  "3.10-el7.dmesg-T": [
+    {
+      pid: 3301,
+      comm: "httpd",
+      cgroup: `/system.slice/docker-${id("6a")}.scope`,
+      owner: `/system.slice/docker-${id("6a")}.scope`,
+      at: local(2016, 1, 9, 5, 6, 2),
+    },
+    { pid: 4120, comm: "ruby", scope: "system", at: local(2016, 1, 9, 5, 6, 9) },
+  ],
+  // Copied without times.
+  "3.10-el7.kernel-tag": [
+    { pid: 2710, comm: "mem_fill", cgroup: "/13", owner: "/13", uid: 99 },
+  ],
+  // Padded, with dropped lines, and in the end with no process to kill.
+  "4.4-console.log": [
+    { pid: 811, comm: "squid", scope: "system" },
+    { pid: 900, comm: "IPDL Background", cgroup: "/lxc/web", owner: "/lxc" },
+  ],
+  "4.14-router.dmesg-r": [{ pid: 1500, comm: "uhttpd", scope: "system" }],
+  "4.18-el8.messages": [
+    {
+      // Other lines are between the pieces of the one with the paths.
+      pid: 5100,
+      comm: "gunicorn",
+      cgroup: `${podOfEl8}/crio-${id("7b")}.scope`,
+      owner: podOfEl8,
+      uid: 1001,
+      at: local(2025, 9, 14, 16, 17, 10),
+    },
+    { pid: 5200, comm: "stress", uid: 0, at: local(2025, 9, 14, 16, 17, 14) },
+  ],
+  "4.19-group-pieces.kern.log": [
+    {
+      pid: 640,
+      comm: "blender",
+      cgroup: "/system.slice/render.service",
+      owner: "/system.slice",
+      at: local(2026, 2, 3, 3, 3, 3),
+    },
+    {
+      pid: 641,
+      comm: "ffmpeg",
+      owner: "/system.slice",
+      group: "/system.slice/render.service",
+      at: local(2026, 2, 3, 3, 3, 3),
+    },
+  ],
+  "4.19-photon.vmware-log": [
+    {
+      pid: 6800,
+      comm: "gitaly",
+      cgroup: `/kubepods/besteffort/pod33333333-4444-5555-6666-777777777777/${id("8c")}`,
+      owner: "/kubepods/besteffort/pod33333333-4444-5555-6666-777777777777",
+      at: Date.parse("2023-12-04T10:49:31.118Z"),
+    },
+  ],
+  "5.10-numa.journal-export": [
+    {
+      pid: 70,
+      comm: "solver",
+      cgroup: "/user.slice/user-1000.slice/session-4.scope",
+      scope: "system",
+      uid: 1000,
+      at: 1_690_000_005_000.2,
+    },
+    {
+      pid: 71,
+      comm: "qemu-kvm",
+      cgroup: "/machine.slice/vm.scope",
+      scope: "system",
+      uid: 107,
+      at: 1_690_000_009_000.2,
+    },
+    { pid: 72, comm: "caf\ufffd", scope: "system", uid: 0, at: 1_690_000_009_500 },
+  ],
+  // A container reads older lines when it starts, so its times are not those of the kernel.
+  "5.15-docker.json": [
+    {
+      pid: 800,
+      comm: "redis-server",
+      cgroup: docker("9d"),
+      owner: docker("9d"),
+      uid: 999,
+    },
+  ],
+  "6.1-cri.log": [{ pid: 810, comm: "etcd", cgroup: podOfEl8, scope: "system", uid: 0 }],
+  "6.5-journal.json-pretty": [
+    {
+      pid: 9500,
+      comm: "python3",
+      cgroup: "/system.slice/app.service",
+      owner: "/system.slice/app.service",
+      uid: 0,
+      at: 1_700_000_001_000.2,
+    },
+  ],
+  "6.8-syslog.grep": [
+    {
+      pid: 9200,
+      comm: "rustc",
+      cgroup: "/ci.slice/job-1.scope",
+      owner: "/ci.slice",
+      uid: 1000,
+      at: Date.parse("2025-03-04T04:06:07.000Z"),
+    },
+    { pid: 9300, comm: "ld.lld", uid: 1000, at: local(2026, 2, 1, 1, 2, 3) },
+    { pid: 9301, comm: "cc1", uid: 1000, at: local(2026, 2, 1, 1, 2, 4) },
+  ],
+  "6.11-colour.dmesg": [{ pid: 9400, comm: "node", cgroup: "/a", owner: "/a", uid: 0 }],
+  "6.12-talos.dmesg": [
+    {
+      pid: 9100,
+      comm: "java",
+      cgroup: talosContainer,
+      owner: talosContainer,
+      uid: 65532,
+      at: Date.parse("2025-05-18T15:40:20.654Z"),
+    },
+    {
+      pid: 9101,
+      comm: "sh",
+      group: talosContainer,
+      owner: talosContainer,
+      uid: 65532,
+      at: Date.parse("2025-05-18T15:40:20.654Z"),
+    },
+  ],
 };
 
 for (const [name, expected] of Object.entries(LOGS)) {
@@ -196,6 +331,37 @@ for (const [name, expected] of Object.entries(LOGS)) {
   });
 }
 
+/** As `watch` reads them from /dev/kmsg: a record for each line of the kernel. */
+function watchedKills(path: string): LoggedKill[] {
+  const pieces = new OomPieces();
+  const parser = new KillLogParser(1_500_000n);
+  return Deno.readTextFileSync(path).split("\n").flatMap((text) => {
+    const line = parseLogLine(text, CHANGED.getTime());
+    if (!line?.isKernel) return [];
+    const micros = line.uptime ?? BigInt(Math.round((line.at ?? 0) * 1000));
+    const kill = parser.add(pieces.join(line.message, line.continuation), micros);
+    return kill === undefined || kill.isRepeated ? [] : [kill];
+  });
+}
+
+Deno.test("the parser of watch finds the same kills in the same lines", async () => {
+  // An entry of these has several lines, and /dev/kmsg has none of them.
+  const isMultiline = (name: string) => /journal-export|json-pretty/.test(name);
+  for (const name of Object.keys(LOGS).filter((name) => !isMultiline(name))) {
+    const { kills } = await read(name);
+    assert.deepEqual(
+      watchedKills(fixtures + name).map(({ victim, cgroup, owner, group }) => [
+        victim.pid,
+        cgroup,
+        owner,
+        group,
+      ]),
+      kills.map(({ victim, cgroup, owner, group }) => [victim.pid, cgroup, owner, group]),
+      name,
+    );
+  }
+});
+
 /** Names of the gaps, with their counts. */
 const gapsOf = async (name: string) =>
   Object.fromEntries((await read(name)).gaps.map(({ reason, count }) => [reason, count ?? 0]));
@@ -210,6 +376,13 @@ Deno.test("a log says what of it was lost, cut, left out by the kernel, and whic
   assert.deepEqual(await gapsOf("5.15-journal.json"), { lost_lines: 3 });
   assert.deepEqual(await gapsOf("4.14-pod.dmesg"), { no_time: 2 });
   assert.deepEqual(await gapsOf("4.19-group.dmesg-T"), {});
+  assert.deepEqual(await gapsOf("4.4-console.log"), { lost_lines: 214, no_cgroup: 1, no_time: 2 });
+  assert.deepEqual(await gapsOf("4.18-el8.messages"), {
+    lost_lines: 421,
+    no_cgroup: 1,
+    no_year: 0,
+  });
+  assert.deepEqual(await gapsOf("5.10-numa.journal-export"), { no_cgroup: 1 });
   const { gaps } = await read("5.4-storm.kern.log");
   assert.match(gaps.find(({ reason }) => reason === "no_cgroup")!.message, /\(left out here: 70\)/);
 });
@@ -267,6 +440,30 @@ Deno.test("what one boot has left does not belong to a kill of the next", () => 
     killsOf(...messages.map((message) => record("-", message))).kills.map(({ cgroup }) => cgroup);
   assert.deepEqual(cgroupsOf(summary, killed), ["/a"]);
   assert.deepEqual(cgroupsOf(summary, next, killed), [undefined]);
+});
+
+Deno.test("a kill in a format that is not known is a line that is not understood, not a log without kills", async () => {
+  using directory = makeDirectory();
+  const path = `${directory.path}/verbose`;
+  const lines = [
+    "2026-03-01T10:00:00Z host kernel: eth0: link is up",
+    "    MESSAGE=Out of memory: Killed process 7 (x) total-vm:1kB, anon-rss:1kB, UID:0",
+  ];
+  Deno.writeTextFileSync(path, lines.join("\n"));
+  const { kills, gaps } = await readLogFile(path);
+  assert.deepEqual([kills.length, gaps.map(({ reason }) => reason)], [0, ["cut_lines"]]);
+});
+
+Deno.test("an entry of a journal export may have fields of any content", async () => {
+  using directory = makeDirectory();
+  const path = `${directory.path}/export`;
+  const message = "Out of memory: Killed process 7 (x) total-vm:1kB, anon-rss:1kB, UID:0";
+  const entry = (extra: string) =>
+    `__CURSOR=s=1\n__REALTIME_TIMESTAMP=1700000000000000\n${extra}_TRANSPORT=kernel\nMESSAGE=${message}\n`;
+  const binary = `COREDUMP\n${String.fromCharCode(10, 0, 0, 0, 0, 0, 0, 0)}0123456789\n`;
+  Deno.writeTextFileSync(path, [entry(""), entry(binary), entry("_CMDLINE=a=b\n")].join("\n"));
+  const { kills, lines } = await readLogFile(path);
+  assert.deepEqual([kills.length, lines], [3, 3]);
 });
 
 Deno.test("a log reaches to its last line, whatever that is about", async () => {

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { joinContinuation, type KmsgRecord, parseKmsgRecord } from "../../../core/parse/kmsg.ts";
+import { parseKmsgRecord } from "../../../core/parse/kmsg.ts";
 import { parseOomMessage } from "../../../core/parse/oom_message.ts";
+import { OomPieces } from "../../../core/parse/oom_pieces.ts";
 import { fixture, KERNELS } from "./fixture.ts";
 
 Deno.test("a record of a real kill reads as the kernel wrote it", () => {
@@ -49,14 +50,13 @@ Deno.test("header fields of newer kernels are skipped", () => {
 
 Deno.test("a line that was too long for one record is joined", () => {
   for (const kernel of KERNELS) {
-    let last: KmsgRecord | undefined;
+    const lines = new OomPieces();
     const summaries = [];
     let pieces = 0;
     for (const text of fixture(kernel, "kmsg_long").trimEnd().split("\n")) {
       const record = parseKmsgRecord(text)!;
       if (record.continuation) pieces++;
-      last = joinContinuation(last, record);
-      const message = parseOomMessage(last.message);
+      const message = parseOomMessage(lines.join(record.message, record.continuation));
       if (message?.kind === "oom-kill") summaries.push(message);
     }
     assert.equal(pieces, 2, kernel);
@@ -65,16 +65,8 @@ Deno.test("a line that was too long for one record is joined", () => {
     assert.deepEqual([task, global], ["tail", false]);
     assert.equal(oomMemcg, `/oomkit-capture/${"n".repeat(240)}`);
     assert.ok(taskMemcg!.startsWith(`${oomMemcg}/${"n".repeat(240)}/`));
-    assert.equal(last?.continuation, false);
+    assert.deepEqual([lines.isOpen, lines.cut], [false, 0]);
   }
-});
-
-Deno.test("a joined record keeps the number and time of its first piece", () => {
-  const first = parseKmsgRecord("6,10,100,-;oom-kill:")!;
-  const second = parseKmsgRecord("4,11,101,c;rest")!;
-  assert.deepEqual(joinContinuation(first, second), { ...first, message: "oom-kill:rest" });
-  assert.equal(joinContinuation(undefined, second), second);
-  assert.equal(joinContinuation(first, first), first);
 });
 
 Deno.test("text that is not a record is undefined", () => {
