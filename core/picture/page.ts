@@ -82,12 +82,13 @@ function groupRow(group: Group, index: number, hasGuard: boolean): string {
     figure(bytesText(peak)) + figure(limit === null ? "none" : bytesText(limit)) +
     figure(share, tight) + figure(bytesText(minHeadroom)) + figure(kills || "–") +
     (hasGuard ? figure(guardKills || "–") : "") +
-    `<td>${ownerText(owner, path)}</td></tr>`;
+    `${ownerCell(owner, path)}</tr>`;
 }
 
-function ownerText(owner: string | null, path: string): string {
-  if (owner === null) return "–";
-  return owner === path ? "this&nbsp;cgroup" : `<bdi>${breakable(cut(owner, 48))}</bdi>`;
+function ownerCell(owner: string | null, path: string): string {
+  return owner === null || owner === path
+    ? `<td class="whole">${owner === null ? "–" : "this cgroup"}</td>`
+    : `<td><bdi>${breakable(cut(owner, 48))}</bdi></td>`;
 }
 
 function killedProcessTable({ killedProcesses, from }: Picture): string {
@@ -96,7 +97,7 @@ function killedProcessTable({ killedProcesses, from }: Picture): string {
     titles,
     killedProcesses.map((each) =>
       `<tr${ofGroup(each.group)}><td class="when">${momentText(each.at, from)}</td>` +
-      `<td class="process"><bdi>${escaped(processText(each))}</bdi></td>` +
+      `<td class="whole"><bdi>${escaped(processText(each))}</bdi></td>` +
       figure(bytesText(each.bytes)) +
       `<td>${glyphOf(each.by === "kernel" ? "kill" : "act")} ${
         each.by === "kernel" ? "the kernel" : "oomkit"
@@ -123,7 +124,7 @@ function eventTable({ events, groups, from }: Picture): string {
     events.map(({ at, group, type, kind, text }) => {
       const path = group === null ? undefined : groups[group]!.path;
       const name = path === undefined ? "–" : titled(path, shortName(path));
-      const where = several ? `<td>${name}</td>` : "";
+      const where = several ? `<td class="whole">${name}</td>` : "";
       return `<tr data-at="${at}"${
         ofGroup(group)
       }><td class="when"><button type="button" title="show this time in the chart">${
