@@ -83,7 +83,7 @@ kernelTest(
     const { stderr, share } = await tilesOf([
       "sh",
       "-c",
-      "head -c 40M /dev/zero | tail -c 40M | cksum",
+      "head -c 40M /dev/zero | tail -c 40M >/dev/null",
     ]);
     const [, peak] = /peak ([\d.]+) MiB/.exec(stderr) ?? [];
     // The report prints the kernel's peak; v2 before 5.19 keeps none.
