@@ -17,7 +17,8 @@ import type { StatusSocket } from "../../core/status/socket.ts";
 import type { Finish } from "../exit.ts";
 import type { Live } from "../live/live.ts";
 import { isRecorded, wantsJson } from "../options/subcommand.ts";
-import { formatBytes, formatCount } from "../options/units.ts";
+import { formatCount } from "../options/units.ts";
+import { candidateText } from "../output/candidate_text.ts";
 import { eventTextFor, withMessage } from "../output/event_text.ts";
 import { print, printable, printStderr } from "../output/output.ts";
 import { openQueuedOutput } from "../output/queued_output.ts";
@@ -136,7 +137,11 @@ class GuardRun {
     if (shouldDrawLive(flags, this.#plainOutputReason())) {
       const { openGuardLive } = await import("../live/live.ts");
       const end = () => this.#ended.resolve();
-      this.#live = openGuardLive({ flags, end }, () => this.#guard);
+      this.#live = openGuardLive(
+        { flags, end },
+        () => this.#guard,
+        () => this.#setup!.policies,
+      );
     }
     this.#progress.show("arming");
     const guard = this.#guard = await startGuard({
@@ -309,22 +314,6 @@ function startLine(guard: Guard, { policies, oomHero }: GuardSetup): string {
 /** One line for each of the first candidates, in victim order; excluded processes are last. */
 function explain(candidates: readonly CandidateJson[], style: Style): void {
   candidates.forEach((each, at) => print(`    ${style("dim", candidateText(each, at))}`));
-}
-
-export function candidateText(candidate: CandidateJson, at: number): string {
-  const { preference, pid, comm, cmdline, rss, oom_score_adj, badness } = candidate;
-  const isExcluded = preference === "excluded";
-  const rank = isExcluded ? "–" : String(at + 1);
-  const line = cmdline.length > 0 ? cmdline.join(" ") : comm;
-  const parts = [
-    isExcluded ? "excluded" : `badness ${formatBytes(badness)}`,
-    `rss ${formatBytes(rss ?? undefined)}`,
-    oom_score_adj ? `oom_score_adj ${oom_score_adj}` : "",
-    preference === "none" || isExcluded ? "" : preference,
-    printable(candidate.preference_reason ?? ""),
-  ].filter((part) => part !== "");
-  const shown = printable(line.length > 60 ? `${line.slice(0, 59)}…` : line);
-  return `${rank.padStart(2)}  pid ${pid} (${printable(comm)})  ${parts.join(", ")}  ${shown}`;
 }
 
 const USED_BY_RESTORE = ["restore", "json", "output", "color", "config"];

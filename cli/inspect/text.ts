@@ -76,13 +76,27 @@ export function nodeLines(
 }
 
 /** One cgroup: its limit, its headroom, its memory, and the most likely victim. */
-export function inspectionLines(found: Inspection, machine: Machine, layout: TextLayout): string[] {
-  const { cgroup, snapshot } = found;
-  const { style, width } = layout;
+export const inspectionLines = (found: Inspection, machine: Machine, layout: TextLayout) => [
+  ...headingLines(found, layout),
+  ...memoryLines(found, machine, layout),
+  ...victimLines(found, layout),
+];
+
+export const headingLines = (found: Inspection, { style, width }: TextLayout): string[] => [
+  style("bold", printable(found.cgroup.path)),
+  ...flow(identityItems(found), width).map((line) => style("dim", line)),
+];
+
+/** The processes and which of them the kernel would kill. */
+export const victimLines = (found: Inspection, layout: TextLayout): string[] => [
+  ...processLines(found, layout),
+  ...forecastLines(found, layout),
+];
+
+export function memoryLines(found: Inspection, machine: Machine, layout: TextLayout): string[] {
+  const { snapshot } = found;
   const rows = (name: string, items: readonly string[]) => itemLines(name, items, layout);
   return [
-    style("bold", printable(cgroup.path)),
-    ...flow(identityItems(found), width).map((line) => style("dim", line)),
     "",
     ...limitLines(found, machine, layout),
     "",
@@ -98,8 +112,6 @@ export function inspectionLines(found: Inspection, machine: Machine, layout: Tex
     ...rows("in subtree", subtreeItems(snapshot)),
     ...rows("pressure", pressureOrMachines(found, machine)),
     ...found.limitations.flatMap((line) => textLines("hidden", printable(line), layout)),
-    ...processLines(found, layout),
-    ...forecastLines(found, layout),
   ];
 }
 

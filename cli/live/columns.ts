@@ -4,23 +4,38 @@ import { shareOf } from "../../core/policy/check.ts";
 import { shortBytes, shortRate, shortTime } from "../options/units.ts";
 import { fullnessOf, sparkline, usageBar } from "../terminal/bars.ts";
 import type { Capabilities } from "../terminal/capabilities.ts";
-import type { Palette } from "../terminal/palette.ts";
-import { ascii, filled, shortName } from "../terminal/width.ts";
-import { type Row, stateOf } from "./rows.ts";
+import type { Palette, Role } from "../terminal/palette.ts";
+import { ascii, filled, visible } from "../terminal/width.ts";
+import type { Sort } from "./order.ts";
+import { killsIn, type Row, stateOf } from "./rows.ts";
+
+interface Heading {
+  readonly title: string;
+  /** Where there is room for it. */
+  readonly longTitle?: string;
+  readonly align: "left" | "right";
+  /** The order that sorts by this column. */
+  readonly sort?: Sort;
+}
 
 /** From left to right. */
 const COLUMNS = {
-  name: { title: "CGROUP", align: "left" },
-  usage: { title: "USAGE", align: "left" },
-  full: { title: "%", align: "right" },
+  name: { title: "CGROUP", align: "left", sort: "name" },
+  usage: { title: "USAGE", align: "right", sort: "usage" },
+  limit: { title: "LIMIT", align: "right" },
+  full: { title: "%", align: "right", sort: "full" },
+  bar: { title: "", align: "left" },
   history: { title: "LAST 3 MIN", align: "left" },
-  left: { title: "LEFT", align: "right" },
-  rate: { title: "RATE", align: "right" },
-  time: { title: "LIMIT IN", align: "right" },
-  pressure: { title: "PSI % SOME/FULL", align: "right" },
-  counts: { title: "HIT/OOM/KILL/ACT", align: "right" },
+  left: { title: "LEFT", align: "right", sort: "left" },
+  rate: { title: "RATE", align: "right", sort: "rate" },
+  time: { title: "LIMIT IN", align: "right", sort: "time" },
+  pressure: { title: "PSI % SOME/FULL", align: "right", sort: "pressure" },
+  hits: { title: "HITS/OOMS", longTitle: "LIMIT HITS/OOMS", align: "right" },
+  // Beside the guard's column it has a title that tells them apart.
+  kills: { title: "KILLS", align: "right", sort: "counts" },
+  guard: { title: "GUARD", longTitle: "GUARD KILLS", align: "right", sort: "counts" },
   state: { title: "STATE", align: "left" },
-} as const;
+} as const satisfies Readonly<Record<string, Heading>>;
 
 type ColumnName = keyof typeof COLUMNS;
 
@@ -31,45 +46,57 @@ export interface Column {
 
 /** Columns and minimum widths by priority: each step is taken if it fits, also after one that did not. */
 const STEPS: readonly (readonly [ColumnName, number])[] = [
-  ["name", 12],
+  ["name", 10],
+  ["usage", 6],
+  ["limit", 6],
   ["full", 5],
-  ["usage", 8],
+  ["guard", 5],
+  ["kills", 6],
   ["time", 8],
   ["state", 9],
   ["left", 6],
-  ["usage", 14],
-  ["name", 18],
-  ["rate", 10],
-  ["history", 12],
+  ["name", 16],
+  ["rate", 8],
+  ["bar", 10],
+  ["name", 24],
+  ["history", 10],
   ["pressure", 15],
-  ["counts", 16],
+  ["hits", 9],
 ];
 
 /** The columns that share the remaining width, in this order, up to these widths. */
 const GROWTH: readonly (readonly [ColumnName, number])[] = [
   ["name", 28],
-  ["usage", 20],
+  ["kills", 12],
+  ["guard", 11],
+  ["bar", 20],
   ["history", 20],
   ["name", 48],
-  ["usage", 40],
+  ["hits", 15],
+  ["bar", 40],
   ["history", 60],
   ["name", 1000],
 ];
 
-/**
- * @param width of the screen without the selection mark
- * @param longest columns of the longest path
- */
+export interface Contents {
+  readonly hasPressure: boolean;
+  readonly hasGuard: boolean;
+  /** Columns of the longest name. */
+  readonly longest: number;
+}
+
+/** @param width of the screen without the selection mark */
 export function columnsFor(
   width: number,
-  { hasPressure, longest }: { readonly hasPressure: boolean; readonly longest: number },
+  { hasPressure, hasGuard, longest }: Contents,
 ): Column[] {
   const widths = new Map<ColumnName, number>();
   let left = width + 1;
   for (const [name, min] of STEPS) {
-    if (name === "pressure" && !hasPressure) continue;
+    if (name === "pressure" && !hasPressure || name === "guard" && !hasGuard) continue;
     const before = widths.get(name);
-    const requested = widths.size === 0 ? Math.min(min, width) : min;
+    const enough = name === "name" ? Math.min(min, Math.max(longest, 10)) : min;
+    const requested = widths.size === 0 ? Math.min(enough, width) : enough;
     const needed = before === undefined ? requested + 1 : requested - before;
     if (needed > left) continue;
     widths.set(name, requested);
@@ -89,54 +116,119 @@ export function columnsFor(
   });
 }
 
-export function titlesOf(columns: readonly Column[]): string {
-  return columns.map(({ name, width }) => {
-    const { title, align } = COLUMNS[name];
-    return filled(title, width, align, "");
-  }).join(" ");
+/** The headings as one line; that of the order is marked. */
+export function titlesOf(columns: readonly Column[], sort: Sort, palette: Palette): string {
+  return columns.map(({ name, width }, at) => {
+    const { title, longTitle, align, sort: own } = headingOf(name, columns);
+    const shown = longTitle !== undefined && longTitle.length <= width ? longTitle : title;
+    const space = at === 0 ? "" : palette("title", " ");
+    return space + palette(own === sort ? "sorted" : "title", filled(shown, width, align, ""));
+  }).join("");
 }
 
-export function cellsOf(
-  row: Row,
-  columns: readonly Column[],
-  can: Pick<Capabilities, "unicode">,
-  palette: Palette,
-): string {
+const KERNEL_KILLS = { title: "KERNEL", longTitle: "KERNEL KILLS" };
+
+function headingOf(name: ColumnName, columns: readonly Column[]): Heading {
+  const isBesideGuard = name === "kills" && columns.some((column) => column.name === "guard");
+  return { ...COLUMNS[name], ...isBesideGuard ? KERNEL_KILLS : {} };
+}
+
+interface Drawing {
+  /** The name of the cgroup as text of at most `width` columns. */
+  name(width: number): string;
+  readonly can: Pick<Capabilities, "unicode">;
+  readonly palette: Palette;
+}
+
+export function cellsOf(row: Row, columns: readonly Column[], drawing: Drawing): string {
+  const { can, palette } = drawing;
+  const [first, ...others] = columns;
+  if (first !== undefined && row.isRemoved && killsIn(row.counts) > 0) {
+    const room = others.reduce((sum, { width }) => sum + width + 1, -1);
+    const text = room < 1 ? "" : ` ${filled(removedText(row, can.unicode), room)}`;
+    return cellOf(row, first, "dim", drawing) + palette("bad", text);
+  }
   const fullness = row.isRemoved ? "dim" : fullnessOf(row.usage, row.limit, row.marks);
-  return columns.map(({ name, width }) => {
-    switch (name) {
-      case "name": {
-        const short = filled(shortName(row.path, width, can.unicode), width);
-        return row.isRemoved ? palette("dim", short) : short;
-      }
-      case "usage":
-        return usageBar(row, width, can, palette, fullness);
-      case "history": {
-        const scale = { max: row.limit, unicode: can.unicode };
-        return palette(
-          fullness === "plain" ? "cold" : fullness,
-          sparkline(row.history, width, scale),
-        );
-      }
-      case "state": {
-        const { word, role } = stateOf(row);
-        return palette(role, filled(word, width));
-      }
-      default: {
-        const text = figureOf(row, name);
-        return filled(can.unicode ? text : ascii(text), width, "right");
-      }
-    }
-  }).join(" ");
+  return columns.map((column) => cellOf(row, column, fullness, drawing)).join(" ");
 }
 
-type Figure = Exclude<ColumnName, "name" | "usage" | "history" | "state">;
+function cellOf(
+  row: Row,
+  { name, width }: Column,
+  fullness: Role,
+  drawing: Drawing,
+): string {
+  const { can, palette } = drawing;
+  switch (name) {
+    case "name": {
+      const text = filled(drawing.name(width), width);
+      return row.isRemoved ? palette("dim", text) : text;
+    }
+    case "bar":
+      return usageBar(row, width, can, palette, fullness);
+    case "history": {
+      const scale = { max: row.limit, unicode: can.unicode };
+      const role = fullness === "plain" ? "cold" : fullness;
+      return palette(role, sparkline(row.history, width, scale));
+    }
+    case "state": {
+      const { word, role } = stateOf(row);
+      return palette(role, filled(word, width));
+    }
+    default: {
+      const text = figureOf(row, name);
+      return palette(
+        roleOf(row, name, fullness),
+        filled(can.unicode ? text : ascii(text), width, "right"),
+      );
+    }
+  }
+}
+
+/** `guard killed 2: tail (4242) · kernel killed 0 · had 62.8M of 64.0M · removed 12s ago` */
+function removedText({ counts, usage, limit, removedFor = 0 }: Row, unicode: boolean): string {
+  const { kills, actions, kernelVictim, guardVictim } = counts;
+  const killed = (by: string, count: number, victim: string | undefined) =>
+    count === 0
+      ? []
+      : [`${by} killed ${count}${victim === undefined ? "" : `: ${visible(victim, unicode)}`}`];
+  return [
+    ...killed("guard", actions, guardVictim),
+    ...killed("kernel", kills, kernelVictim),
+    `removed ${Math.round(removedFor)}s ago`,
+    `had ${shortBytes(usage)}${Number.isFinite(limit) ? ` of ${shortBytes(limit)}` : ""}`,
+  ].join(unicode ? " · " : " | ");
+}
+
+type Figure = Exclude<ColumnName, "name" | "bar" | "history" | "state">;
+
+function roleOf({ counts, isRemoved, limit }: Row, name: Figure, fullness: Role): Role {
+  if (isRemoved) return "dim";
+  switch (name) {
+    case "full":
+      return fullness;
+    case "limit":
+      return Number.isFinite(limit) ? "plain" : "dim";
+    case "kills":
+      return counts.kills > 0 ? "bad" : "dim";
+    case "guard":
+      return counts.actions > 0 ? "hot" : "dim";
+    case "hits":
+      return counts.hits + counts.ooms > 0 ? "plain" : "dim";
+    default:
+      return "plain";
+  }
+}
 
 function figureOf({ usage, limit, headroom, rate, timeLeft, pressure, counts }: Row, name: Figure) {
   switch (name) {
+    case "usage":
+      return shortBytes(usage);
+    case "limit":
+      return Number.isFinite(limit) ? shortBytes(limit) : "none";
     case "full": {
       const share = shareOf(usage, limit, 100);
-      if (share === undefined) return shortBytes(usage);
+      if (share === undefined) return "–";
       // Rounded down: usage below the limit is not 100 %.
       const percent = Math.floor(share);
       return `${percent > 999 ? ">999" : percent}%`;
@@ -151,8 +243,12 @@ function figureOf({ usage, limit, headroom, rate, timeLeft, pressure, counts }: 
       const avg10 = (line: { readonly avg10: number } | undefined) => line?.avg10.toFixed(1) ?? "–";
       return pressure === undefined ? "–" : `${avg10(pressure.some)}/${avg10(pressure.full)}`;
     }
-    case "counts":
-      return [counts.hits, counts.ooms, counts.kills, counts.actions].map(shortCount).join("/");
+    case "hits":
+      return [counts.hits, counts.ooms].map(shortCount).join("/");
+    case "kills":
+      return shortCount(counts.kills);
+    case "guard":
+      return shortCount(counts.actions);
   }
 }
 

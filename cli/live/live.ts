@@ -2,9 +2,13 @@
 
 import type { OomkitEvent } from "../../core/events/event.ts";
 import type { Guard } from "../../core/guard/guard.ts";
+import { killLevel, type PolicySet } from "../../core/guard/policy.ts";
+import { killActionOf } from "../../core/policy/actions.ts";
 import { LEVELS } from "../../core/policy/levels.ts";
 import type { WatchOptions } from "../../core/watch/options.ts";
 import type { Watching } from "../../core/watch/watch.ts";
+import { formatCount } from "../options/units.ts";
+import { candidateText } from "../output/candidate_text.ts";
 import { clockTime } from "../output/event_text.ts";
 import { divertOutput, print, printStderr, printStderrRaw } from "../output/output.ts";
 import type { UsageMark } from "../terminal/bars.ts";
@@ -15,7 +19,15 @@ import { STYLES } from "../terminal/width.ts";
 import { Poller, type Subject } from "./poll.ts";
 import type { Row } from "./rows.ts";
 import { screenLines, scrollOf } from "./screen.ts";
-import { firstView, type LogEntry, shownRows, updateView, type View, withRows } from "./view.ts";
+import {
+  firstView,
+  type GuardFacts,
+  type LogEntry,
+  shownRows,
+  updateView,
+  type View,
+  withRows,
+} from "./view.ts";
 
 interface LiveOptions {
   readonly flags: TerminalFlags;
@@ -41,20 +53,44 @@ export function openWatchLive(
   );
 }
 
-/** @param guard `undefined` until the guard has started */
-export function openGuardLive(options: LiveOptions, guard: () => Guard | undefined): Live {
+/**
+ * @param guard `undefined` until the guard has started
+ * @param policies those in force now
+ */
+export function openGuardLive(
+  options: LiveOptions,
+  guard: () => Guard | undefined,
+  policies: () => PolicySet,
+): Live {
+  const guarded = () => guard()?.guardedCgroups() ?? [];
   return new Live(
     "guard",
     options,
     () =>
-      (guard()?.guardedCgroups() ?? []).map(({ cgroup, limitOwner, settings }) => ({
-        cgroup,
-        limitOwner,
-        limit: settings.limit,
-        mode: settings.mode,
-        marks: () => LEVELS.map((name) => ({ name, bytes: settings.levelBytes[name] })),
+      guarded().map((each) => ({
+        cgroup: each.cgroup,
+        limitOwner: each.limitOwner,
+        limit: each.settings.limit,
+        mode: each.settings.mode,
+        marks: () => LEVELS.map((name) => ({ name, bytes: each.settings.levelBytes[name] })),
+        victims: () => guard()!.candidates(each).map(candidateText),
       })),
+    () => ({
+      modes: [...new Set(guarded().map(({ settings }) => settings.mode))],
+      policy: policyText(policies()),
+      isDryRun: policies().all.some(({ dryRun }) => dryRun),
+    }),
   );
+}
+
+/** `policy process at imminent`, `policy noop`, `3 rules`. */
+function policyText({ all }: PolicySet): string {
+  const [first, ...others] = all;
+  if (first === undefined || others.length > 0) return formatCount(others.length, "rule");
+  const level = killLevel(first.actions);
+  if (level === undefined) return "policy noop: nothing is killed";
+  const action = killActionOf(first.actions[level]);
+  return `policy ${action}${level === "imminent" ? "" : ` at ${level}`}`;
 }
 
 /** More than fits a screen, for the events in the details of a cgroup. */
@@ -88,11 +124,12 @@ export class Live {
     command: string,
     private readonly options: LiveOptions,
     subjects: () => Iterable<Subject>,
+    private readonly guardFacts?: () => GuardFacts,
   ) {
     const now = () => performance.now();
     this.#can = capabilitiesOf(options.flags);
     this.#poller = new Poller(subjects, now);
-    this.#view = firstView(command);
+    this.#view = { ...firstView(command), since: clockTime(new Date()) };
     this.#frames = createFrameLimiter({
       draw: () => this.#attempt(() => this.#draw()),
       now,
@@ -173,7 +210,7 @@ export class Live {
   async #poll(): Promise<void> {
     if (this.#closing) return;
     try {
-      const pause = await this.#poller.round();
+      const pause = await this.#poller.round(this.#view.sort === "pressure");
       this.#newRows = this.#poller.rows();
       this.#frames.request();
       if (!this.#closing) this.#pollTimer = setTimeout(() => this.#poll(), pause);
@@ -187,9 +224,10 @@ export class Live {
     if (this.#closing || size.columns < 1 || size.rows < 1) return;
     let view = this.#view;
     if (!view.isPaused) {
-      const { totals } = this.#poller;
+      const { totals, machine } = this.#poller;
       const log = this.#log.slice(-MAX_LOG_ENTRIES);
-      view = { ...view, log, totals, clock: clockTime(new Date()) };
+      const guard = this.guardFacts?.();
+      view = { ...view, log, totals, machine, guard, clock: clockTime(new Date()) };
       if (this.#newRows) view = withRows(view, this.#newRows);
       this.#newRows = undefined;
       this.#drawn.clear();

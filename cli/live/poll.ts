@@ -2,7 +2,7 @@
 
 import { type Cgroup, tryReader } from "../../core/cgroup/cgroup.ts";
 import { inspect } from "../../core/cgroup/inspection.ts";
-import { machineOf } from "../../core/cgroup/machine.ts";
+import { type Machine, machineOf } from "../../core/cgroup/machine.ts";
 import { parentPath } from "../../core/cgroup_path.ts";
 import { LiveUsage, timeLeft } from "../../core/collect/live_usage.ts";
 import { OomkitError } from "../../core/errors.ts";
@@ -10,7 +10,15 @@ import type { OomkitEvent } from "../../core/events/event.ts";
 import { workingSet } from "../../core/policy/limits.ts";
 import { printable } from "../output/output.ts";
 import type { UsageMark } from "../terminal/bars.ts";
-import { counted, type Counts, NO_COUNTS, type Row, type RowDetails, sumOf } from "./rows.ts";
+import {
+  counted,
+  type Counts,
+  killsIn,
+  NO_COUNTS,
+  type Row,
+  type RowDetails,
+  sumOf,
+} from "./rows.ts";
 import type { Details } from "./view.ts";
 
 export interface Subject {
@@ -22,12 +30,16 @@ export interface Subject {
   readonly mode?: string;
   /** Levels and thresholds across the bar. @param limit bytes, `Infinity` without a limit */
   marks(limit: number): readonly UsageMark[];
+  /** The victim order of a guard, a line for each process. */
+  victims?(): readonly string[];
 }
 
 const MIN_MS_BETWEEN_READS = 1000;
 /** Reads take at most this share of the time. */
 const MAX_TIME_SHARE = 1 / 20;
 const REMOVED_ROW_MS = 10_000;
+/** Long enough to be read by a person who was just called. */
+const KILLED_ROW_MS = 60_000;
 const MAX_PROCESSES = 12;
 
 /** Without processes; a file that cannot be read counts as absent. */
@@ -35,6 +47,10 @@ function readDetails(cgroup: Cgroup): RowDetails {
   const snapshot = cgroup.hierarchy.version.snapshot(tryReader(cgroup));
   const { pressure, underOom } = snapshot;
   return { workingSet: workingSet(snapshot), pressure, underOom };
+}
+
+function pressureOf(cgroup: Cgroup): Pick<RowDetails, "pressure"> {
+  return { pressure: cgroup.hierarchy.version.pressure(tryReader(cgroup)) };
 }
 
 export class Poller {
@@ -46,6 +62,7 @@ export class Poller {
   #known = new Map<string, Subject>();
   #rows = new Map<string, Row>();
   #detailsDueAt = -Infinity;
+  #machine: Machine | undefined;
 
   /** @param now milliseconds of a monotonic clock */
   constructor(
@@ -67,21 +84,38 @@ export class Poller {
     return this.#totals;
   }
 
-  /** Reads a few values of every cgroup. Resolves to the milliseconds until the next round. */
-  async round(): Promise<number> {
+  /** As of the last round; `undefined` without a cgroup. */
+  get machine(): Machine | undefined {
+    return this.#machine;
+  }
+
+  /**
+   * Reads a few values of every cgroup, and the pressure only if the rows are sorted by it. Resolves to the milliseconds until the
+   * next round.
+   */
+  async round(withPressure = false): Promise<number> {
     const next = new Map<string, Subject>();
     for (const subject of this.subjects()) next.set(subject.cgroup.path, subject);
+    const [first] = next.values();
+    this.#machine = first && machineOf(first.cgroup.hierarchy);
     await this.#usage.round([...next.values()].map(({ limitOwner }) => limitOwner));
     const begun = this.now();
     this.#countInRows(next);
     const fresh = new Map<string, Row>();
-    for (const [path, subject] of next) fresh.set(path, this.#rowOf(path, subject));
+    for (const [path, subject] of next) {
+      const row = this.#rowOf(path, subject);
+      fresh.set(path, withPressure ? { ...row, ...pressureOf(subject.limitOwner) } : row);
+    }
     for (const [path, row] of this.#rows) {
       const since = this.#removedAt.get(path) ?? begun;
-      if (next.has(path) || begun - since >= REMOVED_ROW_MS) this.#removedAt.delete(path);
+      // The last kill may be reported after the removal.
+      const counts = this.#counts.get(path) ?? row.counts;
+      const kept = killsIn(counts) > 0 ? KILLED_ROW_MS : REMOVED_ROW_MS;
+      if (next.has(path) || begun - since >= kept) this.#removedAt.delete(path);
       else {
         this.#removedAt.set(path, since);
-        fresh.set(path, { ...row, isRemoved: true });
+        const removedFor = (begun - since) / 1000;
+        fresh.set(path, { ...row, counts, isRemoved: true, removedFor });
       }
     }
     for (const map of [this.#counts, this.#details]) {
@@ -159,7 +193,8 @@ export class Poller {
     try {
       const machine = machineOf(subject.cgroup.hierarchy);
       const inspection = inspect(subject.cgroup, MAX_PROCESSES, machine);
-      return inspection === undefined ? removed : { path, found: { inspection, machine } };
+      if (inspection === undefined) return removed;
+      return { path, found: { inspection, machine }, victims: subject.victims?.() };
     } catch (error) {
       if (!(error instanceof OomkitError)) throw error;
       return { ...before, error: printable(error.message) };

@@ -1,8 +1,7 @@
-/** A row of the live view: the state of one cgroup; the order and the filter of the rows. Pure. */
+/** A row of the live view: the state of one cgroup. Pure. */
 
 import type { CgroupUsage } from "../../core/collect/live_usage.ts";
 import type { OomkitEvent } from "../../core/events/event.ts";
-import { shareOf } from "../../core/policy/check.ts";
 import type { Pressure } from "../../core/snapshot.ts";
 import { fullnessOf, type UsageMark } from "../terminal/bars.ts";
 import type { Role } from "../terminal/palette.ts";
@@ -15,6 +14,9 @@ export interface Counts {
   readonly kills: number;
   /** Kills by a guard. */
   readonly actions: number;
+  /** The last process that the kernel and the guard killed, such as `tail (4242)`. */
+  readonly kernelVictim?: string | undefined;
+  readonly guardVictim?: string | undefined;
 }
 
 export const NO_COUNTS: Counts = { hits: 0, ooms: 0, kills: 0, actions: 0 };
@@ -39,7 +41,12 @@ export interface Row extends Omit<CgroupUsage, "limit">, RowDetails {
   readonly history: readonly (number | undefined)[];
   readonly counts: Counts;
   readonly isRemoved: boolean;
+  /** Seconds, of a removed cgroup. */
+  readonly removedFor?: number | undefined;
 }
+
+/** Killed by the kernel or by a guard. */
+export const killsIn = ({ kills, actions }: Counts): number => kills + actions;
 
 /** Of two cgroups, or of one at two times. */
 export const sumOf = (one: Counts, other: Counts): Counts => ({
@@ -47,6 +54,8 @@ export const sumOf = (one: Counts, other: Counts): Counts => ({
   ooms: one.ooms + other.ooms,
   kills: one.kills + other.kills,
   actions: one.actions + other.actions,
+  kernelVictim: other.kernelVictim ?? one.kernelVictim,
+  guardVictim: other.guardVictim ?? one.guardVictim,
 });
 
 export function counted(counts: Counts, event: OomkitEvent): Counts {
@@ -56,13 +65,19 @@ export function counted(counts: Counts, event: OomkitEvent): Counts {
     case "oom":
       return { ...counts, ooms: counts.ooms + Number(event.count) };
     case "oom_kill":
-      return { ...counts, kills: counts.kills + 1 };
+      return { ...counts, kills: counts.kills + 1, kernelVictim: victimText(event.victim) };
     case "action":
-      return event.outcome === "killed" ? { ...counts, actions: counts.actions + 1 } : counts;
+      return event.outcome === "killed"
+        ? { ...counts, actions: counts.actions + 1, guardVictim: victimText(event.victim) }
+        : counts;
     default:
       return counts;
   }
 }
+
+const victimText = (
+  victim: { readonly comm: string; readonly pid: number } | null | undefined,
+): string | undefined => victim ? `${victim.comm} (${victim.pid})` : undefined;
 
 interface State {
   /** At most nine letters. */
@@ -84,61 +99,4 @@ export function stateOf(row: Row): State {
   if (usage >= limit || headroom === 0) return { word: "at limit", role: "bad" };
   const role = fullnessOf(usage, limit, marks);
   return { word: role === "good" || role === "plain" ? "ok" : role, role };
-}
-
-/** The orders in the sequence of the `s` key, with their names in the title line. */
-export const SORT_LABELS = {
-  time: "time to limit",
-  left: "headroom",
-  full: "% of limit",
-  usage: "usage",
-  rate: "rate",
-  counts: "kills and limit hits",
-  name: "name",
-} as const;
-export type Sort = keyof typeof SORT_LABELS;
-
-const SORTS = Object.keys(SORT_LABELS) as Sort[];
-
-export const nextSort = (sort: Sort): Sort => SORTS[(SORTS.indexOf(sort) + 1) % SORTS.length]!;
-
-/** Ascending; unknown values come last. */
-const KEYS: Readonly<Record<Exclude<Sort, "name">, (row: Row) => number>> = {
-  time: ({ timeLeft }) => timeLeft ?? Infinity,
-  left: ({ headroom }) => headroom ?? Infinity,
-  full: (row) => -shareOfLimit(row),
-  usage: ({ usage }) => -(usage ?? -1),
-  rate: ({ rate }) => -(rate ?? -Infinity),
-  counts: ({ counts: { kills, actions, ooms, hits } }) =>
-    -((kills + actions) * 1e12 + ooms * 1e6 + hits),
-};
-
-/** -1 without a limit or a usage. */
-const shareOfLimit = ({ usage, limit }: Row) => shareOf(usage, limit, 100) ?? -1;
-
-/** A sorted copy. Equal rows are sorted by share of the limit; removed cgroups come last, except by name. */
-export function ordered(rows: readonly Row[], sort: Sort): Row[] {
-  const byName = (a: Row, b: Row) => compare(a.path, b.path);
-  if (sort === "name") return rows.toSorted(byName);
-  const key = KEYS[sort];
-  // Each key is computed once: sorting a thousand rows takes ten thousand comparisons.
-  const keyed = rows.map((row) => ({ row, first: key(row), second: -shareOfLimit(row) }));
-  keyed.sort((a, b) =>
-    Number(a.row.isRemoved) - Number(b.row.isRemoved) || compare(a.first, b.first) ||
-    compare(a.second, b.second) || byName(a.row, b.row)
-  );
-  return keyed.map(({ row }) => row);
-}
-
-/** Not a subtraction: Infinity - Infinity is NaN. */
-const compare = <T extends number | string>(a: T, b: T) => a < b ? -1 : a > b ? 1 : 0;
-
-/** The rows with all words of `filter` in their path, ignoring case. */
-export function matching(rows: readonly Row[], filter: string): readonly Row[] {
-  const words = filter.toLowerCase().split(/\s+/).filter((word) => word !== "");
-  if (words.length === 0) return rows;
-  return rows.filter(({ path }) => {
-    const name = path.toLowerCase();
-    return words.every((word) => name.includes(word));
-  });
 }

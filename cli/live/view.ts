@@ -5,15 +5,8 @@ import type { Machine } from "../../core/cgroup/machine.ts";
 import type { OomkitEvent } from "../../core/events/event.ts";
 import type { Size } from "../terminal/capabilities.ts";
 import type { Key, NamedKey } from "../terminal/keys.ts";
-import {
-  type Counts,
-  matching,
-  nextSort,
-  NO_COUNTS,
-  ordered,
-  type Row,
-  type Sort,
-} from "./rows.ts";
+import { matching, nextSort, type Order, ordered, searched, type Sort } from "./order.ts";
+import { type Counts, NO_COUNTS, type Row } from "./rows.ts";
 
 /** An event, or a message for stdout or stderr. */
 export type LogEntry = { readonly event: OomkitEvent } | { readonly message: string };
@@ -22,16 +15,30 @@ export interface Details {
   readonly path: string;
   /** Absent until the first read. */
   readonly found?: { readonly inspection: Inspection; readonly machine: Machine } | undefined;
+  /** The victim order of a guard. */
+  readonly victims?: readonly string[] | undefined;
   /** Why the last read failed. */
   readonly error?: string | undefined;
 }
 
-export interface View {
+/** What the title says about a guard. */
+export interface GuardFacts {
+  readonly modes: readonly string[];
+  /** Such as `policy process`. */
+  readonly policy: string;
+  readonly isDryRun: boolean;
+}
+
+export interface View extends Order {
   readonly command: string;
+  readonly guard?: GuardFacts | undefined;
+  readonly machine?: Machine | undefined;
   /** Sorted, before the filter. */
   readonly rows: readonly Row[];
   /** Since the view was opened, in all cgroups. */
   readonly totals: Counts;
+  /** The local time at which the view was opened. */
+  readonly since: string;
   /** Some rows shown so far have pressure, as on v2. */
   readonly hasPressure: boolean;
   readonly log: readonly LogEntry[];
@@ -39,18 +46,27 @@ export interface View {
   readonly selected?: string | undefined;
   /** The index of the first row on the screen. */
   readonly top: number;
-  readonly sort: Sort;
   readonly filter: string;
-  /** Present while a filter is typed: the filter before that. */
-  readonly previousFilter?: string | undefined;
+  /** The last text that was searched for. */
+  readonly search: string;
+  /** Present while a filter or a search is typed. */
+  readonly typing?: Typing | undefined;
   readonly details?: Details | undefined;
   /** Lines by which the help or the details are scrolled. */
   readonly scroll: number;
   readonly isHelp: boolean;
   /** The rows and the log stand still; new events are kept. */
   readonly isPaused: boolean;
+  /** The view asks whether to end the guard. */
+  readonly isAsking: boolean;
   /** The local time, such as `10:02:19`. */
   readonly clock: string;
+}
+
+interface Typing {
+  readonly field: "filter" | "search";
+  /** What escape restores. */
+  readonly before: Pick<View, "filter" | "search" | "selected" | "top">;
 }
 
 export function firstView(command: string): View {
@@ -58,21 +74,29 @@ export function firstView(command: string): View {
     command,
     rows: [],
     totals: NO_COUNTS,
+    since: "",
     hasPressure: false,
     log: [],
     top: 0,
     sort: "time",
+    isReversed: false,
+    isTree: false,
     filter: "",
+    search: "",
     scroll: 0,
     isHelp: false,
     isPaused: false,
+    isAsking: false,
     clock: "",
   };
 }
 
 export function withRows(view: View, rows: readonly Row[]): View {
-  return { ...view, rows: ordered(rows, view.sort) };
+  return { ...view, rows: ordered(rows, view) };
 }
+
+const withOrder = (view: View, order: Partial<Order>): View =>
+  withRows({ ...view, ...order }, view.rows);
 
 export const listed = (view: View): readonly Row[] => matching(view.rows, view.filter);
 
@@ -83,6 +107,8 @@ export function indexOfSelected({ selected }: View, rows: readonly Row[]): numbe
 
 /** Lines of each part of the list screen. */
 export interface Parts {
+  /** About the machine. */
+  readonly header: number;
   readonly rows: number;
   readonly log: number;
 }
@@ -90,16 +116,20 @@ export interface Parts {
 /** Title line, column titles, key line. */
 const FIXED_LINES = 3;
 
-export function partsOf({ rows }: Size): Parts {
-  const free = rows - FIXED_LINES;
-  // The log with its heading gets at most a third, and leaves at least four rows.
-  const log = Math.max(0, Math.min(12, Math.floor(free / 3), free - 4));
-  return log < 2 ? { rows: Math.max(0, free), log: 0 } : { rows: free - log, log: log - 1 };
+/** @param count of the rows that are listed */
+export function partsOf({ columns, rows }: Size, count: number): Parts {
+  const header = rows >= 20 && columns < 150 ? 2 : rows >= 14 ? 1 : 0;
+  const free = Math.max(0, rows - FIXED_LINES - header);
+  // The log with its heading gets a third, or what the rows leave free; at least four lines are for rows.
+  const log = Math.min(free - MIN_ROWS, Math.max(Math.floor(free / 3), free - count - 1));
+  return log < 2 ? { header, rows: free, log: 0 } : { header, rows: free - log, log: log - 1 };
 }
+
+const MIN_ROWS = 4;
 
 /** The index of the first row on the screen, such that the selected row is visible. */
 export function topOf(view: View, rows: readonly Row[], size: Size): number {
-  const room = Math.max(1, partsOf(size).rows);
+  const room = Math.max(1, partsOf(size, rows.length).rows);
   const at = indexOfSelected(view, rows);
   const top = Math.min(Math.max(view.top, at - room + 1), at);
   return Math.max(0, Math.min(top, rows.length - room));
@@ -108,7 +138,7 @@ export function topOf(view: View, rows: readonly Row[], size: Size): number {
 export function shownRows(view: View, size: Size): readonly Row[] {
   const rows = listed(view);
   const top = topOf(view, rows, size);
-  return rows.slice(top, top + partsOf(size).rows);
+  return rows.slice(top, top + partsOf(size, rows.length).rows);
 }
 
 /** For the caller: end, stop as a job of the shell, draw the whole screen again. */
@@ -119,12 +149,16 @@ interface Update {
   readonly command?: ViewCommand;
 }
 
-const MAX_FILTER_LENGTH = 200;
+const MAX_TYPED_LENGTH = 200;
 
 export function updateView(view: View, key: Key, size: Size): Update {
   if (key.name === "interrupt") return { view, command: "quit" };
   if (key.name === "suspend" || key.name === "redraw") return { view, command: key.name };
-  if (view.previousFilter !== undefined) return { view: editFilter(view, key) };
+  if (view.isAsking) {
+    const isYes = key.name === "text" && key.text.toLowerCase() === "y";
+    return { view: { ...view, isAsking: false }, ...isYes ? { command: "quit" } : {} };
+  }
+  if (view.typing) return { view: type(view, view.typing, key, size) };
   if (key.name === "text" && key.text === " ") {
     return { view: { ...view, isPaused: !view.isPaused } };
   }
@@ -132,28 +166,41 @@ export function updateView(view: View, key: Key, size: Size): Update {
   return inList(view, key, size);
 }
 
-/** While a filter is typed, each letter is applied to the list. */
-function editFilter(view: View, key: Key): View {
-  const { filter, previousFilter: before, ...rest } = view;
+/** Each letter is applied to the list. */
+function type(view: View, { field, before }: Typing, key: Key, size: Size): View {
+  const { typing: _, ...done } = view;
+  const text = view[field];
+  const changed = (text: string): View => {
+    const next = { ...view, [field]: text };
+    if (field === "filter") return { ...next, top: 0 };
+    // From where the search began, so that a longer text does not move on to the next match.
+    const from = indexOfSelected({ ...next, selected: before.selected }, listed(next));
+    return found(next, from, size);
+  };
   switch (key.name) {
     case "enter":
-      return { ...rest, filter };
+      return done;
     case "escape":
-      return { ...rest, filter: before ?? "", top: 0 };
+      return { ...done, ...before };
     case "backspace":
       // As in less: backspace in an empty line leaves it.
-      return filter === ""
-        ? { ...rest, filter }
-        : { ...view, filter: [...filter].slice(0, -1).join(""), top: 0 };
+      return text === "" ? done : changed([...text].slice(0, -1).join(""));
     case "clear":
-      return { ...view, filter: "", top: 0 };
+      return changed("");
     case "text":
-      return filter.length >= MAX_FILTER_LENGTH
-        ? view
-        : { ...view, filter: filter + key.text, top: 0 };
+      return text.length >= MAX_TYPED_LENGTH ? view : changed(text + key.text);
     default:
       return view;
   }
+}
+
+/** Selects the first match of the search at or after `from`; without one the selection stays. */
+function found(view: View, from: number, size: Size): View {
+  const rows = listed(view);
+  const at = searched(rows, view.search, from);
+  if (at < 0) return view;
+  const next = { ...view, selected: rows[at]!.path };
+  return { ...next, top: topOf(next, rows, size) };
 }
 
 function inText(view: View, key: Key, size: Size): Update {
@@ -164,10 +211,9 @@ function inText(view: View, key: Key, size: Size): Update {
     return { view: { ...view, scroll: by === -Infinity ? 0 : Math.max(0, view.scroll + by) } };
   }
   switch (nameOf(key)) {
-    case "q":
-      return view.isHelp ? { view: back(view) } : { view, command: "quit" };
     case "?":
       return { view: view.isHelp ? back(view) : { ...view, isHelp: true, scroll: 0 } };
+    case "q":
     case "enter":
     case "escape":
     case "left":
@@ -201,17 +247,25 @@ const movesBy = (page: number): Moves => ({
 });
 
 function inList(view: View, key: Key, size: Size): Update {
-  const page = Math.max(1, partsOf(size).rows);
+  const page = Math.max(1, partsOf(size, listed(view).length).rows);
   const name = nameOf(key);
   const by = movesBy(page)[name];
   if (by !== undefined) return { view: moved(view, by, size) };
+  const order = SORT_KEYS[name];
+  if (order !== undefined) return { view: withOrder(view, { sort: order }) };
   switch (name) {
     case "/":
-      return { view: { ...view, previousFilter: view.filter } };
-    case "s": {
-      const sort = nextSort(view.sort);
-      return { view: { ...view, sort, rows: ordered(view.rows, sort) } };
-    }
+      return { view: { ...view, search: "", typing: { field: "search", before: stateOf(view) } } };
+    case "\\":
+      return { view: { ...view, typing: { field: "filter", before: stateOf(view) } } };
+    case "n":
+      return { view: found(view, indexOfSelected(view, listed(view)) + 1, size) };
+    case "s":
+      return { view: withOrder(view, { sort: nextSort(view.sort) }) };
+    case "r":
+      return { view: withOrder(view, { isReversed: !view.isReversed }) };
+    case "t":
+      return { view: withOrder(view, { isTree: !view.isTree }) };
     case "enter":
     case "right": {
       const rows = listed(view);
@@ -223,15 +277,26 @@ function inList(view: View, key: Key, size: Size): Update {
     case "?":
       return { view: { ...view, isHelp: true, scroll: 0 } };
     case "q":
+      // A guard that ends protects nothing.
+      if (view.command === "guard") return { view: { ...view, isAsking: true } };
       return { view, command: "quit" };
     case "escape":
-      // The first escape clears the filter, the next one ends the view.
-      if (view.filter !== "") return { view: { ...view, filter: "", top: 0 } };
-      return { view, command: "quit" };
+      return { view: { ...view, filter: "", search: "", top: 0 } };
     default:
       return { view };
   }
 }
+
+const stateOf = ({ filter, search, selected, top }: View) => ({ filter, search, selected, top });
+
+/** As in htop, with a meaning for cgroups: M memory, P pressure, T time, K kills, N name. */
+const SORT_KEYS: Readonly<Record<string, Sort>> = {
+  M: "usage",
+  P: "pressure",
+  T: "time",
+  K: "counts",
+  N: "name",
+};
 
 const nameOf = (key: Key): NamedKey | (string & Record<never, never>) =>
   key.name === "text" ? key.text : key.name;

@@ -58,6 +58,26 @@ export function eventType({ type }: OomkitEvent, style: Style): string {
   return style(FORMATS[type], type) + " ".repeat(TYPE_WIDTH - type.length);
 }
 
+/** Where ten columns have to do, as in the live view. */
+const SHORT_TYPES: Partial<Record<EventType, string>> = {
+  oom_group_kill: "group_kill",
+  guard_armed: "armed",
+  level_reached: "level",
+  action_skipped: "skipped",
+  limit_changed: "limit",
+  cgroup_created: "created",
+  cgroup_removed: "removed",
+};
+const SHORT_TYPE_WIDTH = 10;
+
+/** A recording may have other types too. */
+export function shortEventType(type: string, style: Style): string {
+  const text = (SHORT_TYPES[type as EventType] ?? printable(type)).slice(0, SHORT_TYPE_WIDTH);
+  const format = FORMATS[type as EventType];
+  return (format === undefined ? text : style(format, text)) +
+    " ".repeat(SHORT_TYPE_WIDTH - text.length);
+}
+
 /** `10:02:19`, local time. */
 export const clockTime = (at: Date): string =>
   [at.getHours(), at.getMinutes(), at.getSeconds()]

@@ -122,3 +122,44 @@ export function sparkline(
   });
   return drawn.join("").padStart(width);
 }
+
+/**
+ * The last values as an area of `height` rows with axes: sizes at the left, times below. Columns as in {@link sparkline}.
+ *
+ * @param top the value and the name of a full column
+ * @param times at the left end, and at the right
+ */
+export function areaLines(
+  values: readonly (number | undefined)[],
+  { width, height, top, times: [from, to], unicode }: {
+    readonly width: number;
+    readonly height: number;
+    readonly top: { readonly value: number; readonly label: string };
+    readonly times: readonly [string, string];
+    readonly unicode: boolean;
+  },
+): string[] {
+  const steps = unicode ? STEPS.unicode : STEPS.ascii;
+  const shown = [...Array<undefined>(Math.max(0, width - values.length)), ...values].slice(-width);
+  const label = Math.max(2, top.label.length);
+  const rows = Array.from({ length: height }, (_, at) => {
+    const base = height - 1 - at;
+    const cells = shown.map((value) => {
+      const filled = value === undefined || !(top.value > 0)
+        ? 0
+        : height * value / top.value - base;
+      // Any usage is visible in the lowest row.
+      const step = Math.floor(filled * steps.length) - 1;
+      if (step < 0) return value !== undefined && base === 0 ? steps[0]! : " ";
+      return steps[Math.min(steps.length - 1, step)]!;
+    });
+    const name = at === 0 ? `${top.label.padStart(label)} ┤` : `${" ".repeat(label)} │`;
+    return name + cells.join("");
+  });
+  const gap = Math.max(1, width - from.length - to.length);
+  return [
+    ...rows,
+    `${"0B".padStart(label)} └${"─".repeat(width)}`,
+    `${" ".repeat(label + 2)}${from}${" ".repeat(gap)}${to}`,
+  ];
+}

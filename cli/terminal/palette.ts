@@ -30,7 +30,9 @@ export type Role =
   | "bad"
   | "free"
   | "cold"
-  | "hot";
+  | "hot"
+  | "sorted"
+  | "alert";
 
 export type Palette = (role: Role, text: string) => string;
 
@@ -48,6 +50,8 @@ const SGR_CODES: Readonly<Record<Exclude<Role, "plain">, readonly [string, strin
   free: ["2", "38;5;240", "38;2;88;88;88"],
   cold: ["36", "38;5;67", "38;2;95;135;175"],
   hot: ["35", "38;5;170", "38;2;215;95;215"],
+  sorted: ["1;7"],
+  alert: ["1;7;35"],
 };
 
 /** Each part resets its own colour, so that a line can be cut between any two parts. */
@@ -58,6 +62,24 @@ export function paletteOf({ colours }: Capabilities): Palette {
     if (role === "plain" || text === "") return text;
     const codes = SGR_CODES[role];
     return `\x1b[${codes[rank] ?? codes[0]}m${text}\x1b[0m`;
+  };
+}
+
+/** Reverse video, bold and underline are no colours: they stay under NO_COLOR. */
+const ATTRIBUTES: Partial<Record<Role, string>> = {
+  bold: "1",
+  title: "4",
+  selected: "7",
+  sorted: "1;4",
+  alert: "1;7",
+};
+
+/** For a full screen, on which the selected row must be visible without colours too. */
+export function screenPaletteOf(can: Pick<Capabilities, "colours">): Palette {
+  if (can.colours > 0) return paletteOf(can as Capabilities);
+  return (role, text) => {
+    const code = ATTRIBUTES[role];
+    return code === undefined || text === "" ? text : `\x1b[${code}m${text}\x1b[0m`;
   };
 }
 

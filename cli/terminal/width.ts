@@ -33,8 +33,8 @@ export const STYLES = /(\x1b\[[0-9;]*m)/g;
 const NOT_ASCII = /[^\x00-\x7f]/gu;
 
 /** oomkit's own symbols, and below each its ASCII replacement; all are one column wide. */
-const SYMBOLS = "…→▸–─·×█▒░┆┇┃↑↓";
-const IN_ASCII = "~>>--|x#=.:!|^v";
+const SYMBOLS = "…→←▸–─·×█▒░┆┇┃↑↓│┤└├┬";
+const IN_ASCII = "~><>--|x#=.:!|^v||`|-";
 
 const escaped = (character: string) => {
   const code = character.codePointAt(0)!.toString(16);
@@ -134,7 +134,7 @@ export function filled(
 const ID = /[0-9a-f]{64}/g;
 
 /**
- * `/kubepods/burstable/pod…/0123456789ab` in at most `width` columns. Container ids keep 12 digits, as container runtimes show
+ * `/kubepods/burstable/pod…/0123456789ab`, or a relative name, in at most `width` columns. Container ids keep 12 digits, as container runtimes show
  * them. Then names in the middle are left out, then the first ones, because the parents next to the last name identify
  * it best; then the middle of the last name.
  */
@@ -147,7 +147,7 @@ export function shortName(path: string, width: number, unicode = true): string {
   const [first = ""] = names;
   for (let from = 2; from < names.length; from++) {
     const tail = names.slice(from).join("/");
-    const whole = `/${first}/${mark}/${tail}`;
+    const whole = `${full.startsWith("/") ? "/" : ""}${first}/${mark}/${tail}`;
     if (widthOf(whole) <= width) return whole;
     const withoutFirst = `${mark}/${tail}`;
     if (widthOf(withoutFirst) <= width) return withoutFirst;

@@ -39,6 +39,7 @@ Deno.test("a guard's row has its limit and levels, and the usage of the limit's 
   const usage_cgroup = openCgroup(discover(tree.dir), "/pod")!;
   const marks = () => [{ name: "imminent", bytes: 55 * MIB }];
   const subject = subjectOf(tree, "/pod/c", {
+    victims: () => [" 1  pid 7 (a)"],
     limitOwner: usage_cgroup,
     limit: 60 * MIB,
     mode: "notify",
@@ -54,9 +55,10 @@ Deno.test("a guard's row has its limit and levels, and the usage of the limit's 
     10 * MIB,
   ]);
   assert.deepEqual([row?.mode, row?.marks], ["notify", marks()]);
+  assert.deepEqual(poller.details({ path: "/pod/c" }).victims, [" 1  pid 7 (a)"]);
 });
 
-Deno.test("a removed cgroup keeps its last row for a while, and then row and counts are dropped", async () => {
+Deno.test("a removed cgroup keeps its last row for 10 s, with kills for a minute, and then row and counts are dropped", async () => {
   using tree = makeTree(2, { "/a": FILES });
   let subjects = [subjectOf(tree, "/a")];
   let now = 0;
@@ -66,12 +68,19 @@ Deno.test("a removed cgroup keeps its last row for a while, and then row and cou
   assert.equal(poller.rows()[0]?.counts.kills, 1);
   subjects = [];
   await poller.round();
-  assert.deepEqual(poller.rows().map(({ isRemoved, usage }) => [isRemoved, usage]), [[
-    true,
-    40 * MIB,
-  ]]);
+  const row = poller.rows()[0]!;
+  assert.deepEqual([row.isRemoved, row.usage, row.removedFor], [true, 40 * MIB, 0]);
   assert.deepEqual(poller.readShown(poller.rows()), poller.rows());
-  now = 20_000;
+  poller.count(kill("/a", 8));
+  now = 59_000;
+  await poller.round();
+  const later = poller.rows()[0]!;
+  assert.deepEqual([later.removedFor, later.counts.kills, later.counts.kernelVictim], [
+    59,
+    2,
+    "tail (8)",
+  ]);
+  now = 60_000;
   await poller.round();
   assert.deepEqual(poller.rows(), []);
   subjects = [subjectOf(tree, "/a")];
@@ -80,6 +89,21 @@ Deno.test("a removed cgroup keeps its last row for a while, and then row and cou
     false,
     0,
   ]]);
+  subjects = [];
+  await poller.round();
+  now += 10_000;
+  await poller.round();
+  assert.deepEqual(poller.rows(), [], "without kills it is dropped sooner");
+});
+
+Deno.test("pressure is read of every cgroup only if the rows are sorted by it", async () => {
+  using tree = makeTree(2, { "/a": FILES });
+  const subjects = [subjectOf(tree, "/a")];
+  const poller = new Poller(() => subjects, () => 0);
+  await poller.round();
+  assert.equal(poller.rows()[0]?.pressure, undefined);
+  await poller.round(true);
+  assert.equal(poller.rows()[0]?.pressure?.some?.avg10, 0);
 });
 
 Deno.test("details are those of inspect, read at most once a second, and kept after removal", async () => {
@@ -126,7 +150,7 @@ Deno.test("the kills of a removed cgroup are not counted as those of its parent"
   await poller.round();
   poller.count(kill("/a/b", 1));
   subjects = [subjectOf(tree, "/a")];
-  for (now of [1000, 20_000, 40_000]) await poller.round();
+  for (now of [1000, 20_000, 70_000]) await poller.round();
   assert.deepEqual(poller.rows().map(({ path, counts }) => [path, counts.kills]), [["/a", 0]]);
   assert.equal(poller.totals.kills, 1);
 });

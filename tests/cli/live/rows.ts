@@ -25,7 +25,13 @@ export function row(path: string, rest: Partial<Row> = {}): Row {
 
 export function view(rows: readonly Row[], rest: Partial<View> = {}): View {
   const hasPressure = rows.some(({ pressure }) => pressure !== undefined);
-  return withRows({ ...firstView("watch"), clock: "10:02:19", hasPressure, ...rest }, rows);
+  return withRows({
+    ...firstView("watch"),
+    clock: "10:02:19",
+    since: "09:58:00",
+    hasPressure,
+    ...rest,
+  }, rows);
 }
 
 export function kill(cgroup: string, pid: number): OomkitEvent {

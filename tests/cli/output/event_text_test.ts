@@ -1,4 +1,4 @@
-import { candidateText } from "../../../cli/guard/command.ts";
+import { candidateText } from "../../../cli/output/candidate_text.ts";
 import {
   cgroupName,
   eventFacts,

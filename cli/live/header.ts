@@ -1,0 +1,156 @@
+/** The title of the live view, the lines about the machine, and the line of keys. Pure. */
+
+import { formatCount, shortBytes } from "../options/units.ts";
+import type { Role } from "../terminal/palette.ts";
+import { beginning, ending, shortName, visible, widthOf } from "../terminal/width.ts";
+import { type Canvas, markOf } from "./canvas.ts";
+import { commonParent } from "./names.ts";
+import { searched, sortLabel } from "./order.ts";
+import { listed, type View } from "./view.ts";
+
+/** A part of a line, and its colour. */
+type Part = readonly [Role, string];
+
+/** As many parts as fit, side by side; the first one is cut if it is too long. */
+function joined(parts: readonly Part[], width: number, { palette, can }: Canvas): string {
+  const separator = " · ";
+  let line = "";
+  let left = width;
+  for (const [role, text] of parts) {
+    const before = line === "" ? "" : separator;
+    if (before.length + widthOf(text) > left) {
+      if (line === "" && left > 0) return palette(role, beginning(text, left - 1) + markOf(can));
+      break;
+    }
+    line += before + palette(role, text);
+    left -= before.length + widthOf(text);
+  }
+  return line;
+}
+
+/** `oomkit guard · DRY RUN · 3 cgroups in /kubepods · notify · policy process · by time to limit   10:02:19` */
+export function titleLine(view: View, canvas: Canvas): string {
+  const { columns, palette } = canvas;
+  const room = Math.max(0, columns - widthOf(view.clock) - 1);
+  const line = joined(titleParts(view, canvas), room, canvas);
+  const space = " ".repeat(Math.max(1, columns - widthOf(line) - widthOf(view.clock)));
+  return `${line}${space}${palette("bold", view.clock)}`;
+}
+
+function titleParts(view: View, { columns, can: { unicode } }: Canvas): Part[] {
+  const { guard, filter, typing } = view;
+  const rows = listed(view);
+  const total = view.rows.length;
+  const parent = commonParent(view.rows.map(({ path }) => path));
+  const where = parent === "/" || columns < 60
+    ? ""
+    : ` in ${shortName(parent, Math.floor(columns / 3), unicode)}`;
+  const count = `${rows.length === total ? "" : `${rows.length} of `}${
+    formatCount(total, "cgroup")
+  }`;
+  const parts: (Part | false | undefined)[] = [
+    ["bold", `oomkit ${view.command}`],
+    guard?.isDryRun && ["alert", "DRY RUN"],
+    view.isPaused && ["alert", "PAUSED"],
+    ["bold", `${count}${where}`],
+    filter !== "" && typing?.field !== "filter" && ["bold", `filter "${visible(filter, unicode)}"`],
+    guard && ["plain", guard.policy],
+    guard && guard.modes.length > 0 && ["plain", `mode ${guard.modes.join(", ")}`],
+    !view.details && !view.isHelp && ["plain", orderText(view)],
+  ];
+  return parts.filter((part) => part !== false && part !== undefined);
+}
+
+const orderText = (view: View) =>
+  [
+    `by ${sortLabel(view.sort, view.rows)}`,
+    ...view.isReversed ? ["reversed"] : [],
+    ...view.isTree ? ["tree"] : [],
+  ].join(", ");
+
+/** Shares of the machine's memory and of the time. */
+const LOW_AVAILABLE = 0.1;
+const HIGH_STALL_PERCENT = 10;
+
+/** @param lines as many as {@link partsOf} has for them */
+export function machineLines(view: View, lines: number, canvas: Canvas): string[] {
+  const killed: Part[] = killParts(view);
+  const memory: Part[] = memoryParts(view);
+  const { columns } = canvas;
+  return lines < 2
+    ? Array.from({ length: lines }, () => joined([...killed, ...memory], columns, canvas))
+    : [joined(killed, columns, canvas), joined(memory, columns, canvas)];
+}
+
+function killParts({ command, since, machine, totals: { kills, actions } }: View): Part[] {
+  const guard = command === "guard" || actions > 0 ? `guard ${actions}, ` : "";
+  const oomKill = machine?.oomKill;
+  return [
+    [kills + actions > 0 ? "bad" : "plain", `kills since ${since}: ${guard}kernel ${kills}`],
+    ...oomKill === undefined
+      ? []
+      : [["plain", `since boot: kernel ${oomKill}, whole machine`] as const],
+  ];
+}
+
+function memoryParts({ machine }: View): Part[] {
+  const { total, available } = machine?.memory ?? {};
+  const parts: Part[] = [];
+  if (total !== undefined && available !== undefined) {
+    const role = available < LOW_AVAILABLE * total ? "critical" : "plain";
+    parts.push([role, `memory available ${shortBytes(available)} of ${shortBytes(total)}`]);
+  }
+  const { some, full } = machine?.pressure ?? {};
+  if (some !== undefined) {
+    const role = some.avg10 >= HIGH_STALL_PERCENT ? "critical" : "plain";
+    const all = full === undefined ? "" : `, all ${full.avg10.toFixed(1)} %`;
+    parts.push([role, `PSI 10s: some tasks stalled ${some.avg10.toFixed(1)} %${all}`]);
+  }
+  return parts;
+}
+
+const KEYS = {
+  list: [
+    ["?", "help"],
+    ["q", "quit"],
+    ["enter", "details"],
+    ["/", "search"],
+    ["\\", "filter"],
+    ["t", "tree"],
+    ["s", "sort"],
+    ["r", "reverse"],
+    ["space", "pause"],
+    ["↑↓", "select"],
+  ],
+  details: [["esc", "back"], ["↑↓", "scroll"], ["space", "pause"], ["?", "help"]],
+  help: [["esc", "back"], ["↑↓", "scroll"]],
+} as const;
+
+export function keysLine(view: View, canvas: Canvas): string {
+  const { columns, can, palette } = canvas;
+  if (view.isAsking) {
+    const question =
+      "End the guard? y: end it, any other key: go on. Its cgroups are unguarded then.";
+    return joined([["alert", question]], columns, canvas);
+  }
+  if (view.typing) return typedLine(view, view.typing.field, canvas);
+  const keys = KEYS[view.isHelp ? "help" : view.details ? "details" : "list"];
+  let line = "";
+  let width = 0;
+  for (const [key, what] of keys) {
+    const name = can.unicode ? key : key.replace("↑↓", "up/down");
+    width += name.length + what.length + 3;
+    if (width - 2 > columns) break;
+    line += `${line === "" ? "" : "  "}${palette("bold", name)} ${palette("dim", what)}`;
+  }
+  return line;
+}
+
+function typedLine(view: View, field: "filter" | "search", { columns, can, palette }: Canvas) {
+  const text = view[field];
+  const isMissing = field === "search" && text !== "" && searched(listed(view), text, 0) < 0;
+  const note = isMissing ? "  not found" : "";
+  const lead = field === "filter" ? "\\" : "/";
+  const typed = ending(visible(text, can.unicode), columns - 3 - note.length);
+  return `${lead}${typed}${palette("selected", can.colours === 0 ? "_" : " ")}${note}`;
+}

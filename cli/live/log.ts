@@ -1,0 +1,89 @@
+/** The events below the rows of the live view, and in the details of a cgroup. Pure. */
+
+import type { OomkitEvent } from "../../core/events/event.ts";
+import { clockTime, eventFacts, shortEventType } from "../output/event_text.ts";
+import { wrapTo } from "../terminal/layout.ts";
+import { cutTo, filled, shortName, widthOf } from "../terminal/width.ts";
+import { type Canvas, markOf } from "./canvas.ts";
+import { nameIn } from "./names.ts";
+import type { LogEntry } from "./view.ts";
+
+/** The rest of a longer sentence is cut: the log of one event must not fill the part of the screen for all of them. */
+const MAX_LINES = 2;
+const TIME_WIDTH = 8;
+const TYPE_WIDTH = 10;
+/** Of the names; a longer one is shortened. */
+const MAX_NAME_SHARE = 1 / 5;
+const MAX_NAME_WIDTH = 32;
+
+interface EventLayout {
+  /** What the names on the screen are relative to. */
+  readonly parent: string;
+  /** Without the names, where all events are of one cgroup. */
+  readonly isUnnamed?: boolean;
+}
+
+/** The newest entries in `room` lines, the newest last. */
+export function logLines(
+  log: readonly LogEntry[],
+  room: number,
+  parent: string,
+  canvas: Canvas,
+): string[] {
+  const { palette, columns, can } = canvas;
+  const title = "── events ";
+  const lines: string[] = [];
+  const names = log.slice(-room).flatMap((entry) => "event" in entry ? [entry.event.cgroup] : []);
+  const width = nameWidth(names, parent, canvas);
+  for (let at = log.length - 1; at >= 0 && lines.length < room; at--) {
+    const entry = log[at]!;
+    const shown = "event" in entry
+      ? eventLines(entry.event, width, { parent }, canvas)
+      : [palette("dim", cutTo(entry.message, columns, markOf(can)))];
+    // The oldest one is left out rather than shown in part.
+    if (shown.length > room - lines.length && lines.length > 0) break;
+    lines.unshift(...shown.slice(0, room));
+  }
+  const rule = "─".repeat(Math.max(0, columns - title.length));
+  return [palette("dim", title + rule), ...lines];
+}
+
+function nameWidth(paths: readonly string[], parent: string, { columns, can }: Canvas): number {
+  const max = Math.min(MAX_NAME_WIDTH, Math.max(6, Math.floor(columns * MAX_NAME_SHARE)));
+  return paths.reduce(
+    (most, path) => Math.max(most, widthOf(shortName(nameIn(parent, path), max, can.unicode))),
+    0,
+  );
+}
+
+/** The events of one cgroup. */
+export function ownEventLines(events: readonly OomkitEvent[], canvas: Canvas): string[] {
+  return events.flatMap((event) => eventLines(event, 0, { parent: "/", isUnnamed: true }, canvas));
+}
+
+/** `10:02:19 oom_kill   api  pid 4242 …`, with the rest of the sentence on a second line. */
+function eventLines(
+  event: OomkitEvent,
+  width: number,
+  { parent, isUnnamed = false }: EventLayout,
+  { columns, can, palette, style }: Canvas,
+): string[] {
+  const hasName = !isUnnamed && event.type !== "summary" && width > 0;
+  const name = hasName
+    ? `${filled(shortName(nameIn(parent, event.cgroup), width, can.unicode), width)} `
+    : "";
+  const head = `${palette("dim", clockTime(new Date(event.ts)))} ${
+    shortEventType(event.type, style)
+  } ${name}`;
+  const indent = TIME_WIDTH + 1 + TYPE_WIDTH + 1 + (hasName ? width + 1 : 0);
+  const facts = eventFacts(event, (path) => shortName(nameIn(parent, path), 40, can.unicode));
+  // A narrow screen has no room beside the head.
+  const room = columns - indent;
+  if (room < 20) return [head + facts].map((line) => cutTo(line, columns, markOf(can)));
+  const [first = "", ...rest] = wrapTo(facts, room);
+  const second = rest.join(" ");
+  return [
+    head + first,
+    ...second === "" ? [] : [" ".repeat(indent) + cutTo(second, room, markOf(can))],
+  ].slice(0, MAX_LINES);
+}
