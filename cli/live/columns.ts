@@ -185,8 +185,8 @@ function cellOf(
   }
 }
 
-/** `guard killed 2: tail (4242) · kernel killed 0 · had 62.8M of 64.0M · removed 12s ago` */
-function removedText({ counts, usage, limit, removedFor = 0 }: Row, unicode: boolean): string {
+/** `guard killed 2: tail (4242) at 62.8M of 64.0M · removed 12s ago` */
+function removedText({ counts, removedFor = 0 }: Row, unicode: boolean): string {
   const { kills, actions, kernelVictim, guardVictim } = counts;
   const killed = (by: string, count: number, victim: string | undefined) =>
     count === 0
@@ -196,7 +196,6 @@ function removedText({ counts, usage, limit, removedFor = 0 }: Row, unicode: boo
     ...killed("guard", actions, guardVictim),
     ...killed("kernel", kills, kernelVictim),
     `removed ${Math.round(removedFor)}s ago`,
-    `had ${shortBytes(usage)}${Number.isFinite(limit) ? ` of ${shortBytes(limit)}` : ""}`,
   ].join(unicode ? " · " : " | ");
 }
 

@@ -29,7 +29,11 @@ export function detailsLines(
       ? [visible(path, unicode), ...error === undefined ? ["reading …"] : []]
       : headingLines(found.inspection, layout),
     ...victims.length === 0 ? [] : ["", title("VICTIM ORDER OF THE GUARD"), ...victims],
-    ...found === undefined ? [] : victimLines(found.inspection, layout),
+    ...found === undefined ? [] : [
+      "",
+      title("VICTIM ORDER OF THE KERNEL"),
+      ...victimLines(found.inspection, layout).slice(1),
+    ],
     ...events.length === 0 ? [] : ["", title("EVENTS")],
     ...ownEventLines(events.slice(-MAX_EVENTS), canvas),
     ...row === undefined ? [] : ["", title("USAGE"), ...historyLines(row, canvas)],

@@ -11,13 +11,14 @@ import { listed, type View } from "./view.ts";
 /** A part of a line, and its colour. */
 type Part = readonly [Role, string];
 
+const SEPARATOR = " · ";
+
 /** As many parts as fit, side by side; the first one is cut if it is too long. */
 function joined(parts: readonly Part[], width: number, { palette, can }: Canvas): string {
-  const separator = " · ";
   let line = "";
   let left = width;
   for (const [role, text] of parts) {
-    const before = line === "" ? "" : separator;
+    const before = line === "" ? "" : SEPARATOR;
     if (before.length + widthOf(text) > left) {
       if (line === "" && left > 0) return palette(role, beginning(text, left - 1) + markOf(can));
       break;
@@ -28,37 +29,46 @@ function joined(parts: readonly Part[], width: number, { palette, can }: Canvas)
   return line;
 }
 
-/** `oomkit guard · DRY RUN · 3 cgroups in /kubepods · notify · policy process · by time to limit   10:02:19` */
+/** `oomkit guard · DRY RUN · policy process · notify · 3 cgroups in /kubepods · by time to limit   10:02:19` */
 export function titleLine(view: View, canvas: Canvas): string {
   const { columns, palette } = canvas;
   const room = Math.max(0, columns - widthOf(view.clock) - 1);
-  const line = joined(titleParts(view, canvas), room, canvas);
+  const line = joined(titleParts(view, room, canvas), room, canvas);
   const space = " ".repeat(Math.max(1, columns - widthOf(line) - widthOf(view.clock)));
   return `${line}${space}${palette("bold", view.clock)}`;
 }
 
-function titleParts(view: View, { columns, can: { unicode } }: Canvas): Part[] {
+function titleParts(view: View, room: number, { can: { unicode } }: Canvas): Part[] {
   const { guard, filter, typing } = view;
   const rows = listed(view);
   const total = view.rows.length;
-  const parent = commonParent(view.rows.map(({ path }) => path));
-  const where = parent === "/" || columns < 60
-    ? ""
-    : ` in ${shortName(parent, Math.floor(columns / 3), unicode)}`;
+  const parts: Part[] = [["bold", `oomkit ${view.command}`]];
+  if (guard?.isDryRun) parts.push(["alert", "DRY RUN"]);
+  if (view.isPaused) parts.push(["alert", "PAUSED"]);
+  if (guard) {
+    parts.push(["bold", guard.policy]);
+    if (guard.modes.length > 0) parts.push(["bold", guard.modes.join(", ")]);
+  }
+  if (filter !== "" && typing?.field !== "filter") {
+    parts.push(["bold", `filter "${visible(filter, unicode)}"`]);
+  }
   const count = `${rows.length === total ? "" : `${rows.length} of `}${
     formatCount(total, "cgroup")
   }`;
-  const parts: (Part | false | undefined)[] = [
-    ["bold", `oomkit ${view.command}`],
-    guard?.isDryRun && ["alert", "DRY RUN"],
-    view.isPaused && ["alert", "PAUSED"],
-    ["bold", `${count}${where}`],
-    filter !== "" && typing?.field !== "filter" && ["bold", `filter "${visible(filter, unicode)}"`],
-    guard && ["plain", guard.policy],
-    guard && guard.modes.length > 0 && ["plain", `mode ${guard.modes.join(", ")}`],
-    !view.details && !view.isHelp && ["plain", orderText(view)],
-  ];
-  return parts.filter((part) => part !== false && part !== undefined);
+  const used = parts.reduce((sum, [, text]) => sum + widthOf(text) + SEPARATOR.length, 0);
+  parts.push(["plain", count + parentText(view, room - used - count.length, unicode)]);
+  if (!view.details && !view.isHelp) parts.push(["plain", orderText(view)]);
+  return parts;
+}
+
+/** Below it a shortened path says nothing. */
+const MIN_PARENT_WIDTH = 6;
+
+/** ` in /kubepods`: what the names of all rows have in common. */
+function parentText({ rows }: View, room: number, unicode: boolean): string {
+  const parent = commonParent(rows.map(({ path }) => path));
+  const left = room - " in ".length;
+  return parent === "/" || left < MIN_PARENT_WIDTH ? "" : ` in ${shortName(parent, left, unicode)}`;
 }
 
 const orderText = (view: View) =>

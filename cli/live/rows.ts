@@ -3,6 +3,7 @@
 import type { CgroupUsage } from "../../core/collect/live_usage.ts";
 import type { OomkitEvent } from "../../core/events/event.ts";
 import type { Pressure } from "../../core/snapshot.ts";
+import { shortBytes } from "../options/units.ts";
 import { fullnessOf, type UsageMark } from "../terminal/bars.ts";
 import type { Role } from "../terminal/palette.ts";
 
@@ -14,7 +15,7 @@ export interface Counts {
   readonly kills: number;
   /** Kills by a guard. */
   readonly actions: number;
-  /** The last process that the kernel and the guard killed, such as `tail (4242)`. */
+  /** The last process that the kernel and the guard killed, such as `tail (4242) at 62.8M of 64.0M`. */
   readonly kernelVictim?: string | undefined;
   readonly guardVictim?: string | undefined;
 }
@@ -67,17 +68,27 @@ export function counted(counts: Counts, event: OomkitEvent): Counts {
     case "oom_kill":
       return { ...counts, kills: counts.kills + 1, kernelVictim: victimText(event.victim) };
     case "action":
-      return event.outcome === "killed"
-        ? { ...counts, actions: counts.actions + 1, guardVictim: victimText(event.victim) }
-        : counts;
+      if (event.outcome !== "killed" || !("victim" in event)) return counts;
+      return {
+        ...counts,
+        actions: counts.actions + 1,
+        guardVictim: victimText(event.victim, event.usage_before, event.limit),
+      };
     default:
       return counts;
   }
 }
 
-const victimText = (
-  victim: { readonly comm: string; readonly pid: number } | null | undefined,
-): string | undefined => victim ? `${victim.comm} (${victim.pid})` : undefined;
+/** `tail (4242) at 62.8M of 64.0M` */
+function victimText(
+  victim: { readonly comm: string; readonly pid: number } | null,
+  usage?: number,
+  limit?: number,
+): string | undefined {
+  if (victim === null) return undefined;
+  const at = usage === undefined ? "" : ` at ${shortBytes(usage)} of ${shortBytes(limit)}`;
+  return `${victim.comm} (${victim.pid})${at}`;
+}
 
 interface State {
   /** At most nine letters. */

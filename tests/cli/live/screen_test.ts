@@ -109,7 +109,7 @@ Deno.test("the title line has filter, pause, order and counts, and an empty list
   const lines = draw(view(rows, { filter: "none", isPaused: true }), 100).map(uncoloured);
   assert.equal(
     lines[0],
-    'oomkit watch · PAUSED · 0 of 5 cgroups · filter "none" · by time to limit'.padEnd(92) +
+    'oomkit watch · PAUSED · filter "none" · 0 of 5 cgroups · by time to limit'.padEnd(92) +
       "10:02:19",
   );
   assert.equal(lines[4], '  no cgroup matches "none"');
@@ -122,7 +122,7 @@ Deno.test("the title of a guard has mode, policy and a dry run in a colour of it
   const [title] = draw(guarded, 120, 24, { colours: 16, unicode: true });
   assert.match(
     uncoloured(title!),
-    /^oomkit guard · DRY RUN · 4 cgroups in \/kubepods\/burstable · policy process · mode notify · by/,
+    /^oomkit guard · DRY RUN · policy process · notify · 4 cgroups in \/kubepods\/burstable · by/,
   );
   assert.ok(title!.includes("\x1b[1;7;35mDRY RUN\x1b[0m"), title);
 });
