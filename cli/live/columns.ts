@@ -25,7 +25,7 @@ const COLUMNS = {
   limit: { title: "LIMIT", align: "right" },
   full: { title: "%", align: "right", sort: "full" },
   bar: { title: "", align: "left" },
-  history: { title: "LAST 3 MIN", align: "left" },
+  history: { title: "", align: "left" },
   left: { title: "LEFT", align: "right", sort: "left" },
   rate: { title: "RATE", align: "right", sort: "rate" },
   time: { title: "LIMIT IN", align: "right", sort: "time" },
@@ -117,12 +117,17 @@ export function columnsFor(
 }
 
 /** The headings as one line; that of the order is marked. */
-export function titlesOf(columns: readonly Column[], sort: Sort, palette: Palette): string {
+export function titlesOf(
+  columns: readonly Column[],
+  { sort, historyTitle }: { readonly sort: Sort; readonly historyTitle: string },
+  palette: Palette,
+): string {
   return columns.map(({ name, width }, at) => {
-    const { title, longTitle, align, sort: own } = headingOf(name, columns);
+    const { title: own, longTitle, align, sort: ownSort } = headingOf(name, columns);
+    const title = name === "history" ? historyTitle : own;
     const shown = longTitle !== undefined && longTitle.length <= width ? longTitle : title;
     const space = at === 0 ? "" : palette("title", " ");
-    return space + palette(own === sort ? "sorted" : "title", filled(shown, width, align, ""));
+    return space + palette(ownSort === sort ? "sorted" : "title", filled(shown, width, align, ""));
   }).join("");
 }
 

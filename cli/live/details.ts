@@ -13,20 +13,21 @@ const MAX_EVENTS = 10;
 
 export function detailsLines(
   { path, found, error, victims = [] }: Details,
-  { rows, log }: View,
+  view: View,
   canvas: Canvas,
 ): string[] {
+  const { rows, log, replay } = view;
   const { style, columns: width, can: { unicode } } = canvas;
   const layout = { style, width };
   const events = log.flatMap((entry) =>
-    "event" in entry && entry.event.cgroup === path ? [entry.event] : []
+    "event" in entry && entry.event.cgroup === path ? [entry] : []
   );
   const row = rows.find((each) => each.path === path);
   const title = (text: string) => style("dim", text);
   return [
     ...error === undefined ? [] : [style("yellow", error)],
     ...found === undefined
-      ? [visible(path, unicode), ...error === undefined ? ["reading …"] : []]
+      ? [visible(path, unicode), ...error === undefined && !replay ? ["reading …"] : []]
       : headingLines(found.inspection, layout),
     ...victims.length === 0 ? [] : ["", title("VICTIM ORDER OF THE GUARD"), ...victims],
     ...found === undefined ? [] : [
@@ -36,7 +37,7 @@ export function detailsLines(
     ],
     ...events.length === 0 ? [] : ["", title("EVENTS")],
     ...ownEventLines(events.slice(-MAX_EVENTS), canvas),
-    ...row === undefined ? [] : ["", title("USAGE"), ...historyLines(row, canvas)],
+    ...row === undefined ? [] : ["", title("USAGE"), ...historyLines(row, view, canvas)],
     ...found === undefined ? [] : memoryLines(found.inspection, found.machine, layout),
   ];
 }
@@ -45,7 +46,15 @@ export function detailsLines(
 const CHART_COLUMNS = 60;
 const CHART_ROWS = 4;
 
-function historyLines(row: Row, { columns, can: { unicode }, palette }: Canvas): string[] {
+/** How far back the usage goes: `3 MIN`. */
+export const historyTime = ({ replay }: View): string =>
+  replay === undefined ? "3 MIN" : shortTime(replay.historySeconds);
+
+function historyLines(
+  row: Row,
+  view: View,
+  { columns, can: { unicode }, palette }: Canvas,
+): string[] {
   const { hits, ooms, kills, actions } = row.counts;
   const isLimited = Number.isFinite(row.limit);
   const top = isLimited ? row.limit : Math.max(0, ...row.history.map((value) => value ?? 0));
@@ -54,12 +63,14 @@ function historyLines(row: Row, { columns, can: { unicode }, palette }: Canvas):
     width: Math.max(1, Math.min(CHART_COLUMNS, columns - label.length - 3)),
     height: CHART_ROWS,
     top: { value: top, label },
-    times: ["3 min ago", "now"],
+    times: [`${historyTime(view).toLowerCase()} ago`, "now"],
     unicode,
   });
   return [
     ...chart.map((line) => palette("cold", line)),
-    `${shortRate(row.rate)}, limit in ${shortTime(row.timeLeft)}; since the view was opened: ` +
+    `${shortRate(row.rate)}, limit in ${shortTime(row.timeLeft)}; ${
+      view.replay ? "until now" : "since the view was opened"
+    }: ` +
     `limit hits ${hits}, OOMs ${ooms}, kernel kills ${kills}, guard kills ${actions}` +
     (row.mode === undefined ? "" : `; guard mode ${row.mode}`),
   ];

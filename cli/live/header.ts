@@ -1,12 +1,13 @@
 /** The title of the live view, the lines about the machine, and the line of keys. Pure. */
 
-import { formatCount, shortBytes } from "../options/units.ts";
-import type { Role } from "../terminal/palette.ts";
+import { formatCount, formatDuration, shortBytes } from "../options/units.ts";
+import { clockTime } from "../output/event_text.ts";
+import { type Cell, paint, type Role } from "../terminal/palette.ts";
 import { beginning, ending, shortName, visible, widthOf } from "../terminal/width.ts";
 import { type Canvas, markOf } from "./canvas.ts";
 import { commonParent } from "./names.ts";
 import { searched, sortLabel } from "./order.ts";
-import { listed, type View } from "./view.ts";
+import { listed, type ReplayFacts, type View } from "./view.ts";
 
 /** A part of a line, and its colour. */
 type Part = readonly [Role, string];
@@ -42,7 +43,11 @@ function titleParts(view: View, room: number, { can: { unicode } }: Canvas): Par
   const { guard, filter, typing } = view;
   const rows = listed(view);
   const total = view.rows.length;
+  const { replay } = view;
   const parts: Part[] = [["bold", `oomkit ${view.command}`]];
+  if (replay) {
+    parts.push(["alert", "REPLAY"], ["bold", visible(replay.source, unicode)]);
+  }
   if (guard?.isDryRun) parts.push(["alert", "DRY RUN"]);
   if (view.isPaused) parts.push(["alert", "PAUSED"]);
   if (guard) {
@@ -56,11 +61,17 @@ function titleParts(view: View, room: number, { can: { unicode } }: Canvas): Par
     formatCount(total, "cgroup")
   }`;
   const used = parts.reduce((sum, [, text]) => sum + widthOf(text) + SEPARATOR.length, 0);
-  parts.push(["plain", count + parentText(view, room - used - count.length, unicode)]);
-  if (!view.details && !view.isHelp) parts.push(["plain", orderText(view)]);
+  const order = view.details || view.isHelp ? "" : orderText(view);
+  const free = room - used - count.length;
+  const besideOrder = free - order.length - SEPARATOR.length;
+  const parent = parentText(view, besideOrder < ENOUGH_FOR_PARENT ? free : besideOrder, unicode);
+  parts.push(["plain", count + parent]);
+  if (order !== "") parts.push(["plain", order]);
   return parts;
 }
 
+/** With less beside it, the order is left out: the column that it sorts by is marked as well. */
+const ENOUGH_FOR_PARENT = 20;
 /** Below it a shortened path says nothing. */
 const MIN_PARENT_WIDTH = 6;
 
@@ -84,6 +95,7 @@ const HIGH_STALL_PERCENT = 10;
 
 /** @param lines as many as {@link partsOf} has for them */
 export function machineLines(view: View, lines: number, canvas: Canvas): string[] {
+  if (view.replay) return replayLines(view, view.replay, lines, canvas);
   const killed: Part[] = killParts(view);
   const memory: Part[] = memoryParts(view);
   const { columns } = canvas;
@@ -119,6 +131,42 @@ function memoryParts({ machine }: View): Part[] {
   return parts;
 }
 
+/** Where the replay is, in words and as a line with the kills on it. */
+function replayLines(
+  { totals: { kills, actions } }: View,
+  { from, to, at, isPlaying, speed, kills: all }: ReplayFacts,
+  lines: number,
+  canvas: Canvas,
+): string[] {
+  const words: Part[] = [
+    [isPlaying ? "bold" : "alert", isPlaying ? `PLAYING ${speed}x` : "PAUSED"],
+    ["plain", `${formatDuration(at - from)} of ${formatDuration(to - from)}`],
+    [kills + actions > 0 ? "bad" : "plain", `kills so far: guard ${actions}, kernel ${kills}`],
+    ["plain", `${all.length} in all`],
+    ...speed === 1 || isPlaying ? [] : [["plain", `speed ${speed}x`] as const],
+  ];
+  const text = joined(words, canvas.columns, canvas);
+  return lines < 2 ? [text].slice(0, lines) : [text, positionLine({ from, to, at, all }, canvas)];
+}
+
+/** `10:02:19 ├───x──█─────┤ 10:05:00` */
+function positionLine(
+  { from, to, at, all }: Pick<ReplayFacts, "from" | "to" | "at"> & {
+    readonly all: readonly number[];
+  },
+  { columns, can: { unicode }, palette }: Canvas,
+): string {
+  const [start, end] = [from, to].map((time) => clockTime(new Date(time)));
+  const width = Math.max(1, columns - 2 * 10 - 2);
+  const placeOf = (time: number) =>
+    to > from ? Math.min(width - 1, Math.floor(width * (time - from) / (to - from))) : 0;
+  const cells: Cell[] = Array.from({ length: width }, () => ["free", "─"]);
+  for (const kill of all) cells[placeOf(kill)] = ["bad", "x"];
+  const isAtKill = all.includes(at);
+  cells[placeOf(at)] = [isAtKill ? "bad" : "bold", unicode ? "█" : "#"];
+  return `${start} ├${paint(cells, palette)}┤ ${end}`;
+}
+
 const KEYS = {
   list: [
     ["?", "help"],
@@ -132,9 +180,34 @@ const KEYS = {
     ["space", "pause"],
     ["↑↓", "select"],
   ],
+  replay: [
+    ["?", "help"],
+    ["q", "quit"],
+    ["space", "play"],
+    ["← →", "step"],
+    ["x X", "next, previous kill"],
+    ["[ ]", "minute"],
+    ["enter", "details"],
+    ["+ -", "speed"],
+    ["↑↓", "select"],
+  ],
   details: [["esc", "back"], ["↑↓", "scroll"], ["space", "pause"], ["?", "help"]],
+  replayDetails: [
+    ["esc", "back"],
+    ["↑↓", "scroll"],
+    ["space", "play"],
+    ["← →", "step"],
+    ["x X", "next, previous kill"],
+    ["?", "help"],
+  ],
   help: [["esc", "back"], ["↑↓", "scroll"]],
 } as const;
+
+function keysOf({ isHelp, details, replay }: View): keyof typeof KEYS {
+  if (isHelp) return "help";
+  if (details) return replay ? "replayDetails" : "details";
+  return replay ? "replay" : "list";
+}
 
 export function keysLine(view: View, canvas: Canvas): string {
   const { columns, can, palette } = canvas;
@@ -144,11 +217,11 @@ export function keysLine(view: View, canvas: Canvas): string {
     return joined([["alert", question]], columns, canvas);
   }
   if (view.typing) return typedLine(view, view.typing.field, canvas);
-  const keys = KEYS[view.isHelp ? "help" : view.details ? "details" : "list"];
+  const keys = KEYS[keysOf(view)];
   let line = "";
   let width = 0;
   for (const [key, what] of keys) {
-    const name = can.unicode ? key : key.replace("↑↓", "up/down");
+    const name = can.unicode ? key : key.replace("↑↓", "up/down").replace("← →", "left/right");
     width += name.length + what.length + 3;
     if (width - 2 > columns) break;
     line += `${line === "" ? "" : "  "}${palette("bold", name)} ${palette("dim", what)}`;

@@ -5,6 +5,8 @@ import type { Guard } from "../../core/guard/guard.ts";
 import { killLevel, type PolicySet } from "../../core/guard/policy.ts";
 import { killActionOf } from "../../core/policy/actions.ts";
 import { LEVELS } from "../../core/policy/levels.ts";
+import type { AnyEvent } from "../../core/record/format.ts";
+import type { Timeline } from "../../core/record/timeline.ts";
 import type { WatchOptions } from "../../core/watch/options.ts";
 import type { Watching } from "../../core/watch/watch.ts";
 import { formatCount } from "../options/units.ts";
@@ -16,13 +18,14 @@ import { capabilitiesOf, type Size, type TerminalFlags } from "../terminal/capab
 import type { Key } from "../terminal/keys.ts";
 import { createFrameLimiter, Terminal } from "../terminal/terminal.ts";
 import { STYLES } from "../terminal/width.ts";
-import { Poller, type Subject } from "./poll.ts";
+import { Replay } from "./replay.ts";
 import type { Row } from "./rows.ts";
+import { CgroupSource, ReplaySource, type Source } from "./source.ts";
 import { screenLines, scrollOf } from "./screen.ts";
 import {
   firstView,
-  type GuardFacts,
   type LogEntry,
+  type ReplayCommand,
   shownRows,
   updateView,
   type View,
@@ -46,11 +49,9 @@ export function openWatchLive(
       const bytes = "bytes" in each ? each.bytes : limit * each.percent / 100;
       return Number.isFinite(bytes) ? [{ name: "watched", bytes }] : [];
     });
-  return new Live(
-    "watch",
-    options,
-    () => (watching()?.cgroups() ?? []).map((cgroup) => ({ cgroup, limitOwner: cgroup, marks })),
-  );
+  const subjects = () =>
+    (watching()?.cgroups() ?? []).map((cgroup) => ({ cgroup, limitOwner: cgroup, marks }));
+  return new Live("watch", options, new CgroupSource(subjects));
 }
 
 /**
@@ -63,24 +64,21 @@ export function openGuardLive(
   policies: () => PolicySet,
 ): Live {
   const guarded = () => guard()?.guardedCgroups() ?? [];
-  return new Live(
-    "guard",
-    options,
-    () =>
-      guarded().map((each) => ({
-        cgroup: each.cgroup,
-        limitOwner: each.limitOwner,
-        limit: each.settings.limit,
-        mode: each.settings.mode,
-        marks: () => LEVELS.map((name) => ({ name, bytes: each.settings.levelBytes[name] })),
-        victims: () => guard()!.candidates(each).map(candidateText),
-      })),
-    () => ({
-      modes: [...new Set(guarded().map(({ settings }) => settings.mode))],
-      policy: policyText(policies()),
-      isDryRun: policies().all.some(({ dryRun }) => dryRun),
-    }),
-  );
+  const subjects = () =>
+    guarded().map((each) => ({
+      cgroup: each.cgroup,
+      limitOwner: each.limitOwner,
+      limit: each.settings.limit,
+      mode: each.settings.mode,
+      marks: () => LEVELS.map((name) => ({ name, bytes: each.settings.levelBytes[name] })),
+      victims: () => guard()!.candidates(each).map(candidateText),
+    }));
+  const facts = () => ({
+    modes: [...new Set(guarded().map(({ settings }) => settings.mode))],
+    policy: policyText(policies()),
+    isDryRun: policies().all.some(({ dryRun }) => dryRun),
+  });
+  return new Live("guard", options, new CgroupSource(subjects, facts));
 }
 
 /** `policy process at imminent`, `policy noop`, `3 rules`. */
@@ -93,6 +91,15 @@ function policyText({ all }: PolicySet): string {
   return `policy ${action}${level === "imminent" ? "" : ` at ${level}`}`;
 }
 
+/** Shows a recording until the user ends it. @param facts the sentence of an event */
+export function openReplayLive(
+  options: LiveOptions,
+  timeline: Timeline,
+  facts: (event: AnyEvent) => string | undefined,
+): Live {
+  return new Live("watch", options, new ReplaySource(new Replay(timeline, facts)));
+}
+
 /** More than fits a screen, for the events in the details of a cgroup. */
 const MAX_LOG_ENTRIES = 500;
 /** Messages printed again after the view: a guard that runs for a month must not flood the terminal. */
@@ -100,7 +107,6 @@ const MAX_REPRINTED_MESSAGES = 100;
 
 export class Live {
   readonly #can;
-  readonly #poller: Poller;
   readonly #terminal;
   readonly #frames;
   readonly #log: LogEntry[] = [];
@@ -123,12 +129,10 @@ export class Live {
   constructor(
     command: string,
     private readonly options: LiveOptions,
-    subjects: () => Iterable<Subject>,
-    private readonly guardFacts?: () => GuardFacts,
+    private readonly source: Source,
   ) {
     const now = () => performance.now();
     this.#can = capabilitiesOf(options.flags);
-    this.#poller = new Poller(subjects, now);
     this.#view = { ...firstView(command), since: clockTime(new Date()) };
     this.#frames = createFrameLimiter({
       draw: () => this.#attempt(() => this.#draw()),
@@ -164,7 +168,7 @@ export class Live {
   /** Shows an event. Returns false after the view was closed: then the caller prints the event. */
   show(event: OomkitEvent): boolean {
     if (this.#closing) return false;
-    this.#poller.count(event);
+    this.source.count(event);
     this.#addEntry({ event });
     return true;
   }
@@ -210,8 +214,8 @@ export class Live {
   async #poll(): Promise<void> {
     if (this.#closing) return;
     try {
-      const pause = await this.#poller.round(this.#view.sort === "pressure");
-      this.#newRows = this.#poller.rows();
+      const pause = await this.source.round(this.#view);
+      this.#newRows = this.source.rows();
       this.#frames.request();
       if (!this.#closing) this.#pollTimer = setTimeout(() => this.#poll(), pause);
     } catch (error) {
@@ -224,10 +228,8 @@ export class Live {
     if (this.#closing || size.columns < 1 || size.rows < 1) return;
     let view = this.#view;
     if (!view.isPaused) {
-      const { totals, machine } = this.#poller;
       const log = this.#log.slice(-MAX_LOG_ENTRIES);
-      const guard = this.guardFacts?.();
-      view = { ...view, log, totals, machine, guard, clock: clockTime(new Date()) };
+      view = { ...view, log, clock: clockTime(new Date()), ...this.source.facts(MAX_LOG_ENTRIES) };
       if (this.#newRows) view = withRows(view, this.#newRows);
       this.#newRows = undefined;
       this.#drawn.clear();
@@ -235,11 +237,11 @@ export class Live {
     const { details } = view;
     // Details that are opened during a pause are read once.
     if (details && (!view.isPaused || !(details.found || details.error))) {
-      view = { ...view, details: this.#poller.details(details) };
+      view = { ...view, details: this.source.details(details) };
     }
     // During a pause a row is read once, when it comes into view.
     const missing = rowsToRead(view, size).filter(({ path }) => !this.#drawn.has(path));
-    const read = this.#poller.readShown(missing);
+    const read = this.source.readShown(missing);
     for (const row of read) this.#drawn.set(row.path, row);
     if (read.some(({ pressure }) => pressure)) view = { ...view, hasPressure: true };
     const shown = { ...view, rows: view.rows.map((row) => this.#drawn.get(row.path) ?? row) };
@@ -250,12 +252,21 @@ export class Live {
 
   #pressKey(key: Key): void {
     if (this.#closing) return;
-    const { view, command } = updateView(this.#view, key, this.#terminal.size());
+    const { view, command, move } = updateView(this.#view, key, this.#terminal.size());
     this.#view = view;
+    if (move) this.#move(move);
     if (command === "quit") return this.options.end();
     if (command === "suspend") return this.#terminal.suspend();
     if (command === "redraw") this.#terminal.forget();
     this.#frames.request();
+  }
+
+  /** Shows another moment of the recording. */
+  #move(move: ReplayCommand): void {
+    const selected = this.source.control?.(move);
+    if (selected !== undefined) this.#view = { ...this.#view, selected };
+    clearTimeout(this.#pollTimer);
+    this.#poll();
   }
 
   #addMessage(text: string): void {

@@ -16,6 +16,8 @@ const TYPE_WIDTH = 10;
 const MAX_NAME_SHARE = 1 / 5;
 const MAX_NAME_WIDTH = 32;
 
+type EventEntry = Extract<LogEntry, { readonly event: OomkitEvent }>;
+
 interface EventLayout {
   /** What the names on the screen are relative to. */
   readonly parent: string;
@@ -38,7 +40,7 @@ export function logLines(
   for (let at = log.length - 1; at >= 0 && lines.length < room; at--) {
     const entry = log[at]!;
     const shown = "event" in entry
-      ? eventLines(entry.event, width, { parent }, canvas)
+      ? eventLines(entry, width, { parent }, canvas)
       : [palette("dim", cutTo(entry.message, columns, markOf(can)))];
     // The oldest one is left out rather than shown in part.
     if (shown.length > room - lines.length && lines.length > 0) break;
@@ -57,13 +59,13 @@ function nameWidth(paths: readonly string[], parent: string, { columns, can }: C
 }
 
 /** The events of one cgroup. */
-export function ownEventLines(events: readonly OomkitEvent[], canvas: Canvas): string[] {
+export function ownEventLines(events: readonly EventEntry[], canvas: Canvas): string[] {
   return events.flatMap((event) => eventLines(event, 0, { parent: "/", isUnnamed: true }, canvas));
 }
 
 /** `10:02:19 oom_kill   api  pid 4242 …`, with the rest of the sentence on a second line. */
 function eventLines(
-  event: OomkitEvent,
+  { event, facts: recorded }: EventEntry,
   width: number,
   { parent, isUnnamed = false }: EventLayout,
   { columns, can, palette, style }: Canvas,
@@ -76,7 +78,8 @@ function eventLines(
     shortEventType(event.type, style)
   } ${name}`;
   const indent = TIME_WIDTH + 1 + TYPE_WIDTH + 1 + (hasName ? width + 1 : 0);
-  const facts = eventFacts(event, (path) => shortName(nameIn(parent, path), 40, can.unicode));
+  const facts = recorded ??
+    eventFacts(event, (path) => shortName(nameIn(parent, path), 40, can.unicode));
   // A narrow screen has no room beside the head.
   const room = columns - indent;
   if (room < 20) return [head + facts].map((line) => cutTo(line, columns, markOf(can)));

@@ -32,7 +32,7 @@ const isLimited = ({ limit }: Row) => Number.isFinite(limit);
 /** The highest comes first. */
 const KEYS: Readonly<Record<Exclude<Sort, "name">, (row: Row) => number | undefined>> = {
   // Without a limit it is the time until the machine is out of memory, the same for all.
-  time: (row) => isLimited(row) && row.timeLeft !== undefined ? -row.timeLeft : undefined,
+  time: (row) => isLimited(row) ? -(row.timeLeft ?? Infinity) : undefined,
   left: ({ headroom }) => headroom === undefined ? undefined : -headroom,
   full: ({ usage, limit }) => shareOf(usage, limit, 100),
   usage: ({ usage }) => usage,

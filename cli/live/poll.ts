@@ -19,6 +19,7 @@ import {
   type RowDetails,
   sumOf,
 } from "./rows.ts";
+import type { Sort } from "./order.ts";
 import type { Details } from "./view.ts";
 
 export interface Subject {
@@ -93,7 +94,7 @@ export class Poller {
    * Reads a few values of every cgroup, and the pressure only if the rows are sorted by it. Resolves to the milliseconds until the
    * next round.
    */
-  async round(withPressure = false): Promise<number> {
+  async round({ sort }: { readonly sort?: Sort } = {}): Promise<number> {
     const next = new Map<string, Subject>();
     for (const subject of this.subjects()) next.set(subject.cgroup.path, subject);
     const [first] = next.values();
@@ -104,7 +105,7 @@ export class Poller {
     const fresh = new Map<string, Row>();
     for (const [path, subject] of next) {
       const row = this.#rowOf(path, subject);
-      fresh.set(path, withPressure ? { ...row, ...pressureOf(subject.limitOwner) } : row);
+      fresh.set(path, sort === "pressure" ? { ...row, ...pressureOf(subject.limitOwner) } : row);
     }
     for (const [path, row] of this.#rows) {
       const since = this.#removedAt.get(path) ?? begun;

@@ -6,7 +6,7 @@ import type { Palette } from "../terminal/palette.ts";
 import { ascii, cutTo, filled, shortName, steady, visible, widthOf } from "../terminal/width.ts";
 import { type Canvas, canvasOf, markOf } from "./canvas.ts";
 import { cellsOf, columnsFor, titlesOf } from "./columns.ts";
-import { detailsLines } from "./details.ts";
+import { detailsLines, historyTime } from "./details.ts";
 import { keysLine, machineLines, titleLine } from "./header.ts";
 import { logLines } from "./log.ts";
 import { commonParent, nameIn } from "./names.ts";
@@ -25,6 +25,8 @@ const HELP: readonly string[] = [
   "M P T K N       sort by usage, pressure, time to limit, kills, name",
   "s  r            next sort order (also headroom, %, rate); reverse the order",
   "space           pause or continue; events during a pause are shown afterwards",
+  "in a replay     space plays and pauses, ← → (or , .) step, [ ] move by a minute,",
+  "                x X go to the next and the previous kill, + - change the speed",
   "Ctrl-L          redraw the screen",
   "Ctrl-Z          suspend (fg resumes); a suspended guard protects nothing",
   "?               this help",
@@ -102,10 +104,13 @@ function listLines(view: View, canvas: Canvas): string[] {
   const longest = shown.reduce((most, row) => Math.max(most, widthOf(nameOf(row, Infinity))), 0);
   const columns = columnsFor(canvas.columns - 2, {
     hasPressure: view.hasPressure,
-    hasGuard: view.command === "guard" || view.totals.actions > 0,
+    hasGuard: view.command === "guard" || view.replay?.isOfGuard === true ||
+      view.totals.actions > 0,
     longest,
   });
-  const titles = `${palette("title", "  ")}${titlesOf(columns, view.sort, palette)}`;
+  const titles = `${palette("title", "  ")}${
+    titlesOf(columns, { sort: view.sort, historyTitle: `LAST ${historyTime(view)}` }, palette)
+  }`;
   const selected = indexOfSelected(view, rows) - top;
   const list = shown.map((row, at) => {
     const cells = (palette: Palette) =>

@@ -9,7 +9,10 @@ import { matching, nextSort, type Order, ordered, searched, type Sort } from "./
 import { type Counts, NO_COUNTS, type Row } from "./rows.ts";
 
 /** An event, or a message for stdout or stderr. */
-export type LogEntry = { readonly event: OomkitEvent } | { readonly message: string };
+export type LogEntry =
+  /** @property facts its sentence, where the event is from a recording */
+  | { readonly event: OomkitEvent; readonly facts?: string }
+  | { readonly message: string };
 
 export interface Details {
   readonly path: string;
@@ -29,10 +32,27 @@ export interface GuardFacts {
   readonly isDryRun: boolean;
 }
 
+/** Where a replay is. Times are milliseconds since the epoch. */
+export interface ReplayFacts {
+  readonly from: number;
+  readonly to: number;
+  readonly at: number;
+  readonly isPlaying: boolean;
+  /** Seconds of the recording in a second. */
+  readonly speed: number;
+  readonly kills: readonly number[];
+  /** Such as `guard on node7`. */
+  readonly source: string;
+  readonly isOfGuard: boolean;
+  readonly historySeconds: number;
+}
+
 export interface View extends Order {
   readonly command: string;
   readonly guard?: GuardFacts | undefined;
   readonly machine?: Machine | undefined;
+  /** Of a recording. */
+  readonly replay?: ReplayFacts | undefined;
   /** Sorted, before the filter. */
   readonly rows: readonly Row[];
   /** Since the view was opened, in all cgroups. */
@@ -144,9 +164,26 @@ export function shownRows(view: View, size: Size): readonly Row[] {
 /** For the caller: end, stop as a job of the shell, draw the whole screen again. */
 type ViewCommand = "quit" | "suspend" | "redraw";
 
+/** For the caller: moves in the recording. */
+const REPLAY_KEYS = {
+  " ": "play",
+  right: "step",
+  ".": "step",
+  left: "step-back",
+  ",": "step-back",
+  "]": "minute",
+  "[": "minute-back",
+  x: "next-kill",
+  X: "previous-kill",
+  "+": "faster",
+  "-": "slower",
+} as const;
+export type ReplayCommand = (typeof REPLAY_KEYS)[keyof typeof REPLAY_KEYS];
+
 interface Update {
   readonly view: View;
   readonly command?: ViewCommand;
+  readonly move?: ReplayCommand;
 }
 
 const MAX_TYPED_LENGTH = 200;
@@ -159,6 +196,9 @@ export function updateView(view: View, key: Key, size: Size): Update {
     return { view: { ...view, isAsking: false }, ...isYes ? { command: "quit" } : {} };
   }
   if (view.typing) return { view: type(view, view.typing, key, size) };
+  if (view.replay && !view.isHelp && Object.hasOwn(REPLAY_KEYS, nameOf(key))) {
+    return { view, move: REPLAY_KEYS[nameOf(key) as keyof typeof REPLAY_KEYS] };
+  }
   if (key.name === "text" && key.text === " ") {
     return { view: { ...view, isPaused: !view.isPaused } };
   }
@@ -278,7 +318,7 @@ function inList(view: View, key: Key, size: Size): Update {
       return { view: { ...view, isHelp: true, scroll: 0 } };
     case "q":
       // A guard that ends protects nothing.
-      if (view.command === "guard") return { view: { ...view, isAsking: true } };
+      if (view.guard) return { view: { ...view, isAsking: true } };
       return { view, command: "quit" };
     case "escape":
       return { view: { ...view, filter: "", search: "", top: 0 } };

@@ -13,6 +13,7 @@ import {
   type FlagsOf,
   isPaired,
   isSwitch,
+  type OptionDetails,
   type OptionTable,
   pair,
   preferFlag,
@@ -159,6 +160,10 @@ function parseMax(text: string): number {
   if (bytes >= MIN_MAX_RECORDING_BYTES) return bytes;
   throw new OomkitError(`"${text}" is too small for a recording`, "use at least 64K");
 }
+
+/** Each command does something else with the recording. */
+export const replayOption = (help: string, group: OptionDetails["group"]) =>
+  value("--replay <file>", help, { group, isBasic: true });
 
 const GROUP = { group: "recording" } as const;
 

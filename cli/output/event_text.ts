@@ -46,7 +46,7 @@ export function eventText(event: OomkitEvent, style: Style): string {
   const { type, source } = event;
   const at = new Date(event.ts);
   return [
-    style("dim", `${clockTime(at)}.${String(at.getMilliseconds()).padStart(3, "0")}`),
+    style("dim", exactTime(at)),
     eventType(event, style),
     ...type === "summary" ? [] : [cgroupName(event.cgroup).padEnd(CGROUP_WIDTH)],
     eventFacts(event),
@@ -82,6 +82,10 @@ export function shortEventType(type: string, style: Style): string {
 export const clockTime = (at: Date): string =>
   [at.getHours(), at.getMinutes(), at.getSeconds()]
     .map((part) => String(part).padStart(2, "0")).join(":");
+
+/** `10:02:19.005`, local time. */
+export const exactTime = (at: Date): string =>
+  `${clockTime(at)}.${String(at.getMilliseconds()).padStart(3, "0")}`;
 
 /**
  * A path short enough for a column: container ids have twelve digits as in container runtimes, then only the last name is kept, then

@@ -17,7 +17,13 @@ import {
   value,
   withHelp,
 } from "../options/option.ts";
-import { type Common, LIVE_OPTIONS, RECORD_OPTIONS, subcommand } from "../options/subcommand.ts";
+import {
+  type Common,
+  LIVE_OPTIONS,
+  RECORD_OPTIONS,
+  replayOption,
+  subcommand,
+} from "../options/subcommand.ts";
 import {
   parseDuration,
   parseLimitSize,
@@ -69,10 +75,9 @@ const BASIC_ALLOCATION = { ...ALLOCATION, isBasic: true } as const;
 const EXPECTATION = { group: "expectation" } as const;
 
 const REPLAY_OPTIONS = {
-  replay: value(
-    "--replay <file>",
+  replay: replayOption(
     "replay a recording through the guard's decisions, in virtual time",
-    { group: "replay", isBasic: true },
+    "replay",
   ),
   ...inGroup(POLICY_OPTIONS, "replay"),
 };

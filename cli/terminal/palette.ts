@@ -36,15 +36,18 @@ export type Role =
 
 export type Palette = (role: Role, text: string) => string;
 
-/** SGR parameters (ECMA-48, 8.3.117) for 16, 256 and 24-bit colours; the first one applies where the others are absent. */
+/**
+ * SGR parameters (ECMA-48, 8.3.117) for 16, 256 and 24-bit colours; the first one applies where the others are absent. Text has a
+ * contrast of at least 3 : 1 on black and on white (WCAG 2.2, 1.4.11).
+ */
 const SGR_CODES: Readonly<Record<Exclude<Role, "plain">, readonly [string, string?, string?]>> = {
   dim: ["2"],
   bold: ["1"],
   title: ["2;7"],
   selected: ["7"],
-  good: ["32", "38;5;71", "38;2;95;175;95"],
-  warn: ["33", "38;5;178", "38;2;215;175;0"],
-  critical: ["31", "38;5;208", "38;2;255;135;0"],
+  good: ["32", "38;5;28", "38;2;0;135;0"],
+  warn: ["33", "38;5;136", "38;2;175;135;0"],
+  critical: ["31", "38;5;166", "38;2;215;95;0"],
   imminent: ["1;31", "1;38;5;196", "1;38;2;255;60;60"],
   bad: ["1;31", "1;38;5;196", "1;38;2;255;60;60"],
   free: ["2", "38;5;240", "38;2;88;88;88"],

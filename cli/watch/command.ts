@@ -43,6 +43,10 @@ export function watchCommand(finish: Finish, command: readonly string[] | undefi
             `write: oomkit watch ${example} -- make`,
           );
         }
+        if (flags.replay !== undefined) {
+          const { replayInView } = await import("./replay.ts");
+          return finish(await replayInView(flags.replay, targets, flags, self));
+        }
         return finish(await watchTargets(targetsOf(self, targets), flags));
       }
       if (targets.length > 0 || command.length === 0) {
@@ -60,7 +64,7 @@ export function watchCommand(finish: Finish, command: readonly string[] | undefi
         ? "json"
         : flags.live && given(["live"])
         ? "live"
-        : given(["for", "until", "recursive"]);
+        : given(["for", "until", "recursive", "replay"]);
       if (refused !== undefined) {
         const [why, right] = REFUSED_WITH_COMMAND[refused];
         throw new OomkitError(`cannot use --${refused} with a command: ${why}`, right);
@@ -75,6 +79,7 @@ const REFUSED_WITH_COMMAND = {
   live: ["stdout belongs to the command", "its events are printed to stderr"],
   for: ["the watch ends with the command", "use: timeout 5 COMMAND"],
   until: ["the watch ends with the command", "use --fail-on for the exit status"],
+  replay: ["the command runs now", "leave one of them out"],
   recursive: ["only the cgroup of the command is watched", "leave it out"],
 } as const;
 

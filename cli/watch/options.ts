@@ -18,7 +18,13 @@ import {
   DEFAULT_EVENT_TYPES,
   RECEIVER_OPTIONS,
 } from "../options/receivers.ts";
-import { CI_SERVICES, type Common, LIVE_OPTIONS, subcommand } from "../options/subcommand.ts";
+import {
+  CI_SERVICES,
+  type Common,
+  LIVE_OPTIONS,
+  replayOption,
+  subcommand,
+} from "../options/subcommand.ts";
 import { parseDuration, parseLimitSize, parseSizeOrPercent } from "../options/units.ts";
 import { SUMMARIES } from "../summaries.ts";
 
@@ -146,6 +152,7 @@ const WATCH_OPTIONS = {
     "print the verdict as an annotation of this CI service, on stderr",
     { ...COMMAND, choices: CI_SERVICES },
   ),
+  replay: replayOption("scroll through a recording in the live view", "recording"),
   ...LIVE_OPTIONS,
   quiet: flag(
     "-q, --quiet",
@@ -167,6 +174,7 @@ export function watchBase() {
       "oomkit watch my.service --threshold 80%,95%",
       "oomkit watch -r /kubepods --json --log-file /var/log/oomkit.jsonl",
       "oomkit watch --limit 512M --fail-on oom_kill -- make",
+      "oomkit watch --replay run.jsonl.gz",
     ],
     notes: NOTES,
     exitStatus: {

@@ -23,23 +23,32 @@ kernelTest(
     await hungry.feed(40 * MIB);
     using screen = openTmux(withStatus(`watch -r ${cgroup.path}`), { columns: 120 });
 
-    const first = await screen.until(has("5 cgroups", "/full", "% "), "drew the cgroups");
-    assert.match(first, /▸ \S*\/full +█+[▒█]*░+ +6\d% .* ok|▸ \S*\/full .* warn/);
+    const first = await screen.until(has("5 cgroups in ", " full ", "% "), "drew the cgroups");
+    assert.match(first, /▸ full +4\d\.\dM +64\.0M +6\d% .* ok|▸ full .* warn/);
+    assert.match(first, /memory available \d.* PSI|since boot: kernel \d+, whole machine/);
     assert.match(first, /日本語 /);
     assert.ok(first.includes("evil\\x1b[2Jname"), first);
     assert.match(first, /^watching /m);
 
-    screen.press("/", "emp");
-    await screen.until(has("1 of 5 cgroups", "/emp_".slice(0, 4)), "filtered as it was typed");
+    screen.press("\\", "emp");
+    await screen.until(has("1 of 5 cgroups", "\\emp"), "filtered as it was typed");
     screen.press("Escape");
     await screen.until(has("· 5 cgroups"), "restored the filter");
     screen.press("s");
     await screen.until(has("by headroom"), "sorted differently");
-    screen.press("/", "full", "Enter");
+    screen.press("N", "t");
+    await screen.until(has("by name, tree", "├─ empty", "└─ "), "showed a tree");
+    screen.press("/", "日本", "Enter");
+    await screen.until((text) => /▸ [└├]─ 日本語/.test(text), "found it");
+    screen.press("t", "\\", "full", "Enter");
     await screen.until(has('filter "full"'), "kept the filter");
     screen.press("Enter");
-    await screen.until(has("working set", "COMMAND", "tail -c"), "showed what inspect does");
+    await screen.until(
+      has("VICTIM ORDER", "COMMAND", "tail -c", "3 min ago"),
+      "showed what inspect does",
+    );
     await hungry.feed(10 * MIB);
+    screen.press("G");
     await screen.until((text) => /usage +5\d\.\d MiB/.test(text), "followed the usage");
     screen.press("Escape");
     await screen.until(isView, "went back");
@@ -51,7 +60,7 @@ kernelTest(
     screen.press("?");
     assert.equal(await screen.until(isView, "came back"), paused, "nothing has changed");
     screen.press("Enter");
-    await screen.until(has("working set", "COMMAND", "PAUSED"), "read the details once");
+    await screen.until(has("COMMAND", "PAUSED"), "read the details once");
     screen.press("Escape");
     await screen.until(isView, "went back");
     screen.press("Space");
@@ -74,8 +83,10 @@ kernelTest("a kill is logged below the rows and counted in its row", async () =>
   await screen.until(isView, "drew");
   await allocateUntilKilled(cgroup);
   await screen.until(
-    (text) => /oom_kill .*killed at the cgroup's own limit/.test(text) && /\/1\/0 /.test(text),
-    "logged the kill",
+    (text) =>
+      /oom_kill .*killed at the cgroup's own limit/.test(text) &&
+      /kills since \S+ kernel 1/.test(text) && /^▸ .* 1 \S+$/m.test(text),
+    "logged and counted the kill",
   );
   screen.press("C-c");
   await screen.until(has("summary", "oom_kill 1", "ended 0 restored"), "ended");
@@ -92,15 +103,19 @@ kernelTest(
       columns: 160,
       env: state.env,
     });
-    const first = await screen.until(has("guard_armed", "CGROUP", "┃"), "guarded");
-    assert.match(first, /oomkit guard · 1 cgroup /);
+    const first = await screen.until(has("armed ", "CGROUP", "┃"), "guarded");
+    assert.match(first, /oomkit guard · policy process · [a-z-]+ · 1 cgroup /);
     await hungry.feed(45 * MIB);
     await screen.until(has("level", "warn: usage"), "logged the first level");
     await hungry.feed(30 * MIB).catch(() => {});
     await hungry.status;
     await screen.until((text) => /action .*killed by SIGKILL/.test(text), "logged the action");
-    await screen.until((text) => /\/0\/1 /.test(text), "counted it");
-    screen.press("C-c");
+    await screen.until((text) => /kills since \S+ guard 1, kernel 0/.test(text), "counted it");
+    screen.press("Escape", "q");
+    await screen.until(has("End the guard?"), "asked");
+    screen.press("n");
+    await screen.until(has("? help"), "went on");
+    screen.press("q", "y");
     await screen.until(has("summary", "ended 0 restored"), "ended");
   },
   { why: skipReason },

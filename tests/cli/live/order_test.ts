@@ -25,7 +25,7 @@ Deno.test("the least time to the limit comes first, equal rows by usage, and cgr
     row("f", { timeLeft: Infinity, usage: 50 * MIB }),
     row("g", { timeLeft: 1, usage: 100, limit: Infinity }),
   ];
-  assert.equal(names({}, rows), "dcbfgae");
+  assert.equal(names({}, rows), "dcbfage");
   assert.equal(names({ sort: "name" }, rows), "abcdefg");
   assert.equal(sortLabel("time", rows), "time to limit");
   assert.equal(sortLabel("time", rows.slice(6)), "usage: no limits");

@@ -102,7 +102,7 @@ Deno.test("pressure is read of every cgroup only if the rows are sorted by it", 
   const poller = new Poller(() => subjects, () => 0);
   await poller.round();
   assert.equal(poller.rows()[0]?.pressure, undefined);
-  await poller.round(true);
+  await poller.round({ sort: "pressure" });
   assert.equal(poller.rows()[0]?.pressure?.some?.avg10, 0);
 });
 

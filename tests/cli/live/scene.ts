@@ -81,7 +81,13 @@ export const guarded = view([
   inPods("batch", {
     isRemoved: true,
     removedFor: 12,
-    counts: { hits: 0, ooms: 0, kills: 0, actions: 1, guardVictim: "python3 (4971) at 60.1M of 64.0M" },
+    counts: {
+      hits: 0,
+      ooms: 0,
+      kills: 0,
+      actions: 1,
+      guardVictim: "python3 (4971) at 60.1M of 64.0M",
+    },
   }),
 ], {
   log: [{ event: armed }, { event: kill("/kubepods/burstable/cache", 4242) }],

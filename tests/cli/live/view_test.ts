@@ -116,7 +116,7 @@ Deno.test("q and Ctrl-C quit, escape never does, Ctrl-Z suspends, Ctrl-L redraws
 });
 
 Deno.test("a guard asks before it ends: y ends it, any other key goes on", () => {
-  const guard = { ...first, command: "guard" };
+  const guard = { ...first, guard: { modes: [], policy: "policy noop", isDryRun: false } };
   assert.equal(command(guard, "q"), undefined);
   const asking = typing(guard, "q");
   assert.ok(asking.isAsking);
