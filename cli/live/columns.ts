@@ -33,7 +33,7 @@ const COLUMNS = {
   hits: { title: "HITS/OOMS", longTitle: "LIMIT HITS/OOMS", align: "right" },
   // Beside the guard's column it has a title that tells them apart.
   kills: { title: "KILLS", align: "right", sort: "counts" },
-  guard: { title: "GUARD", longTitle: "GUARD KILLS", align: "right", sort: "counts" },
+  guard: { title: "GUARD", align: "right", sort: "counts" },
   state: { title: "STATE", align: "left" },
 } as const satisfies Readonly<Record<string, Heading>>;
 
@@ -43,6 +43,9 @@ export interface Column {
   readonly name: ColumnName;
   readonly width: number;
 }
+
+const KILLS_WIDTH = "KERNEL KILLS".length;
+const GUARD_KILLS_WIDTH = "GUARD KILLS".length;
 
 /** Columns and minimum widths by priority: each step is taken if it fits, also after one that did not. */
 const STEPS: readonly (readonly [ColumnName, number])[] = [
@@ -62,13 +65,13 @@ const STEPS: readonly (readonly [ColumnName, number])[] = [
   ["history", 10],
   ["pressure", 15],
   ["hits", 9],
+  ["kills", KILLS_WIDTH],
+  ["guard", GUARD_KILLS_WIDTH],
 ];
 
 /** The columns that share the remaining width, in this order, up to these widths. */
 const GROWTH: readonly (readonly [ColumnName, number])[] = [
   ["name", 28],
-  ["kills", 12],
-  ["guard", 11],
   ["bar", 20],
   ["history", 20],
   ["name", 48],
@@ -131,11 +134,14 @@ export function titlesOf(
   }).join("");
 }
 
-const KERNEL_KILLS = { title: "KERNEL", longTitle: "KERNEL KILLS" };
-
 function headingOf(name: ColumnName, columns: readonly Column[]): Heading {
-  const isBesideGuard = name === "kills" && columns.some((column) => column.name === "guard");
-  return { ...COLUMNS[name], ...isBesideGuard ? KERNEL_KILLS : {} };
+  const widthOf = (name: ColumnName) => columns.find((column) => column.name === name)?.width ?? 0;
+  const heading: Heading = COLUMNS[name];
+  if (name !== "kills" && name !== "guard" || widthOf("guard") === 0) return heading;
+  // Both have the long title or neither.
+  const isLong = widthOf("kills") >= KILLS_WIDTH && widthOf("guard") >= GUARD_KILLS_WIDTH;
+  const who = name === "guard" ? "GUARD" : "KERNEL";
+  return { ...heading, title: isLong ? `${who} KILLS` : who };
 }
 
 interface Drawing {

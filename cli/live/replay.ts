@@ -233,7 +233,7 @@ function countable(event: AnyEvent): OomkitEvent | undefined {
     outcome,
     cgroup: event.cgroup,
     count: number(count) ?? 1,
-    ...type !== "action" || isVictim || victim === null ? { victim: isVictim ? victim : null } : {},
+    victim: isVictim ? victim : null,
     usage_before: number(usage_before),
     limit: number(limit),
   } as unknown as OomkitEvent;

@@ -137,8 +137,8 @@ export interface Parts {
 const FIXED_LINES = 3;
 
 /** @param count of the rows that are listed */
-export function partsOf({ columns, rows }: Size, count: number): Parts {
-  const header = rows >= 20 && columns < 150 ? 2 : rows >= 14 ? 1 : 0;
+export function partsOf({ rows }: Size, count: number): Parts {
+  const header = rows >= 20 ? 2 : rows >= 14 ? 1 : 0;
   const free = Math.max(0, rows - FIXED_LINES - header);
   // The log with its heading gets a third, or what the rows leave free; at least four lines are for rows.
   const log = Math.min(free - MIN_ROWS, Math.max(Math.floor(free / 3), free - count - 1));

@@ -90,13 +90,17 @@ function coloursOf(term: string, colorterm: string): Colours {
  */
 export function shouldDrawLive({ live }: DrawFlags, linesReason?: string): boolean {
   if (live === false) return false;
-  const reason = linesReason ?? obstacle();
-  if (reason !== undefined && live) printStderr(`oomkit: no live view: ${reason}`);
+  const reason = linesReason ?? whyNoLiveView();
+  if (reason !== undefined && live) {
+    const instead = Deno.stdout.isTerminal() ? "" : "; printing lines instead";
+    printStderr(`oomkit: no live view: ${reason}${instead}`);
+  }
   return reason === undefined;
 }
 
-function obstacle(): string | undefined {
-  if (!Deno.stdout.isTerminal()) return "stdout is not a terminal; printing lines instead";
+/** Why no live view can be drawn on stdin and stdout; `undefined` where it can. */
+export function whyNoLiveView(): string | undefined {
+  if (!Deno.stdout.isTerminal()) return "stdout is not a terminal";
   const term = Deno.env.get("TERM") ?? "";
   if (term === "" || term === "dumb") {
     return `TERM is "${term}", a terminal without cursor movement; set TERM to the terminal's type`;

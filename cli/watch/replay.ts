@@ -8,10 +8,10 @@ import { printable } from "../output/output.ts";
 import { pictureWords } from "../output/picture.ts";
 import { recordingLines } from "../output/recording.ts";
 import { ENDING, onSignals } from "../signals.ts";
-import { shouldDrawLive } from "../terminal/capabilities.ts";
+import { whyNoLiveView } from "../terminal/capabilities.ts";
 import type { WatchFlags } from "./options.ts";
 
-const SUITABLE = ["replay", "live", "ascii", "color", "config", "quiet"];
+const SUITABLE = ["replay", "ascii", "color", "config", "quiet"];
 
 /** Resolves to the exit status when the user quits. Throws `OomkitError` without a terminal, and for what is no recording. */
 export async function replayInView(
@@ -28,14 +28,15 @@ export async function replayInView(
   );
   if (unsuitable !== undefined || targets.length > 0) {
     throw new OomkitError(
-      `cannot use ${unsuitable?.long ?? `the target ${targets[0]}`} with --replay: ` +
+      `cannot use ${unsuitable?.long ?? `the target ${printable(targets[0]!)}`} with --replay: ` +
         "a recording is shown, nothing is watched",
       "leave it out",
     );
   }
-  if (!shouldDrawLive({ ...flags, live: flags.live ?? true })) {
+  const obstacle = whyNoLiveView();
+  if (obstacle !== undefined) {
     throw new OomkitError(
-      `cannot scroll through ${name} without a live view`,
+      `cannot scroll through ${name}: ${obstacle}`,
       `print it as text: oomkit inspect ${name}`,
     );
   }
