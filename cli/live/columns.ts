@@ -140,8 +140,8 @@ function headingOf(name: ColumnName, columns: readonly Column[]): Heading {
   if (name !== "kills" && name !== "guard" || widthOf("guard") === 0) return heading;
   // Both have the long title or neither.
   const isLong = widthOf("kills") >= KILLS_WIDTH && widthOf("guard") >= GUARD_KILLS_WIDTH;
-  const who = name === "guard" ? "GUARD" : "KERNEL";
-  return { ...heading, title: isLong ? `${who} KILLS` : who };
+  const killer = name === "guard" ? "GUARD" : "KERNEL";
+  return { ...heading, title: isLong ? `${killer} KILLS` : killer };
 }
 
 interface Drawing {

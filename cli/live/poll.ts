@@ -39,7 +39,7 @@ const MIN_MS_BETWEEN_READS = 1000;
 /** Reads take at most this share of the time. */
 const MAX_TIME_SHARE = 1 / 20;
 const REMOVED_ROW_MS = 10_000;
-/** Long enough to be read by a person who was just called. */
+/** Long enough to be read after an alert. */
 const KILLED_ROW_MS = 60_000;
 const MAX_PROCESSES = 12;
 

@@ -73,7 +73,7 @@ const armed = {
 const inPods = (path: string, rest: Parameters<typeof row>[1] = {}) =>
   row(`/kubepods/burstable/${path}`, { marks, mode: "notify", ...rest });
 
-/** A guard whose cgroups have a common parent; one of them was removed after a kill. */
+/** A guard of cgroups with a common parent; one of them was removed after a kill. */
 export const guarded = view([
   inPods("api", { usage: 58 * MIB, headroom: 6 * MIB, rate: MIB, timeLeft: 6 }),
   inPods("api/worker", { history: [20 * MIB, 32 * MIB] }),

@@ -98,6 +98,7 @@ Deno.test("the selected row is reversed as a whole, also without colours", () =>
     const line = draw(guarded, 80, 24, { colours, unicode: true }).find((line) =>
       line.includes("▸")
     )!;
+    // deno-lint-ignore no-control-regex
     assert.match(line, /^\x1b\[7m▸ cache [^\x1b]* ok +\x1b\[0m$/);
     assert.equal(widthOf(line), 80);
   }
