@@ -48,7 +48,7 @@ function titleParts(view: View, room: number, { can: { unicode } }: Canvas): Par
   if (replay) {
     parts.push(["alert", "REPLAY"], ["bold", visible(replay.source, unicode)]);
   }
-  if (guard?.isDryRun) parts.push(["alert", "DRY RUN"]);
+  if (guard?.isDryRun) parts.push(["dryRun", "DRY RUN"]);
   if (view.isPaused) parts.push(["alert", "PAUSED"]);
   if (guard) {
     parts.push(["bold", guard.policy]);

@@ -16,6 +16,10 @@ const TYPE_WIDTH = 10;
 const MAX_NAME_SHARE = 1 / 5;
 const MAX_NAME_WIDTH = 32;
 
+/** A size stays on one line: `62.4 MiB/s`. */
+const BEFORE_UNIT = /(?<=\d) (?=(?:[KMGT]i)?B\b|ms\b|s\b|%)/g;
+const NO_BREAK = "\u00a0";
+
 type EventEntry = Extract<LogEntry, { readonly event: OomkitEvent }>;
 
 interface EventLayout {
@@ -32,22 +36,32 @@ export function logLines(
   parent: string,
   canvas: Canvas,
 ): string[] {
-  const { palette, columns, can } = canvas;
+  const newest = log.slice(-room);
+  const first = lastLines(newest, room, parent, canvas);
+  // Names of events that have no room do not widen the column.
+  const { lines } = lastLines(newest.slice(-first.entries), room, parent, canvas);
   const title = "── events ";
-  const lines: string[] = [];
-  const names = log.slice(-room).flatMap((entry) => "event" in entry ? [entry.event.cgroup] : []);
+  const rule = "─".repeat(Math.max(0, canvas.columns - title.length));
+  return [canvas.palette("dim", title + rule), ...lines];
+}
+
+/** The last entries that have room, as lines, and how many they are. */
+function lastLines(log: readonly LogEntry[], room: number, parent: string, canvas: Canvas) {
+  const { palette, columns, can } = canvas;
+  const names = log.flatMap((entry) => "event" in entry ? [entry.event.cgroup] : []);
   const width = nameWidth(names, parent, canvas);
-  for (let at = log.length - 1; at >= 0 && lines.length < room; at--) {
-    const entry = log[at]!;
+  const lines: string[] = [];
+  let entries = 0;
+  for (const entry of log.toReversed()) {
     const shown = "event" in entry
       ? eventLines(entry, width, { parent }, canvas)
       : [palette("dim", cutTo(entry.message, columns, markOf(can)))];
     // The oldest one is left out rather than shown in part.
-    if (shown.length > room - lines.length && lines.length > 0) break;
+    if (shown.length > room - lines.length && entries > 0) break;
     lines.unshift(...shown.slice(0, room));
+    entries++;
   }
-  const rule = "─".repeat(Math.max(0, columns - title.length));
-  return [palette("dim", title + rule), ...lines];
+  return { lines, entries };
 }
 
 function nameWidth(paths: readonly string[], parent: string, { columns, can }: Canvas): number {
@@ -83,7 +97,8 @@ function eventLines(
   // A narrow screen has no room beside the head.
   const room = columns - indent;
   if (room < 20) return [head + facts].map((line) => cutTo(line, columns, markOf(can)));
-  const [first = "", ...rest] = wrapTo(facts, room);
+  const [first = "", ...rest] = wrapTo(facts.replace(BEFORE_UNIT, NO_BREAK), room)
+    .map((line) => line.replaceAll(NO_BREAK, " "));
   const second = rest.join(" ");
   return [
     head + first,

@@ -1,5 +1,6 @@
 /** An event as one line of text, on a terminal or in a log: time, type, cgroup, and the facts in words and figures. */
 
+import { EVENT_TYPES } from "../../core/events/event.ts";
 import type {
   ActionBody,
   ActionSkippedBody,
@@ -70,12 +71,13 @@ const SHORT_TYPES: Partial<Record<EventType, string>> = {
 };
 const SHORT_TYPE_WIDTH = 10;
 
-/** A recording may have other types too. */
+/** @param type of an event; a recording may have others too */
 export function shortEventType(type: string, style: Style): string {
-  const text = (SHORT_TYPES[type as EventType] ?? printable(type)).slice(0, SHORT_TYPE_WIDTH);
-  const format = FORMATS[type as EventType];
-  return (format === undefined ? text : style(format, text)) +
-    " ".repeat(SHORT_TYPE_WIDTH - text.length);
+  const known = EVENT_TYPES.find((each) => each === type);
+  const name = (known && SHORT_TYPES[known]) ?? printable(type);
+  const text = name.slice(0, SHORT_TYPE_WIDTH);
+  const padding = " ".repeat(SHORT_TYPE_WIDTH - text.length);
+  return (known === undefined ? text : style(FORMATS[known], text)) + padding;
 }
 
 /** `10:02:19`, local time. */

@@ -32,7 +32,8 @@ export type Role =
   | "cold"
   | "hot"
   | "sorted"
-  | "alert";
+  | "alert"
+  | "dryRun";
 
 export type Palette = (role: Role, text: string) => string;
 
@@ -54,7 +55,8 @@ const SGR_CODES: Readonly<Record<Exclude<Role, "plain">, readonly [string, strin
   cold: ["36", "38;5;67", "38;2;95;135;175"],
   hot: ["35", "38;5;170", "38;2;215;95;215"],
   sorted: ["1;7"],
-  alert: ["1;7;35"],
+  alert: ["1;7"],
+  dryRun: ["1;7;35", "1;7;38;5;133", "1;7;38;2;175;95;175"],
 };
 
 /** Each part resets its own colour, so that a line can be cut between any two parts. */
@@ -75,6 +77,7 @@ const ATTRIBUTES: Partial<Record<Role, string>> = {
   selected: "7",
   sorted: "1;4",
   alert: "1;7",
+  dryRun: "1;7",
 };
 
 /** For a full screen, on which the selected row must be visible without colours too. */

@@ -208,3 +208,14 @@ Deno.test("the details have the victim order first, then the cgroup's own events
   assert.match(shown, /64\.0M limit ┤/);
   assert.match(shown, /0B └─+\n +3 min ago +now/);
 });
+
+Deno.test("names of events that have no room do not widen the column, and a size stays on one line", () => {
+  const long = { event: kill("/a-long-name-that-is-out-of-sight", 1) };
+  const log = [long, ...Array<typeof long>(30).fill({ event: kill("/b", 2) })];
+  const shown = draw(view([row("/a"), row("/b")], { log })).map(uncoloured);
+  assert.match(shown.find((line) => line.includes("oom_kill"))!, /oom_kill {3}\/b pid 2 /);
+  for (let columns = 60; columns < 100; columns++) {
+    const text = draw(view([row("/b")], { log }), columns).join("\n");
+    assert.doesNotMatch(text, /\d\n +MiB/, String(columns));
+  }
+});

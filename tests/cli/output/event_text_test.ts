@@ -4,10 +4,11 @@ import {
   eventFacts,
   eventLogLine,
   eventText,
+  shortEventType,
   withMessage,
 } from "../../../cli/output/event_text.ts";
 import type { Style } from "../../../cli/terminal/palette.ts";
-import { type Body, type KillBody, makeEvent } from "../../../core/events/event.ts";
+import { type Body, EVENT_TYPES, type KillBody, makeEvent } from "../../../core/events/event.ts";
 import { actionFields, candidate, killBody } from "../../helpers/guard_events.ts";
 import assert from "node:assert/strict";
 import fc from "fast-check";
@@ -414,4 +415,16 @@ Deno.test("a candidate is a line with its rank and the values that rank it", () 
 Deno.test("a long command line is cut", () => {
   const line = candidateText({ ...candidate, cmdline: ["x".repeat(5000)] }, 0);
   assert.ok(line.endsWith(`${"x".repeat(59)}…`) && line.length < 150, line);
+});
+
+Deno.test("a type has ten columns in the live view, also one that only a recording has", () => {
+  assert.equal(shortEventType("oom_kill", plain), "oom_kill  ");
+  assert.equal(shortEventType("level_reached", plain), "level     ");
+  for (const type of [...EVENT_TYPES, "a_type_of_a_later_version", "constructor", "\x1b[2J"]) {
+    const text = shortEventType(type, plain);
+    assert.equal(text.length, 10, text);
+    assert.ok(!text.includes("\x1b"));
+  }
+  const short = EVENT_TYPES.map((type) => shortEventType(type, plain));
+  assert.equal(new Set(short).size, EVENT_TYPES.length, "each has a name of its own");
 });

@@ -1,6 +1,12 @@
 import assert from "node:assert/strict";
 import { paletteOf } from "../../../cli/terminal/palette.ts";
-import { fullnessOf, sparkline, type Usage, usageBar } from "../../../cli/terminal/bars.ts";
+import {
+  areaLines,
+  fullnessOf,
+  sparkline,
+  type Usage,
+  usageBar,
+} from "../../../cli/terminal/bars.ts";
 import { widthOf } from "../../../cli/terminal/width.ts";
 
 const plain = paletteOf({ colours: 0, unicode: true });
@@ -67,4 +73,28 @@ Deno.test("a sparkline keeps peaks, shows gaps, and has the newest value at the 
   assert.equal(drawn([0, 0], 2), "▁▁");
   assert.equal(drawn([], 3), "   ");
   assert.equal(sparkline([0, 50, 100], 3, { max: 100, unicode: false }), "_=#");
+});
+
+Deno.test("an area has its top at the left, any usage in the lowest row, times below, and never more columns", () => {
+  const lines = areaLines([undefined, 0, 1, 32, 64], {
+    width: 6,
+    height: 2,
+    top: { value: 64, label: "64M" },
+    times: ["10s ago", "now"],
+    unicode: true,
+  });
+  assert.deepEqual(lines, [
+    "64M ┤     █",
+    "    │  ▁▁██",
+    " 0B └──────",
+    "     10s ago now",
+  ]);
+  const ascii = areaLines([64], {
+    width: 1,
+    height: 1,
+    top: { value: 0, label: "0B" },
+    times: ["", ""],
+    unicode: false,
+  });
+  assert.equal(ascii[0], "0B ┤_", "without a top, as with a limit of 0");
 });
