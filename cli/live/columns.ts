@@ -97,6 +97,7 @@ export function columnsFor(
   let left = width + 1;
   for (const [name, min] of STEPS) {
     if (name === "pressure" && !hasPressure || name === "guard" && !hasGuard) continue;
+    if (name === "kills" && min === KILLS_WIDTH && !hasGuard) continue;
     const before = widths.get(name);
     const enough = name === "name" ? Math.min(min, Math.max(longest, 10)) : min;
     const requested = widths.size === 0 ? Math.min(enough, width) : enough;

@@ -174,7 +174,6 @@ export function watchBase() {
       "oomkit watch my.service --threshold 80%,95%",
       "oomkit watch -r /kubepods --json --log-file /var/log/oomkit.jsonl",
       "oomkit watch --limit 512M --fail-on oom_kill -- make",
-      "oomkit watch --replay run.jsonl.gz",
     ],
     notes: NOTES,
     exitStatus: {
@@ -193,7 +192,7 @@ const NOTES = `Targets: a cgroup path, a directory, a glob ('/kubepods/**'), pid
 pod:UID, a container id or a prefix of it, a runc name. The watch ends when all
 targets are removed, on Ctrl-C, or by --for and --until.
 
-In the live view, ? lists the keys.
+In the live view, ? lists the keys. --replay shows a recording in it.
 
 Event types: ${WATCH_EVENT_TYPES.slice(0, 7).join(" ")}
 ${WATCH_EVENT_TYPES.slice(7).join(" ")}
