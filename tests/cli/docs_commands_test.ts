@@ -205,7 +205,7 @@ const ELSEWHERE: readonly (readonly [pattern: RegExp, test: string])[] = [
   [/^history\b/, "tests/cli/history/history_test.ts"],
   // No guard need run here.
   [/^status\b/, "tests/cli/status/status_test.ts"],
-  [/^watch --replay\b/, "tests/kernel/live_replay_test.ts"],
+  [/^watch --replay\b/, "tests/executable/live_replay_test.ts"],
   [/^guard --restore/, "tests/cli/guard/restore_test.ts"],
   [/--config /, "tests/cli/config/config_test.ts"],
   [/--check-config/, "tests/cli/config/config_test.ts"],

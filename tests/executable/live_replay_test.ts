@@ -1,12 +1,15 @@
 /** A recording in the live view of the real program, in a real terminal: whole screens, which depend on no clock and no load. */
 
 import assert from "node:assert/strict";
-import { kernelTest } from "../helpers/kernel_cases.ts";
 import { ended, has, program, withStatus } from "../helpers/live_screen.ts";
 import { incidentText } from "../helpers/recorded_incident.ts";
 import { openTmux, type TerminalScreen, whyNoTmux } from "../helpers/tmux.ts";
 
 const skipReason = whyNoTmux();
+const tmuxTest = (name: string, run: () => Promise<void>): void =>
+  skipReason === undefined
+    ? Deno.test(name, run)
+    : Deno.test.ignore(`${name} [${skipReason}]`, run);
 const directory = new URL("screens/", import.meta.url);
 
 function openReplay(
@@ -48,7 +51,7 @@ const screens: Readonly<
 };
 
 for (const [name, { columns, rows, steps }] of Object.entries(screens)) {
-  kernelTest(`the screen of a replay matches screens/${name}.txt`, async () => {
+  tmuxTest(`the screen of a replay matches screens/${name}.txt`, async () => {
     const { screen, file } = openReplay({ columns, rows });
     using _file = file;
     using _screen = screen;
@@ -61,10 +64,10 @@ for (const [name, { columns, rows, steps }] of Object.entries(screens)) {
     const path = new URL(`${name}.txt`, directory);
     if (Deno.env.get("WRITE_SCREENS")) Deno.writeTextFileSync(path, text);
     assert.equal(text, Deno.readTextFileSync(path));
-  }, { why: skipReason });
+  });
 }
 
-kernelTest(
+tmuxTest(
   "without colours, and without UTF-8, a replay has the same figures in ASCII",
   async () => {
     const { screen, file } = openReplay({
@@ -86,10 +89,9 @@ kernelTest(
     // deno-lint-ignore no-control-regex
     assert.doesNotMatch(screen.styled(), /\x1b\[(?:\d+;)*(?:3[0-8]|4[0-8]|9\d)[;m]/);
   },
-  { why: skipReason },
 );
 
-kernelTest("a replay plays, pauses at its end, and quits with the terminal restored", async () => {
+tmuxTest("a replay plays, pauses at its end, and quits with the terminal restored", async () => {
   const { screen, file } = openReplay({ columns: 100, rows: 24 });
   using _file = file;
   using _screen = screen;
@@ -98,7 +100,7 @@ kernelTest("a replay plays, pauses at its end, and quits with the terminal resto
   await screen.until(has("PAUSED", "10:03:00.000"), "played to the end");
   screen.press("Escape", "q");
   await screen.until(ended(0), "quit without a question: nothing is guarded");
-}, { why: skipReason });
+});
 
 const refused: readonly (readonly [args: string, expected: RegExp])[] = [
   ["watch --replay FILE /a", /cannot use the target \/a with --replay/],
@@ -110,7 +112,7 @@ const refused: readonly (readonly [args: string, expected: RegExp])[] = [
   ],
   ["watch --replay /proc/self/status", /cannot read \/proc\/self\/status/],
 ];
-kernelTest("a replay refuses what it cannot do, and says what to do", async () => {
+tmuxTest("a replay refuses what it cannot do, and says what to do", async () => {
   const path = Deno.makeTempFileSync({ prefix: "oomkit-test-" });
   try {
     Deno.writeTextFileSync(path, incidentText());
@@ -122,4 +124,4 @@ kernelTest("a replay refuses what it cannot do, and says what to do", async () =
   } finally {
     Deno.removeSync(path);
   }
-}, { why: skipReason });
+});
