@@ -49,8 +49,8 @@ export interface Order {
 }
 
 /**
- * A sorted copy. Equal rows are sorted by usage; unknown values come last. Removed cgroups come last, but first as long as they have
- * kills.
+ * A sorted copy. Equal rows are sorted by usage, as a share of the limit where there is one; unknown values come last. Removed cgroups
+ * come last, but first as long as they have kills.
  */
 export function ordered(rows: readonly Row[], order: Order): Row[] {
   const sorted = sortedBy(rows, order);
@@ -65,11 +65,13 @@ function sortedBy(rows: readonly Row[], { sort, isReversed }: Order): Row[] {
   // Each key is computed once: sorting a thousand rows takes ten thousand comparisons.
   const keyed = rows.map((row) => {
     const value = key(row);
-    return { row, value: value ?? 0, rank: rankOf(row) + Number(value === undefined) };
+    const rank = rankOf(row) + Number(value === undefined);
+    return { row, value: value ?? 0, share: KEYS.full(row) ?? -1, rank };
   });
   keyed.sort((a, b) =>
     compare(a.rank, b.rank) || direction * compare(b.value, a.value) ||
-    compare(b.row.usage ?? -1, a.row.usage ?? -1) || byName(a.row, b.row)
+    compare(b.share, a.share) || compare(b.row.usage ?? -1, a.row.usage ?? -1) ||
+    byName(a.row, b.row)
   );
   return keyed.map(({ row }) => row);
 }

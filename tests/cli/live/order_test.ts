@@ -15,7 +15,7 @@ const list: Order = { sort: "time", isReversed: false, isTree: false };
 const names = (order: Partial<Order>, rows: Parameters<typeof ordered>[0]) =>
   ordered(rows, { ...list, ...order }).map(({ path }) => path).join("");
 
-Deno.test("the least time to the limit comes first, equal rows by usage, and cgroups without a limit by usage after them", () => {
+Deno.test("the least time to the limit comes first, equal rows by their share of the limit, and cgroups without a limit by usage after them", () => {
   const rows = [
     row("a", { timeLeft: undefined, usage: 10 }),
     row("b", { timeLeft: Infinity, usage: 60 * MIB, limit: 640 * MIB }),
@@ -25,7 +25,7 @@ Deno.test("the least time to the limit comes first, equal rows by usage, and cgr
     row("f", { timeLeft: Infinity, usage: 50 * MIB }),
     row("g", { timeLeft: 1, usage: 100, limit: Infinity }),
   ];
-  assert.equal(names({}, rows), "dcbfage");
+  assert.equal(names({}, rows), "dcfbage");
   assert.equal(names({ sort: "name" }, rows), "abcdefg");
   assert.equal(sortLabel("time", rows), "time to limit");
   assert.equal(sortLabel("time", rows.slice(6)), "usage: no limits");
