@@ -136,11 +136,13 @@ function groupName({ key }: KillGroup, by: Grouping): string {
 function killLines(kills: readonly PastKill[], total: number, layout: TextLayout): string[] {
   if (kills.length === 0) return [];
   const hosts = new Set(kills.map(({ host }) => host));
+  const hasLimits = kills.some(({ limit }) => limit !== undefined);
   const columns = [
     left("TIME"),
     right("PID"),
     left("COMM"),
     right("ANON"),
+    ...hasLimits ? [right("LIMIT")] : [],
     ...hosts.size > 1 ? [left("HOST")] : [],
     left("CGROUP"),
   ];
@@ -149,6 +151,7 @@ function killLines(kills: readonly PastKill[], total: number, layout: TextLayout
     String(kill.victim.pid),
     printable(kill.victim.comm),
     shortBytes(kill.victim.anon_rss ?? undefined),
+    ...hasLimits ? [shortBytes(kill.limit)] : [],
     ...hosts.size > 1 ? [printable(kill.host ?? "–")] : [],
     shortPath(placeOf(kill), layout),
   ]);

@@ -81,6 +81,8 @@ function killOf(kill: PastKill) {
     host: kill.host ?? null,
     scope: kill.isScopeUncertain ? null : kill.scope,
     limit_owner: kill.owner ?? null,
+    usage: kill.usage ?? null,
+    limit: kill.limit ?? null,
     cgroup,
     container_id: containerId ?? null,
     runtime: runtime ?? null,

@@ -54,7 +54,7 @@ export interface Gap {
 
 /** Every line that {@link LogKills} has to see; the others only show that there is a log. */
 export const OOM_MARKER =
-  /oom|Killed process|[Kk]ill process|Tasks? in |as a result of limit|callbacks suppressed|Missed \d|lost due to rate|messages dropped|Linux version|"MESSAGE" ?: ?\[/;
+  /oom|Killed process|memory: usage |[Kk]ill process|Tasks? in |as a result of limit|callbacks suppressed|Missed \d|lost due to rate|messages dropped|Linux version|"MESSAGE" ?: ?\[/;
 
 /** Rounded times: syslog has whole seconds. */
 const MAX_ROUNDED_GAP_US = MAX_GROUP_GAP_US + 1_000_000n;

@@ -19,6 +19,7 @@ export type OomMessage =
     readonly comm: string;
   }
   | { readonly kind: "invoked"; readonly comm: string; readonly oomScoreAdj?: number }
+  | MemcgUsage
   | { readonly kind: "task-in"; readonly taskMemcg: string; readonly oomMemcg: string }
   | { readonly kind: "group"; readonly memcg: string }
   | { readonly kind: "reaped"; readonly pid: number; readonly comm: string };
@@ -55,6 +56,14 @@ export interface Killed {
   readonly pgtables?: number;
   readonly uid?: number;
   readonly oomScoreAdj?: number;
+}
+
+/** Of the cgroup that owns the limit, in every version of the message: mm/memcontrol.c, mem_cgroup_print_oom_meminfo. */
+export interface MemcgUsage {
+  readonly kind: "usage";
+  /** Bytes, as is the limit. */
+  readonly usage: number;
+  readonly limit: number;
 }
 
 /** TASK_COMM_LEN without the NUL; a string of that many bytes has no more characters. */
@@ -183,6 +192,10 @@ export function parseOomMessage(message: string): OomMessage | undefined {
   if (match !== null) return { kind: "reaped", pid: Number(match[1]), comm: match[2]! };
   match = /^Tasks in (.*) are going to be killed due to memory\.oom\.group set$/s.exec(message);
   if (match !== null) return { kind: "group", memcg: match[1]! };
+  match = /^memory: usage (\d+)kB, limit (\d+)kB, failcnt \d+$/.exec(message);
+  if (match !== null) {
+    return { kind: "usage", usage: 1024 * Number(match[1]), limit: 1024 * Number(match[2]) };
+  }
   match = /^Task in (\/.*)$/s.exec(message);
   const separator = " killed as a result of limit of ";
   const paths = splitPaths(match?.[1] ?? "", separator, "second");

@@ -9,7 +9,7 @@ import { KernelLogReader, openKernelLog } from "../kernel/kernel_log.ts";
 import { lossyName } from "../names.ts";
 import { omitUndefined } from "../omit_undefined.ts";
 import { parseKmsgRecord } from "../parse/kmsg.ts";
-import { type OomMessage, parseOomMessage } from "../parse/oom_message.ts";
+import { type MemcgUsage, type OomMessage, parseOomMessage } from "../parse/oom_message.ts";
 import { OomPieces } from "../parse/oom_pieces.ts";
 
 export interface LoggedKill {
@@ -23,6 +23,9 @@ export interface LoggedKill {
   readonly processCgroup?: string;
   /** The cgroup that owns the limit that was hit. */
   readonly owner?: string;
+  /** Bytes that the owner used at its limit, and the limit; absent where the kernel left them out. */
+  readonly usage?: number;
+  readonly limit?: number;
   /** With memory.oom.group, the cgroup that is killed as a whole; this is one of its processes. */
   readonly group?: string;
   readonly scope: "cgroup" | "system";
@@ -94,6 +97,7 @@ export class KillLogParser {
   #summary: SummaryLine | undefined;
   #taskLine: TaskLine | undefined;
   #chosen: ChosenLine | undefined;
+  #usage: MemcgUsage | undefined;
   #group: Group | undefined;
   #last: { readonly line: KilledLine; readonly kill: LoggedKill } | undefined;
 
@@ -122,8 +126,11 @@ export class KillLogParser {
       this.#group = undefined;
     } else if (line?.kind === "chosen") {
       this.#chosen = line;
+    } else if (line?.kind === "usage") {
+      this.#usage = line;
     } else if (line?.kind === "invoked" || line?.kind === "oom-kill") {
       this.#summary = line.kind === "oom-kill" ? line : undefined;
+      if (line.kind === "invoked") this.#usage = undefined;
       this.#taskLine = this.#chosen = undefined;
       this.#group = undefined;
     }
@@ -138,6 +145,7 @@ export class KillLogParser {
     const before = this.#last?.kill;
     const isMemcg = line.memcg ?? this.#chosen?.memcg;
     const isGlobal = summary?.global ?? isMemcg === false;
+    const atLimit = group ? before : this.#usage;
     const isScopeKnown = isMemcg !== undefined || Boolean(summary ?? group ?? this.#taskLine);
     const kill: LoggedKill = omitUndefined({
       victim: {
@@ -152,13 +160,15 @@ export class KillLogParser {
       cgroup: summary?.taskMemcg ?? (isRepeated ? before?.cgroup : undefined) ??
         this.#taskLine?.taskMemcg,
       owner: summary?.oomMemcg ?? (group ? before?.owner : undefined) ?? this.#taskLine?.oomMemcg,
+      usage: isGlobal ? undefined : atLimit?.usage,
+      limit: isGlobal ? undefined : atLimit?.limit,
       group: group?.path,
       scope: isGlobal ? "system" as const : "cgroup" as const,
       isScopeUncertain: isScopeKnown ? undefined : true as const,
       isRepeated,
     });
     // In a group the processes after the first have no summary of their own.
-    if (!group) this.#summary = undefined;
+    if (!group) this.#summary = this.#usage = undefined;
     this.#taskLine = this.#chosen = undefined;
     this.#last = { line, kill };
     return kill;

@@ -28,6 +28,16 @@ async function document(...args: string[]): Promise<any> {
 /** The file's name, which depends on where the tests are. */
 const named = (text: string) => text.replaceAll(JOURNAL, "LOG");
 
+Deno.test("a kill at a cgroup's limit has that limit, in a group kill each process", async () => {
+  for (const name of ["6.8-ubuntu.syslog", "4.19-group.dmesg-T"]) {
+    const { stdout } = await history("--file", `${logs}${name}`);
+    const { kills } = await document("--file", `${logs}${name}`);
+    const [{ limit }] = kills;
+    assert.ok(limit > 0 && kills.every((kill: typeof kills[0]) => kill.limit === limit), name);
+    assert.match(stdout, /^TIME +PID +COMM +ANON +LIMIT +CGROUP$/m);
+  }
+});
+
 Deno.test("the text counts the kills, lists the newest, and says what was read and not seen; paths are whole in a pipe", async () => {
   const { code, stdout, stderr } = await history("--file", JOURNAL);
   assert.deepEqual([code, stderr], [0, ""]);

@@ -12,6 +12,7 @@ function messages(kernel: Kernel, file: string): OomMessage[] {
 Deno.test("a real kill in a cgroup is read in full: allocator, limit, victim, sizes", () => {
   assert.deepEqual(messages("6.18-v1", "kmsg"), [
     { kind: "invoked", comm: "tail", oomScoreAdj: 0 },
+    { kind: "usage", usage: 20 * 1024 ** 2, limit: 20 * 1024 ** 2 },
     {
       kind: "oom-kill",
       constraint: "CONSTRAINT_MEMCG",
@@ -68,6 +69,7 @@ Deno.test("a real group kill names the group, and its first victim twice", () =>
   const found = messages("6.1-v2", "kmsg_group");
   assert.deepEqual(found.map(({ kind }) => kind), [
     "invoked",
+    "usage",
     "oom-kill",
     "killed",
     "group",
@@ -75,7 +77,7 @@ Deno.test("a real group kill names the group, and its first victim twice", () =>
     "killed",
     "killed",
   ]);
-  assert.deepEqual(found[3], { kind: "group", memcg: "/oomkit-capture/group" });
+  assert.deepEqual(found[4], { kind: "group", memcg: "/oomkit-capture/group" });
   assert.deepEqual(found.flatMap((message) => message.kind === "killed" ? [message.pid] : []), [
     180,
     180,
@@ -193,7 +195,8 @@ Deno.test("a kill for another reason than a cgroup's limit is distinguished", ()
 Deno.test("other lines, and lines that are cut off, are not OOM messages", () => {
   const others = [
     "",
-    "memory: usage 20480kB, limit 20480kB, failcnt 114",
+    "memory+swap: usage 20480kB, limit 20480kB, failcnt 114",
+    "memory: usage 20480kB, limit",
     "oom-kill:",
     "oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=/,mems_allowed=0,oom_memcg=/a,task_memcg=",
     "Tasks in /a",

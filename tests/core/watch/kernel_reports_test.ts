@@ -135,6 +135,8 @@ for (const [kernel, messages, figures] of KILLS) {
       victim: { pid: 4242, comm: "java", ...UNKNOWN, ...figures },
       cgroup: CGROUP,
       owner: OWNER,
+      usage: 65536 * 1024,
+      limit: 65536 * 1024,
       scope: "cgroup",
       isRepeated: false,
     }]);
@@ -159,6 +161,7 @@ for (
     assert.deepEqual([first!.scope, first!.cgroup, first!.owner], ["system", undefined, undefined]);
     // The reason of one kill is not that of the next.
     assert.deepEqual([second!.scope, second!.owner], ["cgroup", OWNER]);
+    assert.deepEqual([first!.limit, second!.limit], [undefined, 65536 * 1024]);
     assert.deepEqual(rest, []);
   });
 }
@@ -171,4 +174,5 @@ Deno.test("cgroups named for an OOM that killed nothing are not those of the nex
   ];
   const [kill] = killsIn([...before50("gfp_mask=0xd0, order=0, oom_score_adj=0"), ...machine]);
   assert.deepEqual([kill!.victim.pid, kill!.cgroup, kill!.owner], [7, undefined, undefined]);
+  assert.equal(kill!.limit, undefined);
 });
