@@ -149,6 +149,7 @@ class GuardRun {
       ...(this.#recording && { recordSink: this.#recording }),
       ...(setup.isPod ? { findCgroups: () => cgroupsOfProcesses(setup.protectedPids) } : {}),
       hookTimeout: flags.hookTimeout,
+      describe: withMessage,
       holdTimeout: flags.holdTimeout,
       stateDirectory: stateDirectory(),
       restoreCommand: [...selfCommand(), "guard", "--restore"],

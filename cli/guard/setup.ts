@@ -28,6 +28,7 @@ import { type ConfigFile, mistakeAt } from "../config/config.ts";
 import { type Rule, rulesOf } from "../config/rules.ts";
 import { configFileOf, targetsOf } from "../options/subcommand.ts";
 import { formatBytes } from "../options/units.ts";
+import { warnOfMissing } from "../receivers/receivers.ts";
 import { printable, printStderr } from "../output/output.ts";
 import { guardBase, type GuardFlags } from "./options.ts";
 import {
@@ -117,6 +118,7 @@ export function buildGuardSetup(
     for (const policy of policies.all) {
       checkMode(hierarchy, policy);
       checkTree(hierarchy, policy);
+      warnOfMissingHooks(policy);
     }
     checkPreferences(policies.all, scopes);
     checkRules(rules, scopes, policies, labels !== undefined);
@@ -208,6 +210,12 @@ function checkTree({ kernel }: Hierarchy, { actions, dryRun, rule }: GuardPolicy
     }: this tree is not a kernel's, and its pids may belong to unrelated processes`,
     "add --dry-run",
   );
+}
+
+function warnOfMissingHooks({ actions, rule }: GuardPolicy): void {
+  for (const { kind, argument } of Object.values(actions).flat()) {
+    if (kind === "exec" && argument) warnOfMissing(`exec${inRule(rule)}`, argument);
+  }
 }
 
 const inRule = (rule: string | undefined) =>

@@ -158,8 +158,7 @@ function summaryOf(verdict: Checked["verdict"], findings: readonly Finding[]): s
     return `OK: ${findings.length} ${findings.length === 1 ? "check" : "checks"} passed`;
   }
   const head = verdict === "not_ok" ? "NOT OK" : "UNKNOWN";
-  const sentence = `${worst.check}: ${printable(worst.message)}`;
-  if (findings.length === 1) return `${head}: ${sentence}`;
+  if (findings.length === 1) return `${head}: ${worst.check}: ${printable(worst.message)}`;
   const having = (each: Checked["verdict"]) => findings.filter(({ verdict }) => verdict === each);
   const [failed, unknown] = [having("not_ok"), having("unknown")];
   const counts = failed.length === 0
@@ -167,15 +166,18 @@ function summaryOf(verdict: Checked["verdict"], findings: readonly Finding[]): s
     : `${failed.length} of ${findings.length} checks failed` +
       (unknown.length === 0 ? "" : `, ${unknown.length} unknown`);
   const worstOnes = failed.length === 0 ? unknown : failed;
-  return `${head}: ${counts}: ${worstOnes.length === 1 ? sentence : namesOf(worstOnes, findings)}`;
+  const isOne = new Set(findings.map(({ cgroup }) => cgroup)).size === 1;
+  const nameOf = ({ check, cgroup }: Finding) =>
+    isOne || cgroup === undefined ? check : `${check} of ${printable(cgroup)}`;
+  const details = worstOnes.length === 1
+    ? `${nameOf(worst)}: ${printable(worst.message)}`
+    : namesOf(worstOnes, nameOf);
+  return `${head}: ${counts}: ${details}`;
 }
 
 /** `min-headroom of /a, psi of /b, and 3 more`; without the cgroup where all are of one. */
-function namesOf(shown: readonly Finding[], all: readonly Finding[]): string {
-  const isOne = new Set(all.map(({ cgroup }) => cgroup)).size === 1;
-  const names = shown.slice(0, MAX_NAMED_FINDINGS).map(({ check, cgroup }) =>
-    isOne || cgroup === undefined ? check : `${check} of ${printable(cgroup)}`
-  );
+function namesOf(shown: readonly Finding[], nameOf: (finding: Finding) => string): string {
+  const names = shown.slice(0, MAX_NAMED_FINDINGS).map(nameOf);
   const more = shown.length - names.length;
   return [...names, ...more === 0 ? [] : [`and ${more} more`]].join(", ");
 }

@@ -184,11 +184,8 @@ export function inspectCommand(finish: Finish) {
       return finish(await pictures.drawRecording(targets, options));
     }
     if (recording) return finish(await recording.show(options));
-    const treeOnly = ["depth", "top"].find(isGiven);
-    const tableOnly = isGiven("sort") ? "--sort" : isGiven("headers") ? "--no-headers" : undefined;
-    if (tableOnly !== undefined && !options.tree) {
-      throw new OomkitError(`cannot use ${tableOnly} alone: it applies to a tree`, "add --tree");
-    }
+    const treeOnly = ["depth", "top", "sort", "headers"].find(isGiven)
+      ?.replace("headers", "no-headers");
     const drawing = options.tree && pictures?.openTreePicture(options);
     try {
       const parts = await loadParts(options);
@@ -338,18 +335,15 @@ class InspectRun {
       print(this.#withoutCommands(checks.checkLines(checked, layout.style).join("\n")));
     } else if (this.#shown.length > 0) {
       const { headers, output } = this.options;
-      const blocks = this.#shown.map(({ inspection, tree, sorted }) =>
-        this.#wholeMachine && tree
-          ? nodeLines(inspection, tree, machine, layout)
-          : tree
-          ? treeLines(tree, layout, {
-            sorted,
-            hasTitles: headers,
-            isWide: output === "wide",
-            hasWholeNames: output === "wide" || !Deno.stdout.isTerminal(),
-          })
-          : inspectionLines(inspection, machine, layout)
-      );
+      const isWide = output === "wide";
+      const hasWholeNames = isWide || !Deno.stdout.isTerminal();
+      const blocks = this.#shown.map(({ inspection, tree, sorted }) => {
+        const treeLayout = { sorted, hasTitles: headers, isWide, hasWholeNames };
+        if (!tree) return inspectionLines(inspection, machine, layout);
+        return this.#wholeMachine
+          ? nodeLines(inspection, tree, machine, layout, treeLayout)
+          : treeLines(tree, layout, treeLayout);
+      });
       print(blocks.map((lines) => lines.join("\n")).join("\n\n"));
     }
   }

@@ -45,6 +45,7 @@ export function nodeLines(
   tree: CgroupTree,
   machine: Machine,
   layout: TextLayout,
+  treeLayout: TreeLayout = {},
 ): string[] {
   const { hierarchy } = found.cgroup;
   const { memory, kernel, hostname, pressure, oomKill } = machine;
@@ -71,7 +72,7 @@ export function nodeLines(
     ...processLines(found, layout),
     ...forecastLines(found, layout),
     "",
-    ...treeLines(tree, layout),
+    ...treeLines(tree, layout, treeLayout),
   ];
 }
 

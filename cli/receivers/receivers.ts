@@ -9,6 +9,7 @@ import type { OomkitEvent } from "../../core/events/event.ts";
 import { oomGuardEvent } from "../../core/events/oom_guard.ts";
 import { omitUndefined } from "../../core/omit_undefined.ts";
 import type { Labels } from "../../core/policy/rules.ts";
+import { missingProgram } from "../../core/control/hook.ts";
 import { ExecReceiver } from "../../core/receivers/exec.ts";
 import { LogFile } from "../../core/receivers/log_file.ts";
 import { formatListen, parseListen } from "../../core/receivers/prometheus/listen.ts";
@@ -54,6 +55,13 @@ interface ReceiverRow {
   readonly isCheckable?: true;
 }
 
+/** A program that is missing now may be there when it is needed. @param option as the user has written it. */
+export function warnOfMissing(option: string, command: string): void {
+  const missing = missingProgram(command);
+  if (missing === undefined) return;
+  printStderr(`${option}: there is no program ${missing} that can be run`);
+}
+
 const RECEIVERS: readonly ReceiverRow[] = [
   {
     describe: ({ logFile }) => logFile === undefined ? [] : [`log ${logFile}`],
@@ -67,9 +75,10 @@ const RECEIVERS: readonly ReceiverRow[] = [
   },
   {
     describe: ({ exec }) => exec === undefined ? [] : [`exec ${exec}`],
-    open: ({ flags: { exec, execTimeout: timeout } }) => [
-      new ExecReceiver({ command: exec!, timeout, warn: printStderr }),
-    ],
+    open: ({ flags: { exec, execTimeout: timeout } }) => {
+      warnOfMissing("--exec", exec!);
+      return [new ExecReceiver({ command: exec!, timeout, warn: printStderr })];
+    },
     isCheckable: true,
   },
   {

@@ -8,6 +8,44 @@ const MAX_MS_TO_EXIT = 1000;
 /** Its exit code, or why there is none. */
 export type HookEnd = { readonly code: number } | { readonly failed: string };
 
+/** Why it has failed; `undefined` when it has not. */
+export function failureOf(end: HookEnd): string | undefined {
+  if ("failed" in end) return end.failed;
+  if (end.code === 0) return undefined;
+  return `it exited with ${end.code}${end.code === 127 ? ": the command was not found" : ""}`;
+}
+
+/**
+ * The program that a command begins with, where there is none of this name: a mistake in it would be seen only when the command is
+ * needed. `undefined` also for what only a shell understands.
+ */
+export function missingProgram(command: string): string | undefined {
+  const [program] = /^\s*[\w./+-]+(?=\s|$)/.exec(command) ?? [];
+  if (program === undefined) return undefined;
+  if (program.includes("/")) return isExecutable(program.trim()) ? undefined : program.trim();
+  try {
+    const { success } = new Deno.Command("sh", {
+      args: ["-c", 'command -v -- "$0"', program.trim()],
+      stdin: "null",
+      stdout: "null",
+      stderr: "null",
+    }).outputSync();
+    return success ? undefined : program.trim();
+  } catch {
+    // Without a shell no command runs, which is said at the first event.
+    return undefined;
+  }
+}
+
+function isExecutable(path: string): boolean {
+  try {
+    const { isFile, mode } = Deno.statSync(path);
+    return isFile && ((mode ?? 0) & 0o111) !== 0;
+  } catch {
+    return false;
+  }
+}
+
 /**
  * Runs `sh -c command` with `text` on its stdin, and kills it with everything that it has started when it takes too long. Its
  * oom_score_adj is 0, since the guard has lowered its own.

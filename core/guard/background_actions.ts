@@ -1,13 +1,12 @@
 /** The actions that run in the background, on the main thread: signals, reclaim and hooks. */
 
 import { readUsage } from "../cgroup/cgroup.ts";
-import { runHook } from "../control/hook.ts";
+import { failureOf, runHook } from "../control/hook.ts";
 import { startReclaimAt } from "../control/reclaim.ts";
 import { signalHandlingProcesses } from "../control/signal.ts";
 import { environmentOf } from "../events/environment.ts";
-import { type Body, type KillBody, type LevelReachedBody, makeEvent } from "../events/event.ts";
+import type { Body, KillBody, LevelReachedBody, OomkitEvent } from "../events/event.ts";
 import { toJson } from "../events/json.ts";
-import { wallClock } from "../kernel/clock.ts";
 import {
   ACTIONS,
   type BackgroundAction,
@@ -37,7 +36,7 @@ interface Run {
   /** Bytes, when the level was reached. */
   readonly usage: number;
   /** The event that led to it, for hooks. */
-  readonly cause: LevelReachedBody | KillBody;
+  readonly cause: OomkitEvent;
 }
 
 export class BackgroundActions {
@@ -55,21 +54,23 @@ export class BackgroundActions {
     exec: (run) => this.#start(run, (run) => this.#runHook(run)),
   };
 
-  /** @param hookTimeout milliseconds. */
+  /** @param hookTimeout milliseconds. @param describe makes what a hook gets of an event. */
   constructor(
     readonly hookTimeout: number,
     readonly emitEvent: (cgroup: string, body: Body) => void,
+    readonly describe: (event: OomkitEvent) => OomkitEvent,
   ) {}
 
   /** Runs the actions of a level. Those that run after a kill wait for {@link runKillHooks} if the level kills. */
-  runLevelActions(guarded: GuardedCgroup, reached: LevelReachedBody): void {
-    this.#runAll("background", guarded, reached);
-    const isKilling = killActionOf(guarded.policy.actions[reached.level]) !== undefined;
-    if (!isKilling) this.#runAll("after_kill", guarded, reached);
+  runLevelActions(guarded: GuardedCgroup, reached: OomkitEvent & LevelReachedBody): void {
+    const { level, usage } = reached;
+    this.#runAll("background", guarded, level, usage, reached);
+    const isKilling = killActionOf(guarded.policy.actions[level]) !== undefined;
+    if (!isKilling) this.#runAll("after_kill", guarded, level, usage, reached);
   }
 
-  runKillHooks(guarded: GuardedCgroup, kill: KillBody): void {
-    this.#runAll("after_kill", guarded, kill);
+  runKillHooks(guarded: GuardedCgroup, kill: OomkitEvent & KillBody): void {
+    this.#runAll("after_kill", guarded, kill.level, kill.usage_before, kill);
   }
 
   /** Waits for running actions for a short time, then kills the hooks among them. */
@@ -86,10 +87,10 @@ export class BackgroundActions {
   #runAll(
     when: "background" | "after_kill",
     guarded: GuardedCgroup,
-    cause: Run["cause"],
+    level: Level,
+    usage: number,
+    cause: OomkitEvent,
   ): void {
-    const { level } = cause;
-    const usage = cause.type === "action" ? cause.usage_before : cause.usage;
     for (const { kind, argument } of guarded.policy.actions[level]) {
       if (!isBackgroundAction(kind) || ACTIONS[kind].runs !== when) continue;
       this.#runners[kind]({ kind, argument, guarded, level, usage, cause });
@@ -136,7 +137,7 @@ export class BackgroundActions {
 
   async #runHook({ argument: command = "", guarded, cause }: Run): Promise<ActionResult> {
     if (guarded.policy.dryRun) return { outcome: "dry_run", reason: command };
-    const event = makeEvent(wallClock(), guarded.cgroup.path, "none", cause);
+    const event = this.describe(cause);
     const end = await runHook(
       command,
       toJson(event),
@@ -144,10 +145,8 @@ export class BackgroundActions {
       this.#ending.signal,
       environmentOf(event),
     );
-    if ("failed" in end) return { outcome: "failed", reason: end.failed };
-    return end.code === 0
-      ? { outcome: "ok" }
-      : { outcome: "failed", reason: `it exited with ${end.code}` };
+    const reason = failureOf(end);
+    return reason === undefined ? { outcome: "ok" } : { outcome: "failed", reason };
   }
 }
 

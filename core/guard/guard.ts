@@ -50,6 +50,8 @@ export interface GuardOptions {
   readonly rearmMs: number;
   /** Milliseconds that a hook may take. */
   readonly hookTimeout: number;
+  /** Adds the sentence to the event that a hook gets. */
+  readonly describe?: (event: OomkitEvent) => OomkitEvent;
   /** Milliseconds that allocators may wait under `hold` before the kernel's OOM killer is enabled again. */
   readonly holdTimeout: number;
   readonly stateDirectory: string;
@@ -153,6 +155,7 @@ export class Guard {
     this.#backgroundActions = new BackgroundActions(
       options.hookTimeout,
       (cgroup, body) => this.#emitEvent(cgroup, "none", body),
+      options.describe ?? ((event) => event),
     );
     this.#kernelEvents = new KernelEvents(
       () => this.#scopes,
@@ -436,24 +439,23 @@ export class Guard {
     if (guarded === undefined) return;
     const { path } = guarded.cgroup;
     if (isHold(guarded.settings.mode)) this.#holdWatchdog.suspect(path);
-    const emit = (body: Body, stat?: string) =>
+    const emit = <B extends Body>(body: B, stat?: string) =>
       this.#emitEvent(path, report.wakeSource, body, report.at, stat);
     switch (report.type) {
       case "level_reached":
-        emit(report.body);
-        return this.#backgroundActions.runLevelActions(guarded, report.body);
+        return this.#backgroundActions.runLevelActions(guarded, emit(report.body));
       case "kill": {
         const { kill } = report;
-        emit(kill, report.stat);
+        const event = emit(kill, report.stat);
         if (kill.outcome !== "failed") this.#holdWatchdog.restart(report.id);
         // A failure with a victim is of this process alone: another one was killed.
         if (kill.outcome === "failed" && kill.victim === null && this.#registry.get(guarded.id)) {
           this.#leaveToKernel(guarded, kill.reason ?? "no process could be killed");
         }
-        return this.#backgroundActions.runKillHooks(guarded, kill);
+        return this.#backgroundActions.runKillHooks(guarded, event);
       }
       case "event":
-        return emit(report.body);
+        return void emit(report.body);
       case "fallback": {
         const { requested, fallback, reason, affects } = report;
         // The message of a failed system call has the path of its file.
@@ -518,9 +520,17 @@ export class Guard {
     else this.#registry.remove(event.cgroup);
   }
 
-  #emitEvent(cgroup: string, source: Source, body: Body, at = wallClock(), stat?: string): void {
+  #emitEvent<B extends Body>(
+    cgroup: string,
+    source: Source,
+    body: B,
+    at = wallClock(),
+    stat?: string,
+  ): OomkitEvent & B {
     if (body.type === "action") this.#summary.addAction(cgroup, body);
-    this.#recording.emit(makeEvent(at, cgroup, source, body), stat);
+    const event = makeEvent(at, cgroup, source, body) as OomkitEvent & B;
+    this.#recording.emit(event, stat);
+    return event;
   }
 
   #reportFallback(cgroup: string, fallback: Fallback): void {

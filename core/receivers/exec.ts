@@ -1,7 +1,7 @@
 /** Runs the user's command once per event. A command that fails is not run again for that event. */
 
 import { BoundedQueue } from "../bounded_queue.ts";
-import { runHook } from "../control/hook.ts";
+import { failureOf, runHook } from "../control/hook.ts";
 import { environmentOf } from "../events/environment.ts";
 import { isPriorityEvent, type OomkitEvent } from "../events/event.ts";
 import { toJson } from "../events/json.ts";
@@ -98,7 +98,7 @@ export class ExecReceiver implements Receiver {
     const dropped = this.#drops.takeUnreported();
     const count = totalOf(dropped);
     const events = count === 1 ? "1 event" : `${count} events`;
-    if (count > 0) this.#options.warn(`--exec: ${what} ${events} (${typesText(dropped)})${why}`);
+    if (count > 0) this.#warn(`${what} ${events} (${typesText(dropped)})${why}`);
   }
 
   #startCommands(lane: Lane): void {
@@ -119,17 +119,22 @@ export class ExecReceiver implements Receiver {
     const { command, timeout, run = runHook } = this.#options;
     const env = environmentOf(event);
     const result = await run(command, toJson(event), timeout, this.#ending.signal, env);
-    if ("code" in result && result.code === 0) {
+    const failure = failureOf(result);
+    if (failure === undefined) {
       this.#sent += 1;
       return;
     }
     this.#failed += 1;
     this.#drops.add(event.type, 1, true);
-    this.#warnOnce("code" in result ? `it exited with ${result.code}` : result.failed);
+    this.#warnOnce(failure);
   }
 
   #warnOnce(why: string): void {
-    if (!this.#warned.has(why)) this.#options.warn(`--exec: ${why}`);
+    if (!this.#warned.has(why)) this.#warn(why);
     this.#warned.add(why);
+  }
+
+  #warn(what: string): void {
+    this.#options.warn(`--exec ${this.#options.command}: ${what}`);
   }
 }

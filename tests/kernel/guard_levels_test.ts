@@ -1,6 +1,7 @@
 /** `oomkit guard` on real kernels: levels and their actions, and which cgroups are guarded. */
 
 import assert from "node:assert/strict";
+import { isDeepStrictEqual } from "node:util";
 import { dirname, join } from "node:path";
 import { disk, withoutDisk } from "../helpers/disk.ts";
 import {
@@ -229,6 +230,10 @@ kernelTest("a hook gets the event on stdin, for a level and for a kill", async (
     );
     assert.deepEqual([warn.type, warn.level, warn.cgroup], ["level_reached", "warn", cgroup.path]);
     assert.deepEqual([kill.type, kill.outcome, kill.victim.pid], ["action", "killed", process.pid]);
+    for (const got of [warn, kill]) {
+      assert.ok(guarded.events.some((event) => isDeepStrictEqual(event, got)), "as it is reported");
+      assert.match(got.message, /MiB/);
+    }
     await guarded.stop();
   } finally {
     Deno.removeSync(directory, { recursive: true });

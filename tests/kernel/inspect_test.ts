@@ -194,6 +194,9 @@ kernelTest("the default target on a machine is the whole machine", async () => {
   assert.equal(document.targets[0].cgroup, "/");
   assert.ok(document.host.memory_total > document.host.memory_available);
   assert.ok(document.targets[0].tree.length >= 1);
+  const sorted = await runOomkit(["inspect", "--sort", "name", "--top", "1", "--no-headers"]);
+  assert.doesNotMatch(sorted.stdout, /USAGE/);
+  assert.match(sorted.stdout.trimEnd().split("\n").at(-2)!, /^$/);
   const check = await runOomkit([
     "inspect",
     "--check",

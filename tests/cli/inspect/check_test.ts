@@ -83,6 +83,8 @@ Deno.test("the headline says how many checks failed and which, and is whole in C
     (await check(t, ...several)).summary,
     "NOT OK: 2 of 3 checks failed: max-usage, v1",
   );
+  const cgroups = await check(t, "/free", "/limited", "--max-usage", "60M");
+  assert.match(cgroups.summary, /^NOT OK: 1 of 2 checks failed: max-usage of \/limited: 75/);
   const unknown = await check(t, "/free", "--max-usage", "10%", "--require", "v2");
   assert.match(unknown.summary, /^UNKNOWN: 1 of 2 checks unknown: max-usage: /);
 });

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { runHook } from "../../../core/control/hook.ts";
+import { missingProgram, runHook } from "../../../core/control/hook.ts";
 import { setOwnOomScoreAdj } from "../../../core/control/oom_score_adj.ts";
 import { makeDirectory } from "../../helpers/directory.ts";
 
@@ -92,4 +92,20 @@ Deno.test("a background process of a hook that has exited keeps running", async 
   assert.deepEqual(await runHook(command, EVENT, LONG_MS), { code: 0 });
   await Deno.writeTextFile(go, "on\n", { create: false });
   assert.equal(await Deno.readTextFile(done), "on\n");
+});
+
+Deno.test("a program that is not there is named, and nothing that only a shell understands", () => {
+  using directory = makeDirectory();
+  const script = directory.write("run.sh", "");
+  const missing = ["./not-there.sh --now", "oomkit-not-there", script, " oomkit-not-there "];
+  assert.deepEqual(missing.map(missingProgram), [
+    "./not-there.sh",
+    "oomkit-not-there",
+    script,
+    "oomkit-not-there",
+  ]);
+  Deno.chmodSync(script, 0o755);
+  for (const fine of [script, "cat > /tmp/x", "read line; x", "a=1 oomkit-x", "$HOOK", "(x)", ""]) {
+    assert.equal(missingProgram(fine), undefined, fine);
+  }
 });

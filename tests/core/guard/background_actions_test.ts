@@ -5,14 +5,16 @@ import { BackgroundActions } from "../../../core/guard/background_actions.ts";
 import type { GuardPolicy } from "../../../core/guard/policy.ts";
 import type { GuardedCgroup } from "../../../core/guard/registry.ts";
 import { libc } from "../../../core/kernel/libc.ts";
-import type { Body, LevelReachedBody } from "../../../core/events/event.ts";
+import type { Body, LevelReachedBody, OomkitEvent } from "../../../core/events/event.ts";
 import { makeTree } from "../../helpers/trees.ts";
 
 // Loaded before the tests: within one, a library that stays loaded counts as a leak.
 libc();
 
 const LONG_MS = 60_000;
-const reached = { level: "warn", usage: 70 } as LevelReachedBody;
+const reached = { level: "warn", usage: 70 } as OomkitEvent & LevelReachedBody;
+
+const asItIs = (event: OomkitEvent) => event;
 
 const guardedWith = (policy: Partial<GuardPolicy>) => ({
   id: 1,
@@ -25,7 +27,11 @@ async function finishWith(command: string): Promise<{ events: readonly Body[]; m
   const actions = { warn: [{ kind: "exec", argument: command }], critical: [], imminent: [] };
   const policy = { actions, metric: "usage", dryRun: false } as unknown as GuardPolicy;
   const events: Body[] = [];
-  const backgroundActions = new BackgroundActions(LONG_MS, (_, body) => void events.push(body));
+  const backgroundActions = new BackgroundActions(
+    LONG_MS,
+    (_, body) => void events.push(body),
+    asItIs,
+  );
   backgroundActions.runLevelActions(guardedWith(policy), reached);
   const started = performance.now();
   await backgroundActions.finish();
@@ -53,7 +59,11 @@ Deno.test("a reclaim in a cgroup that is removed meanwhile has failed, and has f
   const actions = { warn: [{ kind: "reclaim" }], critical: [], imminent: [] };
   const policy = { actions, metric: "usage", dryRun: false } as unknown as GuardPolicy;
   const reported = Promise.withResolvers<Body>();
-  const backgroundActions = new BackgroundActions(LONG_MS, (_, body) => reported.resolve(body));
+  const backgroundActions = new BackgroundActions(
+    LONG_MS,
+    (_, body) => reported.resolve(body),
+    asItIs,
+  );
   backgroundActions.runLevelActions(
     { ...guardedWith(policy), limitOwner: limitOwner! },
     reached,

@@ -64,8 +64,8 @@ Deno.test("at most four commands run in parallel, and beyond a hundred queued ev
   assert.deepEqual(cgroups.slice(0, 5), ["/0", "/1", "/2", "/3", "/50"]);
   assert.equal(opened.counts().sent, 104);
   assert.deepEqual(lines, [
-    "--exec: 100 events are waiting, and the oldest are dropped",
-    "--exec: it did not run for 46 events (46 cgroup_created): too many were waiting",
+    "--exec x: 100 events are waiting, and the oldest are dropped",
+    "--exec x: it did not run for 46 events (46 cgroup_created): too many were waiting",
   ]);
 });
 
@@ -77,7 +77,7 @@ Deno.test("each kind of failure is reported once, and a failed command is not re
   });
   ["/a", "/b", "/c", "/d"].forEach(report);
   await opened.close();
-  assert.deepEqual(lines, ["--exec: it exited with 7", "--exec: it took longer than 1000 ms"]);
+  assert.deepEqual(lines, ["--exec x: it exited with 7", "--exec x: it took longer than 1000 ms"]);
   assert.deepEqual(opened.counts(), { pending: 0, sent: 0, dropped: 4, failed: 4 });
 });
 
