@@ -15,6 +15,8 @@ export async function main(build?: BuildInfo): Promise<void> {
   try {
     if (["-V", "--version"].includes(Deno.args[0]!)) {
       print(version);
+    } else if (Deno.args[0] === "--licenses") {
+      print((await import("./licenses.ts")).NOTICES.trimEnd());
     } else {
       await runProgram(Deno.args, version, (result) => void (code = result));
     }

@@ -104,6 +104,7 @@ function emptyProgram(version: string, called?: string): Command {
       "inspect memory cgroup limits, watch them, act before the kernel's OOM killer, and simulate OOMs",
     )
     .version(version, "-V, --version", "print the version")
+    .option("--licenses", "print the licences of what it contains")
     .helpOption("-h, --help", "print a summary (-h) or all options (--help)")
     .helpCommand("help [command]", "print all options of a command")
     .exitOverride()
@@ -147,7 +148,7 @@ const HELP = ["-h", "--help", "help"];
 function misplaced(args: readonly string[]): OomkitError | undefined {
   const [first = "", second = ""] = args;
   if (first.startsWith("-")) {
-    return ["-h", "--help", "-V", "--version", "--"].includes(first)
+    return ["-h", "--help", "-V", "--version", "--licenses", "--"].includes(first)
       ? undefined
       : optionBeforeCommand(args);
   }

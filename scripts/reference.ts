@@ -1,6 +1,6 @@
 /**
  * Generates the man page, the table of all options, and the JSON Schema of the configuration file from the definitions of the
- * commands, and the actions in the JSON Schema of events from their table. `deno run -A scripts/reference.ts` writes them; with `--check` it names those that are not up to date.
+ * commands, the actions in the JSON Schema of events from their table, and THIRD_PARTY_NOTICES from the packages. `deno run -A scripts/reference.ts` writes them; with `--check` it names those that are not up to date.
  */
 
 import { join } from "node:path";
@@ -11,6 +11,7 @@ import { tryReadText } from "../core/cgroup/files.ts";
 import { ACTIONS } from "../core/policy/actions.ts";
 import { root } from "./command.ts";
 import { configSchema } from "./reference/config_schema.ts";
+import { noticesText } from "./reference/notices.ts";
 import { manPage } from "./reference/man_page.ts";
 import { described, optionsPage } from "./reference/options_page.ts";
 import { Mistake, note, printLine, run } from "./terminal.ts";
@@ -29,6 +30,7 @@ export async function reference(): Promise<Record<string, string>> {
       JSON.stringify(configSchema(program)),
       "json",
     ),
+    THIRD_PARTY_NOTICES: await noticesText(),
     [EVENT_SCHEMA]: await formatted(
       JSON.stringify(
         withActions(JSON.parse(Deno.readTextFileSync(join(root, EVENT_SCHEMA)))),

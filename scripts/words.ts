@@ -53,6 +53,9 @@ const EXEMPT: readonly RegExp[] = [
   // Maps the names of schema version 1 to those of version 2, so that their users find the new ones.
   /^CHANGELOG\.md$/,
   /^LICENSE$/,
+  // Licences of others.
+  /^THIRD_PARTY_NOTICES$/,
+  /^scripts\/reference\/licences\//,
 ];
 
 /** Uses that are right: they are taken out of a line before it is searched. */

@@ -27,6 +27,8 @@ export function manPage(
     "[command]",
     ".br",
     roff("oomkit --version").replace("oomkit", ".B oomkit"),
+    ".br",
+    roff("oomkit --licenses").replace("oomkit", ".B oomkit"),
     ".SH DESCRIPTION",
     ...DESCRIPTION.map(roff),
     ...commands.flatMap((command) => [
@@ -74,7 +76,8 @@ const DESCRIPTION = [
   "inspect shows them once, watch reports what happens at them, history shows what was OOM-killed,",
   "guard acts before the kernel's OOM killer does, status shows what running guards do,",
   "and simulate runs a process into a limit on purpose.",
-  "help prints all options of a command, --version the version.",
+  "help prints all options of a command, --version the version,",
+  "--licenses the licences of oomkit and of what it contains.",
   "Options that several commands have are described once, after the commands.",
 ];
 
