@@ -62,9 +62,10 @@ const npmPackages: Readonly<Record<Target, NpmPackage>> = {
   },
 };
 
-/** The program in the tarball, and the Deno that compiled it. */
+/** The program in the tarball. */
 const npmMember = "package/bin/steady";
-const npmDeno = "2.7.11";
+/** The Deno that compiled it. */
+export const NPM_DENO = "2.7.11";
 
 /** `e_machine` of an ELF header. */
 const machines: Record<Target, number> = {
@@ -120,7 +121,7 @@ async function npmBase({ target, cacheDirectory }: BaseChoice): Promise<Base> {
       Deno.removeSync(directory, { recursive: true });
     }
   }
-  return { kind: "npm", path, deno: npmDeno };
+  return { kind: "npm", path, deno: NPM_DENO };
 }
 
 async function extractBase(npmPackage: NpmPackage, directory: string): Promise<Uint8Array> {

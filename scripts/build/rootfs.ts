@@ -18,15 +18,20 @@ interface RootFileSystem {
   readonly program: string;
   /** A static program that is a shell when it is called `sh`; none: no hooks, no restore watchdog, no `watch -- COMMAND`. */
   readonly shell?: string | undefined;
+  /** Files by their path in it; the libraries that this machine has for the program without them. */
+  readonly libraries?: Readonly<Record<string, string>>;
 }
 
 /** @returns the paths of the files in it. @throws Mistake where it cannot be made. */
-export function makeRootFileSystem(dir: string, { program, shell }: RootFileSystem): string[] {
+export function makeRootFileSystem(
+  dir: string,
+  { program, shell, libraries }: RootFileSystem,
+): string[] {
   Deno.mkdirSync(dir, { recursive: true });
   if ([...Deno.readDirSync(dir)].length > 0) {
     throw new Mistake(`cannot make ${dir}: it is there and not empty; remove it first`);
   }
-  if (shell !== undefined && librariesOf(shell).length > 0) {
+  if (shell !== undefined && libraries === undefined && librariesOf(shell).length > 0) {
     throw new Mistake(
       `cannot use ${shell}: it is not static; apt-get install busybox-static, or --no-shell`,
     );
@@ -34,7 +39,9 @@ export function makeRootFileSystem(dir: string, { program, shell }: RootFileSyst
   const copies: [string, string][] = [
     ["/oomkit", program],
     // A library goes where the loader found it, whatever links lead there.
-    ...librariesOf(program).map((path): [string, string] => [path, path]),
+    ...Object.entries(
+      libraries ?? Object.fromEntries(librariesOf(program).map((path) => [path, path])),
+    ),
     ...(shell === undefined ? [] : [["/bin/sh", shell] as [string, string]]),
   ];
   for (const directory of directories) Deno.mkdirSync(join(dir, directory), { recursive: true });

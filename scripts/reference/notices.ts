@@ -20,7 +20,7 @@ const INTRODUCTION = `oomkit is MIT licensed. Its executable contains what follo
 /** Deno publishes no list of the notices of its crates. */
 const REMAINDER =
   `The runtime is linked with further libraries: the Rust crates that Deno's Cargo.lock of the same
-version lists (under MIT, Apache-2.0, BSD, ISC, Unicode and similar licences), and with V8 those of its
+version lists (under MIT, Apache 2.0, BSD, ISC, Unicode and similar licences), and with V8 those of its
 third_party directory, among them ICU (Unicode licence). Their texts are with their sources, and are not
 repeated here.`;
 

@@ -1,12 +1,9 @@
 import assert from "node:assert/strict";
+import { aptConfiguration, aptError, mirrorIn, sourcesList } from "../../scripts/debian.ts";
 import {
-  aptConfiguration,
-  aptError,
   isKernelRelease,
   isOfRelease,
   kernelPackageIn,
-  mirrorIn,
-  sourcesList,
 } from "../../scripts/guest_kernel/debian_kernels.ts";
 import { findProgram } from "../../scripts/guest_kernel/image.ts";
 
