@@ -24,15 +24,15 @@ function executable() {
   }
 }
 
-const child = spawn(executable(), process.argv.slice(2), { stdio: "inherit", argv0: "oomkit" });
-
-child.on("error", ({ message }) => fail(`cannot start the executable: ${message}`));
-
-// A terminal sends these to both processes, anything else only to this one.
+// Before the start, since a signal can follow it at once. A terminal sends these two to both processes.
 for (const signal of ["SIGINT", "SIGQUIT"]) {
   process.on(signal, () => process.stdin.isTTY || child.kill(signal));
 }
 for (const signal of ["SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill(signal));
+
+const child = spawn(executable(), process.argv.slice(2), { stdio: "inherit", argv0: "oomkit" });
+
+child.on("error", ({ message }) => fail(`cannot start the executable: ${message}`));
 
 child.on("exit", (code, signal) => {
   process.exit(signal === null ? code : 128 + constants.signals[signal]);

@@ -42,7 +42,9 @@ export interface DebianFiles {
 const cache = join(root, "dist/debian");
 
 /** Kept in dist/debian until it is removed there. @throws Mistake where they cannot be downloaded. */
-export async function debianFiles(architecture: Architecture): Promise<DebianFiles> {
+export async function debianFiles(
+  architecture: Pick<Architecture, "debian" | "machine">,
+): Promise<DebianFiles> {
   const unpacked = join(cache, `${CODENAME}-${architecture.debian}`);
   if (!isThere(unpacked)) await fetchInto(unpacked, architecture.debian);
   const names = [...LIBRARIES, SHELL];
@@ -91,7 +93,10 @@ async function fetchInto(unpacked: string, architecture: string): Promise<void> 
 }
 
 /** Links become files. */
-function librariesIn(unpacked: string, { machine, debian }: Architecture): Record<string, string> {
+function librariesIn(
+  unpacked: string,
+  { machine, debian }: Pick<Architecture, "debian" | "machine">,
+): Record<string, string> {
   const directory = `/lib/${machine}-linux-gnu`;
   const loader = LOADERS[debian];
   const paths = RUNTIME_LIBRARIES.map((name) => join(directory, name));
