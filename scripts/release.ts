@@ -10,9 +10,10 @@ import { VERSION } from "../cli/version.ts";
 import { type Base, NPM_DENO, wishes } from "./build/executable.ts";
 import { deno, git, root } from "./command.ts";
 import { isThere, removeIfThere } from "./files.ts";
-import { architectures, type Build, type Source } from "./release/architectures.ts";
+import { architectures } from "./release/architectures.ts";
 import { debianFiles } from "./release/debian_files.ts";
 import { makeRelease } from "./release/release.ts";
+import type { Build, Source } from "./release/source.ts";
 import { endWithProgress, Mistake, note, parsed, printLine, progress, run } from "./terminal.ts";
 
 async function main(): Promise<number> {
@@ -100,7 +101,7 @@ async function compileInto(work: string, source: Source, denort: Base["kind"]) {
   return { source, builds, deno: version, base: denort };
 }
 
-/** The names of the files whose checksums differ. */
+/** The names of the files with different checksums. */
 function differences([first = "", second = first]: readonly string[]): string[] {
   const others = new Set(second.split("\n"));
   return first.split("\n").filter((line) => !others.has(line)).map((line) => line.split("  ")[1]!);

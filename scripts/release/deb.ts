@@ -4,13 +4,14 @@ import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { outputOf, root, succeed } from "../command.ts";
 import { Mistake } from "../terminal.ts";
-import type { Build } from "./architectures.ts";
+
 import { type Files, inTemporaryDirectory, writeFiles } from "./archive.ts";
+import type { Build } from "./source.ts";
 
 const MAINTAINER = "the oomkit maintainers <oomkit@localhost>";
 
 /** The newest symbols of the runtime base are of glibc 2.27. */
-const DEPENDS = "libc6 (>= 2.27), libgcc-s1";
+const DEPENDS = "libc6 (>= 2.27), libgcc-s1 | libgcc1";
 
 /** The paths of the completions by shell. */
 const COMPLETIONS = {

@@ -7,8 +7,8 @@ import { hash } from "node:crypto";
 import { join } from "node:path";
 import { makeRootFileSystem } from "../build/rootfs.ts";
 import { root, succeed } from "../command.ts";
-import { type Build, DESCRIPTION, type Source } from "./architectures.ts";
 import { inTemporaryDirectory, tar, writeFiles } from "./archive.ts";
+import { type Build, DESCRIPTION, type Source } from "./source.ts";
 
 /** The user `oomkit` in the image. A guard that kills needs `--user 0`. */
 const USER = "65532:65532";
@@ -50,7 +50,11 @@ export async function makeImage(
           mediaType: TYPES.index,
           manifests: [{
             ...index,
-            annotations: { "org.opencontainers.image.ref.name": source.version },
+            annotations: {
+              "org.opencontainers.image.ref.name": source.version,
+              // The name that docker load and ctr image import give it.
+              "io.containerd.image.name": `docker.io/library/oomkit:${source.version}`,
+            },
           }],
         }),
       },

@@ -5,8 +5,8 @@
 
 import { join } from "node:path";
 import { root } from "../command.ts";
-import { type Build, DESCRIPTION, type Source } from "./architectures.ts";
 import { type Files, inTemporaryDirectory, tar, writeFiles } from "./archive.ts";
+import { type Build, DESCRIPTION, type Source } from "./source.ts";
 
 const notices = { content: { copyOf: join(root, "THIRD_PARTY_NOTICES") } };
 const license = { content: { copyOf: join(root, "LICENSE") } };

@@ -3,12 +3,12 @@
 import { hash } from "node:crypto";
 import { join } from "node:path";
 import { root } from "../command.ts";
-import type { Build, Source } from "./architectures.ts";
 import { type Files, writeFiles } from "./archive.ts";
 import { makeDeb } from "./deb.ts";
 import { makeImage } from "./image.ts";
 import { makeNpmPackages } from "./npm.ts";
 import { sbomText } from "./sbom.ts";
+import type { Build, Source } from "./source.ts";
 
 export interface Release {
   readonly source: Source;

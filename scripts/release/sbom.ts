@@ -8,8 +8,8 @@ import {
   type Package,
   packageDirectory,
 } from "../build/packages.ts";
-import { DESCRIPTION, type Source } from "./architectures.ts";
 import type { DebianPackage } from "./debian_files.ts";
+import { DESCRIPTION, type Source } from "./source.ts";
 
 export interface Contents extends Source {
   /** The version of Deno, and where its runtime base is from. */

@@ -33,6 +33,13 @@ function executableTest(
   });
 }
 
+/** The commands of docs/install.md below that heading. */
+function documented(heading: string): string[] {
+  const text = Deno.readTextFileSync(new URL("../../docs/install.md", import.meta.url));
+  const block = new RegExp(`^## ${heading}.*\n\n\`\`\`sh\n([^]*?)\n\`\`\``, "m").exec(text)![1]!;
+  return block.split("\n");
+}
+
 /** For dpkg(1): Debian's libraries, and programs of systemd that write down how they are called. */
 function makeDebianSystem({ path }: Directory): string {
   const root = `${path}/system`;
@@ -95,6 +102,14 @@ executableTest(
       ...["guard", "--check-config", "--config", `${root}/${config}`],
     );
 
+    const [, configure] = documented("Debian package");
+    await ran("sh", "-c", configure!.replace("/etc/oomkit/", `${root}/etc/oomkit/`));
+    const shown = await ran(
+      `${root}/usr/bin/oomkit`,
+      ...["guard", "--check-config", "--config", `${root}/${config}`],
+    );
+    assert.match(shown, /my\.service[^]*process/);
+
     Deno.writeTextFileSync(`${root}/${config}`, "# mine\n");
     await dpkg("--install", join(directory.path, await makeDeb(second, directory.path)));
     assert.equal(await ran(`${root}/usr/bin/oomkit`), "next\n");
@@ -148,6 +163,14 @@ executableTest(
       result("npx", ["--no-install", "oomkit", ...args], { cwd, env });
     assert.equal((await npx("--version")).said, await ran(program, "--version"));
     assert.equal((await npx("inspect", "/no/such/cgroup")).code, 2);
+
+    const [globally] = documented("npm");
+    const prefix = { ...env, npm_config_prefix: `${directory.path}/prefix` };
+    const command = globally!.replace("linux-x64", `linux-${here.node}`);
+    const global = await result("sh", ["-c", command], { cwd: directory.path, env: prefix });
+    assert.equal(global.code, 0, global.said);
+    const installedProgram = `${directory.path}/prefix/bin/oomkit`;
+    assert.equal(await ran(installedProgram, "--version"), await ran(program, "--version"));
   },
 );
 

@@ -1,7 +1,8 @@
 /** What release artifacts are made from in tests: a stand-in for the executable, and for Debian's files. */
 
 import { join } from "node:path";
-import { architectures, type Build, type Source } from "../../scripts/release/architectures.ts";
+import { architectures } from "../../scripts/release/architectures.ts";
+import type { Build, Source } from "../../scripts/release/source.ts";
 import type { Directory } from "./directory.ts";
 
 export const SOURCE: Source = { version: "1.2.3", commit: "0123456789ab", time: 1_750_000_000 };
