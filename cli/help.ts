@@ -13,7 +13,9 @@ export function configureHelp(program: CommandUnknownOpts, isShort: boolean): vo
   const defaults = new Help();
   program.configureHelp({
     visibleOptions: (command) => {
-      const all = defaults.visibleOptions(command).toSorted(compareOptions);
+      const all = defaults.visibleOptions(command).toSorted(compareOptions)
+        // The program's summary would not fit on one screen.
+        .filter(({ long }) => !isShort || long !== "--licenses");
       const details = all.map(detailsOf);
       // A command without options of its own has no summary.
       return isShort && details.some((each) => each?.isBasic)

@@ -2,6 +2,10 @@ import assert from "node:assert/strict";
 import { runOomkit } from "../helpers/run_oomkit.ts";
 import { bundledPackages } from "../../scripts/build/packages.ts";
 
+Deno.test("--help names --licenses", async () => {
+  assert.match((await runOomkit(["--help"])).stdout, /^ +--licenses +print/m);
+});
+
 Deno.test("--licenses prints the licence of oomkit, of Deno and of every package in the bundle", async () => {
   const { code, stdout } = await runOomkit(["--licenses"]);
   assert.equal(code, 0);

@@ -104,11 +104,23 @@ executableTest(
 
     const [, configure] = documented("Debian package");
     await ran("sh", "-c", configure!.replace("/etc/oomkit/", `${root}/etc/oomkit/`));
+    using tree = makeTree(2, {
+      "/system.slice": {},
+      "/system.slice/my.service": { "memory.max": 2 ** 26 },
+    });
     const shown = await ran(
       `${root}/usr/bin/oomkit`,
-      ...["guard", "--check-config", "--config", `${root}/${config}`],
+      ...[
+        "guard",
+        "--check-config",
+        "--dry-run",
+        "--root",
+        tree.dir,
+        "--config",
+        `${root}/${config}`,
+      ],
     );
-    assert.match(shown, /my\.service[^]*process/);
+    assert.match(shown, /\/system\.slice\/my\.service/);
 
     Deno.writeTextFileSync(`${root}/${config}`, "# mine\n");
     await dpkg("--install", join(directory.path, await makeDeb(second, directory.path)));
@@ -119,6 +131,8 @@ executableTest(
     await dpkg("--remove", "oomkit");
     assert.deepEqual(serviceCalls(root), ["deb-systemd-invoke stop oomkit-guard.service"]);
     assert.equal(Deno.readTextFileSync(`${root}/${config}`), "# mine\n");
+    Deno.mkdirSync(`${root}/var/log/oomkit`, { recursive: true });
+    Deno.writeTextFileSync(`${root}/var/log/oomkit/guard.log`, "");
     await dpkg("--purge", "oomkit");
     assert.deepEqual(serviceCalls(root), ["deb-systemd-helper purge oomkit-guard.service"]);
     const ofDpkg = /^var\/(lib|log)\/dpkg/;
