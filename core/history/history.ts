@@ -111,9 +111,12 @@ export function mergeKills(logs: readonly (readonly PastKill[])[]): PastKill[] {
     for (const kill of kills) {
       const key = `${kill.victim.pid} ${kill.victim.comm}`;
       const known = byVictim.get(key) ?? [];
-      const at = known.findIndex((other) => isSameKill(other, kill));
-      if (at < 0) byVictim.set(key, [...known, kill]);
-      else known[at] = joined(known[at]!, kill);
+      // Two of which one has only the date and the other only the uptime are known to be the same by a third.
+      const same: PastKill[] = [];
+      const whole = () => [...same, kill].reduce(joined);
+      const others: PastKill[] = [];
+      for (const other of known) (isSameKill(other, whole()) ? same : others).push(other);
+      byVictim.set(key, [...others, whole()]);
     }
   }
   return [...byVictim.values()].flat().toSorted(compareTimes);

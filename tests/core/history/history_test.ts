@@ -35,6 +35,20 @@ Deno.test("a kill that two logs have is one kill, with what either log has", () 
   ]);
 });
 
+Deno.test("a log that has both times joins what two others have of one kill, in any order", () => {
+  const dated = kill({ at: 5_000_000, cgroup: "/a", sources: ["syslog"] });
+  const stamped = kill({ uptime: 900n, sources: ["dmesg.txt"] });
+  const whole = kill({ at: 5_000_000, uptime: 900n, sources: ["kern.log"] });
+  const orders = [[dated, stamped, whole], [stamped, dated, whole], [whole, dated, stamped]];
+  for (const logs of orders) {
+    assert.deepEqual(mergeKills(logs.map((each) => [each])), [
+      { ...whole, cgroup: "/a", sources: logs.flatMap(({ sources }) => sources) },
+    ]);
+  }
+  const twice = [dated, { ...dated, at: 5_000_900 }];
+  assert.equal(mergeKills([twice, [stamped], [whole]]).length, 2, "one log has two kills");
+});
+
 Deno.test("kills of one log, of other boots, hosts, times and names stay apart", () => {
   const one = kill({ at: 5_000_000, uptime: 900n, boot: "b", host: "n" });
   const others: PastKill[] = [
