@@ -152,16 +152,19 @@ const SYSLOG_TIME = [
 ].join("|");
 
 /** `<4>1 ` before the time is RFC 5424's. */
-const SYSLOG = new RegExp(`^(?:<\\d{1,3}>(?:1 )?)?(${SYSLOG_TIME}) +(.*)$`, "s");
-/** The host may be absent (`--no-hostname`); busybox has `kern.warn` before the program. */
+const SYSLOG = new RegExp(`^(?:<(\\d{1,3})>(?:1 )?)?(${SYSLOG_TIME}) +(.*)$`, "s");
+/**
+ * The host may be absent (`--no-hostname`): a word that ends in a colon is a program. busybox has `kern.warn` before the program, and
+ * another facility for the line of a program with that name.
+ */
 const OF_KERNEL =
-  /^(?:(?!kern\.)(\S+) )?(?:kern\.[a-z]+ )?kernel(?:(?:\[\d+\])?:| - - (?:-|\[.*?\])) ?(.*)$/s;
-const OF_PROGRAM = /^(?:(\S+) )?[^\s:]+: ?(.*)$/s;
+  /^(?:(?!(?:kern|user|mail|daemon|auth|authpriv|syslog|lpr|news|uucp|cron|ftp|security|local[0-7])\.[a-z]+ )(\S*[^\s:]) )?(?:kern\.[a-z]+ )?kernel(?:(?:\[\d+\])?:| - - (?:-|\[.*?\])) ?(.*)$/s;
+const OF_PROGRAM = /^(?:(\S*[^\s:]) )?[^\s:]+: ?(.*)$/s;
 /** What rsyslog and journald leave before the message. */
 const KERNEL_STAMP = /^(?:<\d{1,3}>)?\[ *(\d{1,10})\.(\d{6})\](?:\[ *[TC]\d+\])? ?/;
 
 function parseSyslog(line: string, latest: number): LogLine | undefined {
-  const [, time, rest] = SYSLOG.exec(line) ?? [];
+  const [, priority = "0", time, rest] = SYSLOG.exec(line) ?? [];
   if (time === undefined || rest === undefined) return undefined;
   const ofKernel = OF_KERNEL.exec(rest);
   const [, host, tagged] = ofKernel ?? OF_PROGRAM.exec(rest) ?? [];
@@ -169,7 +172,7 @@ function parseSyslog(line: string, latest: number): LogLine | undefined {
   const stamp = ofKernel ? KERNEL_STAMP.exec(tagged) : null;
   return omitUndefined({
     message: tagged.slice(stamp?.[0].length ?? 0),
-    isKernel: ofKernel !== null,
+    isKernel: ofKernel !== null && Number(priority) >> 3 === 0,
     host,
     uptime: stamp ? BigInt(stamp[1]! + stamp[2]!) : undefined,
     ...timeOf(time, latest),

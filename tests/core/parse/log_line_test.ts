@@ -101,6 +101,24 @@ const LINES: readonly (readonly [line: string, expected: LogLine])[] = [
   ["4,194131,2535251476,-;msg", kernel({ uptime: 2535251476n })],
   ["4,194131,2535251476,c;msg", kernel({ uptime: 2535251476n, continuation: true })],
   ["12,194131,2535251476,-;msg", kernel({ uptime: 2535251476n, isKernel: false })],
+  // The facility is not the kernel's, whatever the tag says.
+  [
+    "<14>1 2024-05-15T23:01:53Z host kernel - - - msg",
+    kernel({ host: "host", at: utc("2024-05-15T23:01:53Z"), isKernel: false }),
+  ],
+  [
+    "<6>1 2024-05-15T23:01:53Z host kernel - - - msg",
+    kernel({ host: "host", at: utc("2024-05-15T23:01:53Z") }),
+  ],
+  [
+    "Thu Dec  7 00:05:14 2017 user.notice kernel: msg",
+    kernel({ host: "user.notice", at: local(2017, 11, 7, 0, 5, 14), isKernel: false }),
+  ],
+  // A program's line of a log without hosts.
+  [
+    "2024-05-15T23:01:53Z app: kernel: msg",
+    { message: "kernel: msg", isKernel: false, at: utc("2024-05-15T23:01:53Z") },
+  ],
   // A crash left a block of NUL before the line.
   ["\0\0\0[  152.700479] msg", kernel({ uptime: 152700479n })],
 ];
