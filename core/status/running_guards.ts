@@ -23,8 +23,13 @@ export interface StatusFailure {
 
 /** A guard of 2,000 cgroups on a machine that swaps may need that long. */
 const ANSWER_MS = 10_000;
-/** A thousand cgroups have half a MiB. */
+/** Of all guards in one directory: a user may start any number of programs there. A thousand cgroups have half a MiB. */
 const MAX_ANSWER_BYTES = 16 * 1024 ** 2;
+
+/** What the answers in one directory may still take. */
+interface Budget {
+  bytes: number;
+}
 
 /** @param pids only these; empty for all that this user may ask. */
 export async function findGuards(
@@ -36,13 +41,14 @@ export async function findGuards(
   const sockets = places.flatMap(({ directory, uid }) => {
     const reason = untrustedReason(directory, uid);
     if (reason !== undefined) failures.push({ pid: null, path: directory, reason });
+    const budget = { bytes: MAX_ANSWER_BYTES };
     return listRecords(directory, uid)
       .filter(({ kind, pid }) => kind === "socket" && (pids.length === 0 || pids.includes(pid)))
-      .map(({ path, pid }) => ({ path, pid, uid }));
+      .map(({ path, pid }) => ({ path, pid, uid, budget }));
   });
   const guards: GuardStatus[] = [];
-  await Promise.all(sockets.map(async ({ path, pid, uid }) => {
-    const answer = await ask(path, answerMs);
+  await Promise.all(sockets.map(async ({ path, pid, uid, budget }) => {
+    const answer = await ask(path, budget, answerMs);
     if (answer === undefined) return;
     const status = parseGuardStatus(answer.text ?? "");
     // A user may put any program there.
@@ -95,9 +101,10 @@ const NO_ANSWER = "it gave no answer; it may be ending";
 /** @returns `undefined` when the guard has ended and left its socket. */
 function ask(
   path: string,
+  budget: Budget,
   answerMs: number,
 ): Promise<{ text?: string; reason?: string } | undefined> {
-  const asking = readAll(path).then(
+  const asking = readAll(path, budget).then(
     (text) => text === "" ? { reason: NO_ANSWER } : { text },
     (error) => {
       if (error instanceof Deno.errors.ConnectionReset) return { reason: NO_ANSWER };
@@ -112,14 +119,15 @@ function ask(
 const isEnded = (error: unknown) =>
   error instanceof Deno.errors.ConnectionRefused || error instanceof Deno.errors.NotFound;
 
-async function readAll(path: string): Promise<string> {
+async function readAll(path: string, budget: Budget): Promise<string> {
   using conn = await Deno.connect({ transport: "unix", path });
   const decoder = new TextDecoder();
   const buffer = new Uint8Array(64 * 1024);
   let text = "";
   for (let count = await conn.read(buffer); count !== null; count = await conn.read(buffer)) {
+    budget.bytes -= count;
+    if (budget.bytes < 0) throw new Error("the answers in this directory are too long");
     text += decoder.decode(buffer.subarray(0, count), { stream: true });
-    if (text.length > MAX_ANSWER_BYTES) throw new Error("its answer is too long");
   }
   return text + decoder.decode();
 }

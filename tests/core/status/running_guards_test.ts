@@ -22,7 +22,12 @@ function answering(path: string, text: string): Disposable {
   const listener = Deno.listen({ transport: "unix", path });
   const serving = (async () => {
     for await (const conn of listener) {
-      await conn.write(new TextEncoder().encode(text)).catch(() => {});
+      const bytes = new TextEncoder().encode(text);
+      try {
+        for (let at = 0; at < bytes.length;) at += await conn.write(bytes.subarray(at));
+      } catch {
+        // The client has closed it.
+      }
       conn.close();
     }
   })().catch(() => {});
@@ -109,6 +114,23 @@ for (
     }]);
   });
 }
+
+Deno.test("the programs of one user get no more memory together than one of them", async () => {
+  using state = makeState();
+  using mine = makeState();
+  const text = " ".repeat(6 * 1024 ** 2);
+  using _one = answering(`${state.path}/guard-1-7.socket`, text);
+  using _two = answering(`${state.path}/guard-2-7.socket`, text);
+  using _three = answering(`${state.path}/guard-3-7.socket`, text);
+  const status = guardStatus({ pid: Deno.pid });
+  const socket = new StatusSocket(mine.path, () => Promise.resolve(status));
+  const { guards, failures } = await findGuards([], [...state.places, ...mine.places]);
+  assert.deepEqual(guards, [status]);
+  const reasons = Object.groupBy(failures, ({ reason }) => reason);
+  assert.ok(reasons["the answers in this directory are too long"], JSON.stringify(failures));
+  assert.equal(failures.length, 3);
+  socket.close();
+});
 
 Deno.test("a guard that does not answer is reported after a while, and the others are shown", async () => {
   using state = makeState();
