@@ -204,16 +204,18 @@ const MAX_SAMPLES_BACK = 200;
 
 function lastKnown(track: Track, at: number, field: "inactive_file"): number | undefined {
   const last = indexAt(track.samples, at);
+  const first = track.firstSample(at);
   for (let index = last; index >= 0 && index > last - MAX_SAMPLES_BACK; index--) {
-    const value = track.samples[index]![field];
-    if (value !== undefined) return value;
+    const sample = track.samples[index]!;
+    if (sample[field] !== undefined) return sample[field];
+    if (sample === first) break;
   }
   return undefined;
 }
 
 /** Bytes a second over the last seconds. */
 function rateOf(track: Track, at: number): number | undefined {
-  const from = Math.max(at - RATE_MS, track.samples[0]!.at);
+  const from = Math.max(at - RATE_MS, track.firstSample(at)!.at);
   const before = track.sample(from)!;
   const elapsed = at - from;
   return elapsed >= MIN_RATE_MS

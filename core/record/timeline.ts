@@ -102,14 +102,23 @@ export class Track {
       : removal;
   }
 
-  /** The highest usage of each of `count` equal intervals that end at `at`, oldest first; `undefined` before the first sample. */
+  /** The first sample of the cgroup that the last sample is of: since the removal of one before it. */
+  firstSample(at: number): RecordedSnapshot | undefined {
+    const last = this.sample(at);
+    if (last === undefined) return undefined;
+    const removal = this.removals.findLast((each) => each.at < last.at)?.at ?? -Infinity;
+    return this.samples[indexAt(this.samples, removal) + 1];
+  }
+
+  /** The highest usage of each of `count` equal intervals that end at `at`, oldest first; `undefined` while there is no cgroup. */
   peaks(at: number, intervalMs: number, count: number): (number | undefined)[] {
-    const gone = this.removedAt(at) ?? Infinity;
     return Array.from({ length: count }, (_, index) => {
       const to = at - (count - 1 - index) * intervalMs;
-      if (to - intervalMs >= gone) return undefined;
+      const from = to - intervalMs;
       const last = indexAt(this.samples, to);
-      const first = Math.max(0, indexAt(this.samples, to - intervalMs));
+      // The value at the start counts as well, except that of a cgroup that was removed by then.
+      const held = indexAt(this.samples, from);
+      const first = Math.max(0, this.removedAt(from) === undefined ? held : held + 1);
       let peak: number | undefined;
       for (let each = first; each <= last; each++) {
         peak = Math.max(peak ?? 0, this.samples[each]!.usage);

@@ -87,6 +87,22 @@ Deno.test("the rows are those of the moment: usage, rate, counts, and what was r
   assert.deepEqual(replay.facts().kills.map((at) => (at - START) / 1000), [60, 120]);
 });
 
+Deno.test("a cgroup that is created again has no rate, page cache or usage over time of the one before", () => {
+  const described = incident.find((line) => line.type === "cgroup" && line.id === 1)!;
+  const again = { at: START + 69_000, id: 9 };
+  const sample: RecordingLine = { type: "snapshot", ...again, usage: 40 * MIB };
+  const lines: RecordingLine[] = [{ ...described, ...again } as RecordingLine, sample];
+  const replay = open([...incident, ...lines, { ...sample, at: START + 71_000, usage: 44 * MIB }]);
+  replay.control("minute");
+  while (seconds(replay) < 69) replay.control("step");
+  const first = named(replay, "batch")!;
+  assert.deepEqual([first.isRemoved, first.rate, first.workingSet], [false, undefined, undefined]);
+  // Intervals of 3 s: the one with the last sample before the removal, the one between both, the one with the first sample after it.
+  assert.deepEqual(first.history.slice(-3), [62 * MIB, undefined, 40 * MIB]);
+  while (seconds(replay) < 71) replay.control("step");
+  assert.equal(named(replay, "batch")!.rate, 2 * MIB);
+});
+
 Deno.test("the events of a recording may have any fields", () => {
   const strange = incident.map((line): RecordingLine =>
     line.type === "event"

@@ -36,6 +36,20 @@ Deno.test("peaks are the highest values of equal intervals, also of those withou
   assert.equal(track("batch").peaks(after(120), 2000, 3).at(-1), undefined, "it was removed");
 });
 
+Deno.test("a cgroup that was created again begins with its first sample since", () => {
+  const again = incident.map((line) => line.type === "gone" ? { ...line, at: after(59) } : line);
+  const batch = new Timeline(again).cgroups.get("/kubepods/burstable/batch")!;
+  const samplesAt = [1, 58, 59.5, 61].map((seconds) => batch.firstSample(after(seconds))?.at);
+  assert.deepEqual(samplesAt, [after(0), after(0), after(0), after(60.1)]);
+  assert.equal(batch.firstSample(after(-1)), undefined);
+  assert.deepEqual(batch.peaks(after(60.5), 500, 4).map((usage) => usage === undefined), [
+    false,
+    true,
+    true,
+    false,
+  ], "it was removed after 59 s and sampled after 60.1 s");
+});
+
 Deno.test("the moments are the times of samples and events, each once, and lines may be out of order", () => {
   const { moments } = timeline;
   assert.deepEqual(moments, [...new Set(moments)].sort((a, b) => a - b));
