@@ -290,9 +290,7 @@ function packed({ t, v, length }: Series, from: number, scale = 1) {
 }
 
 /** The most important values of the run. */
-function tiles({ groups, killedProcesses }: Picture): string {
-  const byKernel = killedProcesses.filter(({ by }) => by === "kernel").length;
-  const byOomkit = killedProcesses.length - byKernel;
+function tiles({ groups, kills, guardKills }: Picture): string {
   const near = nearestToLimit(groups);
   const facts: [string, string, string][] = [];
   if (near !== undefined) {
@@ -302,8 +300,8 @@ function tiles({ groups, killedProcesses }: Picture): string {
     const largest = largestPeak(groups);
     if (largest) facts.push(["peak usage", bytesText(largest.peak), largest.path]);
   }
-  facts.push(["killed by the kernel", String(byKernel), ""]);
-  facts.push(["killed by oomkit", String(byOomkit), ""]);
+  facts.push(["killed by the kernel", String(kills), ""]);
+  facts.push(["killed by oomkit", String(guardKills), ""]);
   return `<dl class="tiles">${
     facts.map(([name, value, where]) =>
       `<div${

@@ -50,6 +50,7 @@ const MAX_TOTAL_POINTS = 600_000;
 /** Builds and jobs can create any number of cgroups: the removed ones furthest from their limits are dropped first. */
 export const MAX_GROUPS = 10_000;
 const MAX_EVENTS = 5000;
+/** By the kernel, and as many by oomkit. */
 const MAX_KILLED_PROCESSES = 1000;
 
 interface Kills {
@@ -67,15 +68,22 @@ const sumOf = (one: Kills, other: Kills): Kills => ({
 });
 
 /** The cgroup itself if it is among `paths`, else the nearest one around it. */
-function nearestIn(paths: ReadonlySet<string>, path: string): string | undefined {
+function nearestIn(paths: ReadonlyMap<string, number>, path: string): string | undefined {
   for (let around = path;; around = parentPath(around)) {
     if (paths.has(around)) return around;
     if (around === "/" || !around.startsWith("/")) return undefined;
   }
 }
 
+interface Place {
+  /** A path. */
+  readonly of: string;
+  /** The cgroup with that path when it happened; `undefined` if none was described yet. */
+  readonly id: number | undefined;
+}
+
 /** Before the index of the cgroup is known. */
-type Unplaced<T> = Omit<T, "group"> & { readonly of: string };
+type Unplaced<T> = Omit<T, "group"> & Place;
 
 export class PictureBuilder {
   readonly #words: Words;
@@ -86,7 +94,10 @@ export class PictureBuilder {
   #totalPoints = 0;
   readonly #events: Unplaced<ChartEvent>[] = [];
   readonly #killedProcesses: Unplaced<KilledProcess>[] = [];
-  readonly #killsByPath = new Map<string, Kills>();
+  readonly #listedKills = { kernel: 0, oomkit: 0 };
+  /** By path, and the cgroup with that path at that time. */
+  readonly #kills = new Map<string, Map<number | undefined, Kills>>();
+  readonly #idByPath = new Map<string, number>();
   readonly #outcome: Outcome = { dryRunActions: 0 };
   readonly #omitted = { groups: 0, events: 0, killedProcesses: 0, samples: 0, points: false };
 
@@ -112,28 +123,30 @@ export class PictureBuilder {
     const head = this.#head;
     if (head === undefined) return undefined;
     const { printable } = this.#words;
-    const paths = new Set([...this.#groups.values()].map(({ cgroup: { path } }) => path));
-    const killsIn = new Map<string, Kills>();
-    for (const [path, kills] of this.#killsByPath) {
-      const around = nearestIn(paths, path);
-      if (around !== undefined) killsIn.set(around, sumOf(killsIn.get(around) ?? NO_KILLS, kills));
+    // The last of several cgroups with the same path.
+    const idByPath = new Map([...this.#groups].map(([id, { cgroup: { path } }]) => [path, id]));
+    const idOf = ({ of, id }: Place) =>
+      id !== undefined && this.#groups.has(id) ? id : idByPath.get(nearestIn(idByPath, of) ?? "");
+    const killsIn = new Map<number | undefined, Kills>();
+    let allKills = NO_KILLS;
+    for (const [of, byId] of this.#kills) {
+      for (const [id, kills] of byId) {
+        const around = idOf({ of, id });
+        killsIn.set(around, sumOf(killsIn.get(around) ?? NO_KILLS, kills));
+        allKills = sumOf(allKills, kills);
+      }
     }
     const to = Math.max(this.#lastAt, head.at + 1);
     for (const data of this.#groups.values()) {
       for (const series of seriesOf(data)) hold(series, data.removedAt ?? to);
     }
     const groups = [...this.#groups.values()]
-      .map((data) => this.#groupOf(data, killsIn.get(data.cgroup.path) ?? NO_KILLS))
+      .map((data) => this.#groupOf(data, killsIn.get(data.id) ?? NO_KILLS))
       .sort(byImportance);
-    const kills = this.#killsByPath.values().reduce(sumOf, NO_KILLS);
-    const indices = new Map(groups.map(({ id }, index) => [id, index]));
-    // The last of several cgroups with the same path.
-    const indexByPath = new Map(
-      [...this.#groups.values()].map(({ id, cgroup }) => [cgroup.path, indices.get(id)!]),
-    );
-    const placed = <T extends { readonly of: string }>({ of, ...rest }: T) => ({
+    const indices = new Map<number | undefined, number>(groups.map(({ id }, index) => [id, index]));
+    const placed = <T extends Place>({ of, id, ...rest }: T) => ({
       ...rest,
-      group: indexByPath.get(nearestIn(paths, of) ?? "") ?? null,
+      group: indices.get(idOf({ of, id })) ?? null,
     });
     const picture = {
       command: head.command,
@@ -144,8 +157,8 @@ export class PictureBuilder {
       from: head.at,
       to,
       groups,
-      kills: kills.kernel,
-      guardKills: kills.guard,
+      kills: allKills.kernel,
+      guardKills: allKills.guard,
       events: this.#events.map(placed).sort(byTime),
       killedProcesses: this.#killedProcesses.map(placed).sort(byTime),
       remarks: [...remarks, ...this.#remarks()],
@@ -158,7 +171,9 @@ export class PictureBuilder {
     const step = { at: line.at, limit: line.limit };
     if (group === undefined) {
       if (this.#groups.size >= MAX_GROUPS) this.#dropGroup();
-      if (this.#groups.size < MAX_GROUPS) this.#groups.set(line.id, newGroup(line, step));
+      if (this.#groups.size >= MAX_GROUPS) return;
+      this.#groups.set(line.id, newGroup(line, step));
+      this.#idByPath.set(line.path, line.id);
     } else {
       group.cgroup = line;
       if (group.limits.at(-1)?.limit !== line.limit) group.limits.push(step);
@@ -170,13 +185,15 @@ export class PictureBuilder {
     this.#omitted.groups++;
     let furthest: GroupData | undefined;
     for (const group of this.#groups.values()) {
-      if (group.removedAt === null || this.#killsByPath.has(group.cgroup.path)) continue;
+      if (group.removedAt === null || this.#kills.has(group.cgroup.path)) continue;
       if (furthest === undefined || (group.peakShare ?? -1) < (furthest.peakShare ?? -1)) {
         furthest = group;
       }
     }
     if (furthest === undefined) return;
     this.#groups.delete(furthest.id);
+    const { path } = furthest.cgroup;
+    if (this.#idByPath.get(path) === furthest.id) this.#idByPath.delete(path);
     for (const { length } of seriesOf(furthest)) this.#totalPoints -= length;
   }
 
@@ -247,17 +264,9 @@ export class PictureBuilder {
     if (type === "action" && event.outcome === "dry_run") this.#outcome.dryRunActions += 1;
     const hit = limitHitOf(body);
     if (hit !== undefined) this.#addLimitHit(at, hit);
+    const place = { of, id: this.#idByPath.get(of) };
     const killed = killedProcessOf(body, this.#words.printable);
-    if (killed !== undefined) {
-      const before = this.#killsByPath.get(of) ?? NO_KILLS;
-      this.#killsByPath.set(
-        of,
-        sumOf(before, killed.by === "kernel" ? ONE_KERNEL_KILL : ONE_GUARD_KILL),
-      );
-    }
-    if (killed !== undefined && this.#killedProcesses.length >= MAX_KILLED_PROCESSES) {
-      this.#omitted.killedProcesses++;
-    } else if (killed !== undefined) this.#killedProcesses.push({ ...killed, of, at });
+    if (killed !== undefined) this.#addKill({ ...killed, ...place, at });
     if (text === undefined) return;
     const kind = KINDS[type] ?? "note";
     if (this.#events.length >= MAX_EVENTS) {
@@ -267,7 +276,20 @@ export class PictureBuilder {
       if (lesser < 0) return;
       this.#events.splice(lesser, 1);
     }
-    this.#events.push({ of, at, cgroup: this.#words.printable(of), type, kind, text });
+    this.#events.push({ ...place, at, cgroup: this.#words.printable(of), type, kind, text });
+  }
+
+  #addKill(killed: Unplaced<KilledProcess>): void {
+    const { of, id, by } = killed;
+    const byId = this.#kills.get(of) ?? new Map<number | undefined, Kills>();
+    const one = by === "kernel" ? ONE_KERNEL_KILL : ONE_GUARD_KILL;
+    byId.set(id, sumOf(byId.get(id) ?? NO_KILLS, one));
+    this.#kills.set(of, byId);
+    if (this.#listedKills[by] >= MAX_KILLED_PROCESSES) this.#omitted.killedProcesses++;
+    else {
+      this.#listedKills[by]++;
+      this.#killedProcesses.push(killed);
+    }
   }
 
   #groupOf({ cgroup, ...data }: GroupData, { kernel, guard }: Kills): Group {

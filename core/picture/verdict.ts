@@ -21,7 +21,7 @@ export interface Outcome {
 }
 
 export function verdictOf(
-  { killedProcesses, groups, from, to }: Omit<Picture, "verdict" | "tone">,
+  { killedProcesses, kills, guardKills, groups, from, to }: Omit<Picture, "verdict" | "tone">,
   { verdict, isAsExpected, dryRunActions }: Readonly<Outcome>,
 ): { verdict: string; tone: Tone } {
   if (verdict !== undefined) {
@@ -29,18 +29,24 @@ export function verdictOf(
     return { verdict: sentence(text), tone: isAsExpected ? "fine" : "bad" };
   }
   const isOneDay = dateText(from) === dateText(to);
-  const killText = (processes: readonly KilledProcess[]) =>
-    processesText(processes) + whereText(processes) + whenText(processes, isOneDay) +
-    whyText(processes);
+  const killText = (processes: readonly KilledProcess[], count: number) => {
+    const what = processesText(processes, count);
+    // Where, when and why the others were killed is not known.
+    return processes.length < count
+      ? what
+      : what + whereText(processes) + whenText(processes, isOneDay) + whyText(processes);
+  };
   const byKernel = killedProcesses.filter(({ by }) => by === "kernel");
   const byOomkit = killedProcesses.filter(({ by }) => by === "oomkit");
   if (byKernel.length > 0) {
-    const text = `The kernel killed ${killText(byKernel)}`;
-    const more = byOomkit.length === 0 ? "" : `; oomkit killed ${processesText(byOomkit)}`;
+    const text = `The kernel killed ${killText(byKernel, kills)}`;
+    const more = byOomkit.length === 0
+      ? ""
+      : `; oomkit killed ${processesText(byOomkit, guardKills)}`;
     return { verdict: sentence(text + more), tone: "bad" };
   }
   if (byOomkit.length > 0) {
-    const text = `oomkit killed ${killText(byOomkit)}`;
+    const text = `oomkit killed ${killText(byOomkit, guardKills)}`;
     return { verdict: sentence(`${text}; the kernel killed nothing`), tone: "warn" };
   }
   const dryRun = dryRunActions === 0
@@ -81,13 +87,14 @@ function unlimitedText(groups: readonly Group[]): string {
     }`;
 }
 
-/** `java (pid 42)`, `3 processes (java, node)`. */
-function processesText(processes: readonly KilledProcess[]): string {
+/** `java (pid 42)`, `3 processes (java, node)`. @param count of all, also those that are not listed */
+function processesText(processes: readonly KilledProcess[], count: number): string {
   const [first] = processes;
   if (processes.length > 1) {
     const names = [...new Set(processes.map(({ comm }) => comm).filter((comm) => comm !== null))];
-    const list = names.slice(0, 3).join(", ") + (names.length > 3 ? ", …" : "");
-    return `${processes.length} processes${list === "" ? "" : ` (${list})`}`;
+    const isCut = names.length > 3 || processes.length < count;
+    const list = names.slice(0, 3).join(", ") + (isCut ? ", …" : "");
+    return `${count} processes${list === "" ? "" : ` (${list})`}`;
   }
   if (first!.comm === null) return "a process";
   return first!.pid === null ? first!.comm : `${first!.comm} (pid ${first!.pid})`;

@@ -308,6 +308,40 @@ Deno.test("each cgroup has the kills by the kernel and by the guard, also those 
   assert.deepEqual(events.map(({ group }) => group), [0, 0, 0, 0, 1, null]);
 });
 
+Deno.test("a kill belongs to the cgroup of that path that existed then, not to one created again later", () => {
+  const { groups, events, killedProcesses } = pictureOf(
+    head,
+    a,
+    snapshot(START + 1, 1, 90 * MIB),
+    eventLine(START + 2, "/a", killBody("java")),
+    { type: "gone", at: START + 3, id: 1 },
+    cgroupLine(2, { path: "/a", limit: 100 * MIB }),
+    snapshot(START + 5, 2, MIB),
+    guardKill(START + 6, "/a"),
+    guardKill(START + 7, "/a"),
+    endLine(START + 9),
+  );
+  assert.deepEqual(groups.map(({ id, kills, guardKills }) => [id, kills, guardKills]), [
+    [2, 0, 2],
+    [1, 1, 0],
+  ]);
+  assert.deepEqual(events.map(({ group }) => group), [1, 0, 0]);
+  assert.deepEqual(killedProcesses.map(({ group }) => group), [1, 0, 0]);
+});
+
+Deno.test("the verdict counts all kills, also those that are not listed", () => {
+  const builder = new PictureBuilder(pictureWords);
+  for (const line of [head, a]) builder.add(line);
+  for (let n = 0; n < 1500; n++) builder.add(guardKill(START + n, "/a"));
+  assert.match(builder.picture()!.verdict, /^oomkit killed 1500 processes \(.*, …\);/);
+  builder.add(eventLine(START + 1500, "/a", killBody("java")));
+  const { verdict, killedProcesses, remarks } = builder.picture()!;
+  assert.match(verdict, /^The kernel killed java \(pid 4242\) in \/a /);
+  assert.match(verdict, /; oomkit killed 1500 processes \(.*, …\)\.$/);
+  assert.equal(killedProcesses.length, 1001);
+  assert.match(remarks.join(), /500 more victims are not shown/);
+});
+
 Deno.test("the table of a guard has a column of its kills, that of a watch has none", async () => {
   const titlesOf = async (command: "watch" | "guard") => {
     const page = await runPage(pictureOf({ ...head, command }, a, endLine(START + 9)));
