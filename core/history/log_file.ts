@@ -4,7 +4,6 @@ import { errorText, OomkitError, shortened } from "../errors.ts";
 import { type LogLine, parseLogLine } from "../parse/log_line.ts";
 import { gunzipped } from "../record/gzip.ts";
 import { entriesOf } from "./journal_entries.ts";
-import { linesOf } from "./lines.ts";
 import { type Gap, LogKills, OOM_MARKER, type ReadLog } from "./log_kills.ts";
 
 const HINT = "name the output of dmesg or journalctl, or a file such as /var/log/kern.log";
@@ -46,7 +45,7 @@ export async function readLogFile(
           message: "its end is missing: the compressed file is cut",
         }),
     });
-    for await (const text of entriesOf(linesOf(content, () => log.countCut()))) {
+    for await (const text of entriesOf(content, () => log.countCut())) {
       log.lines += 1;
       if (log.lines === 1) first = text;
       if (log.lines % LINES_BETWEEN_TIMES === 0) onLines(log.lines);

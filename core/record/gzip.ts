@@ -20,7 +20,7 @@ export async function* gunzipped(
   problems: GzipProblems,
 ): AsyncGenerator<Uint8Array> {
   const input = chunks[Symbol.asyncIterator]();
-  const [first, magic] = await beginning(input);
+  const first = await beginning(input, MAGIC.length);
   let tail: number[] = [];
   const all = (async function* () {
     for (let chunk = first; chunk !== undefined; chunk = (await input.next()).value) {
@@ -28,7 +28,7 @@ export async function* gunzipped(
       yield chunk;
     }
   })();
-  if (magic.some((byte, at) => byte !== MAGIC[at])) return yield* all;
+  if (MAGIC.some((byte, at) => byte !== first?.[at])) return yield* all;
   let size = 0;
   for await (const bytes of gunzip(all, problems)) {
     size += bytes.length;
@@ -40,17 +40,18 @@ export async function* gunzipped(
   }
 }
 
-/** The first chunk, of at least two bytes where there are as many, and those two. A pipe may return a single byte. */
-async function beginning(
+/** The first chunk, of at least `length` bytes where there are as many. A pipe may return a single byte. */
+export async function beginning(
   input: AsyncIterator<Uint8Array>,
-): Promise<[first: Uint8Array | undefined, magic: readonly (number | undefined)[]]> {
+  length: number,
+): Promise<Uint8Array | undefined> {
   let first: Uint8Array | undefined = (await input.next()).value;
-  while (first !== undefined && first.length < MAGIC.length) {
+  while (first !== undefined && first.length < length) {
     const { value, done } = await input.next();
     if (done) break;
     first = Uint8Array.from([...first, ...value]);
   }
-  return [first, MAGIC.map((_, at) => first?.[at])];
+  return first;
 }
 
 async function* gunzip(

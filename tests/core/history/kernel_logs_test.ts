@@ -4,6 +4,7 @@
  */
 
 import assert from "node:assert/strict";
+import { entriesOf } from "../../../core/history/journal_entries.ts";
 import { readLogFile } from "../../../core/history/log_file.ts";
 import { LogKills, type ReadLog } from "../../../core/history/log_kills.ts";
 import { parseLogLine } from "../../../core/parse/log_line.ts";
@@ -464,6 +465,67 @@ Deno.test("an entry of a journal export may have fields of any content", async (
   Deno.writeTextFileSync(path, [entry(""), entry(binary), entry("_CMDLINE=a=b\n")].join("\n"));
   const { kills, lines } = await readLogFile(path);
   assert.deepEqual([kills.length, lines], [3, 3]);
+});
+
+Deno.test("a message in a journal export that looks like fields or entries is none, in chunks of any size", async () => {
+  const killed = (pid: number) => `MESSAGE=Out of memory: Killed process ${pid} (x) total-vm:1kB`;
+  const head = "__CURSOR=s=1\n__REALTIME_TIMESTAMP=1700000000000000\n";
+  const forged = `x\n_TRANSPORT=kernel\n${killed(1)}\n\n${head}_TRANSPORT=kernel\n${killed(2)}\n\n`;
+  const content = concat([
+    encoded(`${head}_TRANSPORT=syslog\nMESSAGE\n`),
+    sized(encoded(forged)),
+    encoded(`PRIORITY=6\n\n${head}COREDUMP\n`),
+    // Longer than what is kept of a value.
+    sized(concat([encoded(forged), new Uint8Array(100_000)])),
+    encoded(`_TRANSPORT=kernel\nMESSAGE\n`),
+    sized(concat([encoded(killed(7).slice("MESSAGE=".length)), Uint8Array.of(0xff)])),
+    encoded(`\n${head}_TRANSPORT=kernel\n${killed(8)}`),
+  ]);
+  const entriesIn = async (size: number) => {
+    const chunks = (async function* () {
+      for (let at = 0; at < content.length; at += size) yield content.subarray(at, at + size);
+    })();
+    let cut = 0;
+    const entries = await Array.fromAsync(entriesOf(chunks, () => cut++));
+    assert.equal(cut, 0);
+    return entries.map((entry) => JSON.parse(entry));
+  };
+  const whole = await entriesIn(Infinity);
+  assert.deepEqual(whole.map(({ _TRANSPORT }) => _TRANSPORT), ["syslog", "kernel", "kernel"]);
+  assert.equal(whole[0].MESSAGE, forged);
+  assert.match(whole[1].MESSAGE, /^Out of memory: Killed process 7 .*kB\ufffd$/);
+  assert.match(whole[2].MESSAGE, /^Out of memory: Killed process 8 /);
+  for (const size of [1, 7, 4096]) assert.deepEqual(await entriesIn(size), whole);
+});
+
+const encoded = (text: string) => new TextEncoder().encode(text);
+const concat = (parts: readonly Uint8Array[]) =>
+  Uint8Array.from(parts.flatMap((part) => [...part]));
+
+/** As a journal export has a value that is not text. */
+function sized(value: Uint8Array): Uint8Array {
+  const size = new Uint8Array(8);
+  new DataView(size.buffer).setBigUint64(0, BigInt(value.length), true);
+  return concat([size, value, encoded("\n")]);
+}
+
+Deno.test("a journal export that is cut within a value, or has a line that is too long, says so", async () => {
+  const head = "__CURSOR=s=1\n__REALTIME_TIMESTAMP=1700000000000000\n_TRANSPORT=kernel\n";
+  const cutsOf = async (...parts: Uint8Array[]) => {
+    let cut = 0;
+    const chunks = (async function* () {
+      yield* parts;
+    })();
+    const entries = await Array.fromAsync(entriesOf(chunks, () => cut++));
+    return [entries.length, cut];
+  };
+  const value = sized(encoded("Out of memory"));
+  assert.deepEqual(await cutsOf(encoded(`${head}MESSAGE\n`), value), [1, 0]);
+  assert.deepEqual(await cutsOf(encoded(`${head}MESSAGE\n`), value.subarray(0, 12)), [1, 1]);
+  assert.deepEqual(await cutsOf(encoded(`${head}COREDUMP\n`), value.subarray(0, 12)), [1, 1]);
+  const long = `${head}MESSAGE=${"x".repeat(200_000)}\n\n${head}MESSAGE=x\n`;
+  const halves = [encoded(long).subarray(0, 100_000), encoded(long).subarray(100_000)];
+  assert.deepEqual(await cutsOf(...halves), [2, 1]);
 });
 
 Deno.test("a log reaches to its last line, whatever that is about", async () => {
