@@ -68,7 +68,9 @@ export async function readLogFile(
     if (error instanceof OomkitError) throw error;
     fail(errorText(error), "name a file that can be read");
   }
-  if (log.lines === 0) fail("it is empty");
+  if (log.lines === 0) {
+    fail(gaps.length === 0 ? "it is empty" : "the compressed file is cut before its first line");
+  }
   if (first.startsWith(JOURNAL_SIGNATURE)) {
     fail("it is a file of journald", `write: journalctl --file ${shortened(name)} -o json`);
   }

@@ -87,11 +87,19 @@ async function* bytesOf(path: string, name: string): AsyncGenerator<Uint8Array> 
     // Opening a FIFO would block, and a device has no end.
     if (!(await Deno.stat(path)).isFile) throw failed(name, "it is not a regular file");
     using file = await Deno.open(path);
-    yield* gunzipped(file.readable, {
+    let isEmpty = true;
+    const content = gunzipped(file.readable, {
       fail(why) {
         throw failed(name, why);
       },
+      truncated() {
+        if (isEmpty) throw failed(name, "the compressed file is cut before its first line");
+      },
     });
+    for await (const bytes of content) {
+      isEmpty = false;
+      yield bytes;
+    }
   } catch (error) {
     throw error instanceof OomkitError ? error : failed(name, errorText(error));
   }

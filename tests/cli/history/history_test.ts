@@ -225,6 +225,8 @@ Deno.test("what cannot be read is one line that says why, and exit 2; other logs
     [write("text", "hello\nworld\n")]: /no line of it is one of a log/,
     [write("journal", "LPKSHHRH and so on")]: /it is a file of journald; write: journalctl --file /,
     [write("damaged.gz", damaged)]: /its compressed content is damaged/,
+    [write("cut.gz", gzipSync("[    1.000000] line\n").subarray(0, 10))]:
+      /the compressed file is cut before its first line/,
     [directory.path]: /it is a directory/,
     "/dev/zero": /it is not a regular file/,
     "/nosuch": /No such file/,

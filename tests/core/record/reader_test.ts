@@ -42,6 +42,13 @@ for (const [name, content] of [["plain", bytes], ["compressed", packed]] as cons
   });
 }
 
+Deno.test("a compressed recording that is cut before its first line is not said to be empty", async () => {
+  using directory = makeDirectory();
+  const path = `${directory.path}/r.gz`;
+  Deno.writeFileSync(path, packed.subarray(0, 12));
+  await assert.rejects(readAll(path), /r\.gz: the compressed file is cut before its first line/);
+});
+
 Deno.test("reading any file ends in lines or in one line that says why not", async () => {
   using directory = makeDirectory();
   const path = `${directory.path}/r`;
