@@ -13,6 +13,7 @@ import {
   textLines,
   wrapTo,
 } from "../terminal/layout.ts";
+import { widthOf } from "../terminal/width.ts";
 
 /** /healthz fails after as long. */
 const MAX_HEARTBEAT_AGE_SECONDS = 15;
@@ -192,11 +193,10 @@ function cgroupTable(cgroups: readonly CgroupStatus[], { style, width }: TextLay
 /** Without those that are empty, and without those for which there is no room. */
 function fittingColumns(cgroups: readonly CgroupStatus[], width: number): TableColumn[] {
   const columns = COLUMNS.filter(({ cell }) => cgroups.some((each) => cell(each, width) !== ""));
-  const widthOf = ({ title, cell }: TableColumn) =>
-    Math.max(title.length, ...cgroups.map((each) => cell(each, width).length));
-  const path = Math.min(MIN_PATH_WIDTH, widthOf(columns.at(-1)!));
-  const needed = () =>
-    columns.slice(0, -1).reduce((sum, each) => sum + widthOf(each) + 2, 0) + path;
+  const widest = ({ title, cell }: TableColumn) =>
+    cgroups.reduce((most, each) => Math.max(most, widthOf(cell(each, width))), title.length);
+  const path = Math.min(MIN_PATH_WIDTH, widest(columns.at(-1)!));
+  const needed = () => columns.slice(0, -1).reduce((sum, each) => sum + widest(each) + 2, 0) + path;
   while (needed() > width) {
     const first = Math.max(...columns.map(({ yields = 0 }) => yields));
     if (first === 0) break;

@@ -1,7 +1,7 @@
 /** Text in lines and tables that fit a number of columns. Pure. */
 
 import type { Style } from "./palette.ts";
-import { beginning, STYLES, widthOf } from "./width.ts";
+import { beginning, cutTo, ending, filled, STYLES, widthOf } from "./width.ts";
 
 /** Breaks between words. A word longer than a line stays whole, so that a path can be copied. @param width columns */
 export const wrap = (text: string, width: number): string[] => wrapWords(text, width, false);
@@ -145,26 +145,26 @@ export function tabulate(
   shorten: (text: string, width: number) => string = cut,
 ): string[] {
   const table = [columns.map(({ title }) => title), ...rows];
-  const widths = columns.map((_, at) => Math.max(...table.map((row) => (row[at] ?? "").length)));
+  const widths = columns.map((_, at) =>
+    table.reduce((most, row) => Math.max(most, widthOf(row[at] ?? "")), 0)
+  );
   return table.map((row) => {
     let line = "";
     columns.forEach(({ align }, at) => {
       const cell = row[at] ?? "";
-      if (at === columns.length - 1) line += shorten(cell, width - line.length);
-      else line += `${align === "left" ? cell.padEnd(widths[at]!) : cell.padStart(widths[at]!)}  `;
+      if (at === columns.length - 1) line += shorten(cell, width - widthOf(line));
+      else line += `${filled(cell, widths[at]!, align)}  `;
     });
     return line.trimEnd();
   });
 }
 
-/** Cuts the end of a text that is too long. */
-export function cut(text: string, width: number): string {
-  return text.length <= width ? text : `${text.slice(0, Math.max(0, width - 1))}…`;
-}
+/** Cuts the end of a text that is too long. @param width columns */
+export const cut = (text: string, width: number): string => cutTo(text, Math.max(1, width));
 
-/** Cuts the middle of a text that is too long: the ends of a path distinguish it best. */
+/** Cuts the middle of a text that is too long: the ends of a path distinguish it best. @param width columns */
 export function cutMiddle(text: string, width: number): string {
-  if (text.length <= width) return text;
-  const head = Math.max(0, Math.floor((width - 1) / 3));
-  return `${text.slice(0, head)}…${text.slice(text.length - Math.max(0, width - 1 - head))}`;
+  if (widthOf(text) <= width) return text;
+  const head = beginning(text, Math.max(0, Math.floor((width - 1) / 3)));
+  return `${head}…${ending(text, Math.max(0, width - 1 - widthOf(head)))}`;
 }

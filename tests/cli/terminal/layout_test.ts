@@ -22,6 +22,20 @@ Deno.test("columns are aligned and the last one is cut", () => {
   ]);
 });
 
+Deno.test("a table is aligned with wide characters, and may have any number of rows", () => {
+  const columns = [{ title: "NAME", align: "left" }, { title: "SIZE", align: "right" }, {
+    title: "CGROUP",
+    align: "left",
+  }] as const;
+  assert.deepEqual(tabulate(columns, [["宽字", "1 B", "/a"], ["ab", "10 B", "/宽字符宽字"]], 21), [
+    "NAME  SIZE  CGROUP",
+    "宽字   1 B  /a",
+    "ab    10 B  /宽字符…",
+  ]);
+  const many = Array.from({ length: 300_000 }, () => ["a", "b", "c"]);
+  assert.equal(tabulate(columns, many, 80).length, 300_001);
+});
+
 Deno.test("a cut text fits its width, and a cut path keeps both ends", () => {
   assert.equal(cut("abcdef", 4), "abc…");
   assert.equal(cutMiddle("/kubepods/burstable/pod1/abcdef", 16), "/kube…od1/abcdef");
@@ -29,6 +43,10 @@ Deno.test("a cut text fits its width, and a cut path keeps both ends", () => {
     assert.ok(cut(text, width).length <= width);
     assert.ok(cutMiddle(text, width).length <= width);
   }));
+  for (let width = 1; width < 20; width++) {
+    assert.ok(widthOf(cut("宽字符宽字符宽", width)) <= width);
+    assert.ok(widthOf(cutMiddle("/宽字符宽字/符宽", width)) <= width);
+  }
 });
 
 Deno.test("wrapping loses no word and breaks none", () => {
