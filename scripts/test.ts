@@ -5,7 +5,7 @@
  *     scripts/test --help
  *
  * With CI=true a stage that could not run counts as failed. The tests on this machine's own kernel measure time and run
- * alone; before them the emulated machines run two at a time, beside the unit tests and the soak.
+ * alone; before them the emulated machines run two at a time, beside the tests of the executable, the unit tests and the soak.
  */
 
 import { parseArgs } from "node:util";
@@ -103,7 +103,10 @@ function stagesUnder(signal: AbortSignal): Record<string, Part[]> {
   const unit = () => denoTests({ what: "unit", paths: unitDirectories, limit: unitLimit, signal });
   return {
     ...Object.fromEntries(checks),
-    compile: [{ run: () => compile(signal) }, { run: () => executableTests(signal) }],
+    compile: [
+      { run: () => compile(signal) },
+      { run: () => executableTests(signal), lane: "light" },
+    ],
     unit: [{ run: unit, lane: "light" }],
     v1: kernelParts("v1", signal),
     v2: kernelParts("v2", signal),
