@@ -33,6 +33,7 @@ import {
   textLines,
 } from "../terminal/layout.ts";
 import { chooseStyle, type Style } from "../terminal/palette.ts";
+import { widthOf } from "../terminal/width.ts";
 
 const MAX_LISTED_EVENTS = 40;
 const MAX_LISTED_CGROUPS = 20;
@@ -250,15 +251,15 @@ function eventLines({ events, from, to }: Picture, layout: TextLayout): string[]
     cgroup: width === Infinity ? event.cgroup : cgroupName(event.cgroup),
   }));
   const widest = (texts: readonly string[]) =>
-    Math.min(MAX_PADDED_WIDTH, Math.max(...texts.map(({ length }) => length)));
+    Math.min(MAX_PADDED_WIDTH, Math.max(...texts.map(widthOf)));
   const typeWidth = widest(rows.map(({ type }) => type));
   const cgroupWidth = widest(rows.map(({ cgroup }) => cgroup));
   const shown = new Map(rows.map(({ event, type, cgroup }) => [
     event,
     [
       style("dim", dateText(event.at).slice(timeStart)),
-      style(KIND_FORMATS[event.kind], type) + " ".repeat(Math.max(0, typeWidth - type.length)),
-      cgroup.padEnd(cgroupWidth),
+      style(KIND_FORMATS[event.kind], type) + " ".repeat(Math.max(0, typeWidth - widthOf(type))),
+      cgroup + " ".repeat(Math.max(0, cgroupWidth - widthOf(cgroup))),
       event.text,
     ].join("  "),
   ]));

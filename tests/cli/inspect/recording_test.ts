@@ -198,6 +198,21 @@ Deno.test("control characters in a recording never reach the terminal", async ()
   }
 });
 
+Deno.test("events are aligned behind names with wide characters", async () => {
+  using directory = makeDirectory();
+  const eventOf = (at: number, path: string) =>
+    event(at, path, { type: "degraded", requested: "r", fallback: "f", reason: "why" });
+  const file = directory.write(
+    "run.jsonl",
+    textOf([head, eventOf(1, "/宽字"), eventOf(2, "/abc")]),
+  );
+  const lines = (await shown(file)).split("\n").filter((line) => line.includes("why"));
+  assert.deepEqual(lines.map((line) => line.slice(line.indexOf("/"))), [
+    "/宽字  r → f: why",
+    "/abc   r → f: why",
+  ]);
+});
+
 Deno.test("a target that is not a recording gets one line and exit 2", async () => {
   using directory = makeDirectory();
   const { path } = directory;
