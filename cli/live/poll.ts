@@ -13,8 +13,8 @@ import type { UsageMark } from "../terminal/bars.ts";
 import {
   counted,
   type Counts,
-  killsIn,
   NO_COUNTS,
+  removedRowMs,
   type Row,
   type RowDetails,
   sumOf,
@@ -38,9 +38,6 @@ export interface Subject {
 const MIN_MS_BETWEEN_READS = 1000;
 /** Reads take at most this share of the time. */
 const MAX_TIME_SHARE = 1 / 20;
-const REMOVED_ROW_MS = 10_000;
-/** Long enough to be read after an alert. */
-const KILLED_ROW_MS = 60_000;
 const MAX_PROCESSES = 12;
 
 /** Without processes; a file that cannot be read counts as absent. */
@@ -111,8 +108,7 @@ export class Poller {
       const since = this.#removedAt.get(path) ?? begun;
       // The last kill may be reported after the removal.
       const counts = this.#counts.get(path) ?? row.counts;
-      const kept = killsIn(counts) > 0 ? KILLED_ROW_MS : REMOVED_ROW_MS;
-      if (next.has(path) || begun - since >= kept) this.#removedAt.delete(path);
+      if (next.has(path) || begun - since >= removedRowMs(counts)) this.#removedAt.delete(path);
       else {
         this.#removedAt.set(path, since);
         const removedFor = (begun - since) / 1000;

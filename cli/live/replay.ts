@@ -4,7 +4,7 @@ import { timeLeft } from "../../core/collect/live_usage.ts";
 import type { OomkitEvent } from "../../core/events/event.ts";
 import type { AnyEvent } from "../../core/record/format.ts";
 import { indexAt, type Timeline, type Track } from "../../core/record/timeline.ts";
-import { counted, type Counts, killsIn, NO_COUNTS, type Row } from "./rows.ts";
+import { counted, type Counts, killsIn, NO_COUNTS, removedRowMs, type Row } from "./rows.ts";
 import type { LogEntry, ReplayCommand, ReplayFacts } from "./view.ts";
 
 /** Intervals of the usage over time, as for a live cgroup. */
@@ -14,8 +14,6 @@ const MIN_HISTORY_MS = 100;
 const RATE_MS = 4000;
 /** A step within less time looks like a rate of gigabytes a second. */
 const MIN_RATE_MS = 100;
-const REMOVED_ROW_MS = 10_000;
-const KILLED_ROW_MS = 60_000;
 const MINUTE_MS = 60_000;
 /** A step passes at most this share of the recording, and at least to the next moment. */
 const STEPS = 1000;
@@ -166,8 +164,7 @@ export class Replay {
     if (sample === undefined) return [];
     const counts = countsAt(this.#counts.get(track.path) ?? [], at);
     const removedAt = track.removedAt(at);
-    const kept = killsIn(counts) > 0 ? KILLED_ROW_MS : REMOVED_ROW_MS;
-    if (removedAt !== undefined && at - removedAt >= kept) return [];
+    if (removedAt !== undefined && at - removedAt >= removedRowMs(counts)) return [];
     const { limit: bytes, reference_lines: marks, mode } = track.description(at);
     const { usage, some, full } = sample;
     const limit = bytes ?? Infinity;

@@ -49,6 +49,9 @@ export interface Row extends Omit<CgroupUsage, "limit">, RowDetails {
 /** Killed by the kernel or by a guard. */
 export const killsIn = ({ kills, actions }: Counts): number => kills + actions;
 
+/** How long the row of a removed cgroup stays: with kills long enough to be read after an alert. */
+export const removedRowMs = (counts: Counts): number => killsIn(counts) > 0 ? 60_000 : 10_000;
+
 /** Of two cgroups, or of one at two times. */
 export const sumOf = (one: Counts, other: Counts): Counts => ({
   hits: one.hits + other.hits,
