@@ -1,7 +1,9 @@
 /** Finds the running guards by their status sockets, and asks each of them. */
 
+import { tryReadText } from "../cgroup/files.ts";
 import { listRecords, stateDirectory, untrustedReason } from "../control/state_directory.ts";
 import { reasonOf } from "../control/write.ts";
+import { parseProcStat } from "../parse/procfs.ts";
 import { withDeadline } from "../timing.ts";
 import { type GuardStatus, parseGuardStatus } from "./format.ts";
 
@@ -44,10 +46,16 @@ export async function findGuards(
     const budget = { bytes: MAX_ANSWER_BYTES };
     return listRecords(directory, uid)
       .filter(({ kind, pid }) => kind === "socket" && (pids.length === 0 || pids.includes(pid)))
-      .map(({ path, pid }) => ({ path, pid, uid, budget }));
+      .map(({ path, pid, owner }) => ({ path, pid, owner, uid, budget }));
   });
   const guards: GuardStatus[] = [];
-  await Promise.all(sockets.map(async ({ path, pid, uid, budget }) => {
+  await Promise.all(sockets.map(async ({ path, pid, owner, uid, budget }) => {
+    if (owner !== undefined && isStopped(owner)) {
+      const reason =
+        `the process is stopped and protects nothing; to continue it: kill -CONT ${owner}`;
+      failures.push({ pid, path, reason });
+      return;
+    }
     const answer = await ask(path, budget, answerMs);
     if (answer === undefined) return;
     const status = parseGuardStatus(answer.text ?? "");
@@ -95,6 +103,10 @@ function isDirectory(path: string): boolean {
     return false;
   }
 }
+
+/** By a signal or Ctrl-Z. */
+const isStopped = (pid: number) =>
+  parseProcStat(tryReadText(`/proc/${pid}/stat`) ?? "")?.state === "T";
 
 const NO_ANSWER = "it gave no answer; it may be ending";
 

@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { findGuards, type Place } from "../../../core/status/running_guards.ts";
 import { StatusSocket } from "../../../core/status/socket.ts";
+import { parseProcStat } from "../../../core/parse/procfs.ts";
+import { delay } from "../../../core/timing.ts";
 import { makeDirectory } from "../../helpers/directory.ts";
 import { guardStatus } from "../../helpers/guard_status.ts";
 
@@ -130,6 +132,25 @@ Deno.test("the programs of one user get no more memory together than one of them
   assert.ok(reasons["the answers in this directory are too long"], JSON.stringify(failures));
   assert.equal(failures.length, 3);
   socket.close();
+});
+
+Deno.test("a guard that is stopped is reported at once, with what continues it", async () => {
+  using state = makeState();
+  const stopped = new Deno.Command("sleep", { args: ["600"] }).spawn();
+  const { pid } = stopped;
+  await using _ended = {
+    async [Symbol.asyncDispose]() {
+      stopped.kill("SIGKILL");
+      await stopped.status;
+    },
+  };
+  const stat = () => parseProcStat(Deno.readTextFileSync(`/proc/${pid}/stat`))!;
+  const path = `${state.path}/guard-${pid}-${stat().startTime}.socket`;
+  using _socket = Deno.listen({ transport: "unix", path });
+  Deno.kill(pid, "SIGSTOP");
+  while (stat().state !== "T") await delay(1);
+  const reason = `the process is stopped and protects nothing; to continue it: kill -CONT ${pid}`;
+  assert.deepEqual((await findGuards([], state.places, 100)).failures, [{ pid, path, reason }]);
 });
 
 Deno.test("a guard that does not answer is reported after a while, and the others are shown", async () => {
