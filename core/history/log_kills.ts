@@ -178,66 +178,60 @@ export class LogKills {
       pieces.end();
       this.#cut += pieces.cut;
     }
-    const { name: source } = this;
-    const counted = (
-      reason: Gap["reason"],
-      count: number,
-      one: string,
-      many: string,
-      why = "",
-    ): Gap[] =>
-      count === 0
-        ? []
-        : [{ reason, source, count, message: `${count} ${count === 1 ? one : many}${why}` }];
-    const withoutCgroup = this.kills.filter(({ cgroup, group }) => !(cgroup ?? group)).length;
-    const withoutTime = this.kills.filter(({ at }) => at === undefined).length;
-    const suppressed = this.#suppressed > 0 ? ` (left out here: ${this.#suppressed})` : "";
     return omitUndefined({
       kind: this.kind,
-      name: source,
+      name: this.name,
       lines: this.lines,
       kills: this.kills,
       from: this.#from,
       to: this.#to,
       boots: this.#boots.size || undefined,
       repeated: this.repeated,
-      gaps: [
-        ...more,
-        ...counted(
-          "lost_lines",
-          this.#lost,
-          "kernel line was lost before it was saved",
-          "kernel lines were lost before they were saved",
-        ),
-        ...counted(
-          "cut_lines",
-          this.#cut,
-          "line about an OOM is cut or not understood",
-          "lines about an OOM are cut or not understood",
-        ),
-        ...counted(
-          "no_cgroup",
-          withoutCgroup,
-          "kill has no cgroup",
-          "kills have no cgroup",
-          `: the kernel names it at most 10 times in 5 s${suppressed}, and before 5.0 not when ` +
-            "the machine runs out of memory",
-        ),
-        ...counted(
-          "no_time",
-          withoutTime,
-          "kill has no date",
-          "kills have no date",
-          ": the log has at most the time since boot; --since does not apply",
-        ),
-        ...this.#isYearInferred
-          ? [{
-            reason: "no_year" as const,
-            source,
-            message: "its lines have no year: the latest possible one is assumed",
-          }]
-          : [],
-      ],
+      gaps: [...more, ...this.#gaps()],
     });
+  }
+
+  #gaps(): Gap[] {
+    const { name: source } = this;
+    const withoutCgroup = this.kills.filter(({ cgroup, group }) => !(cgroup ?? group)).length;
+    const withoutTime = this.kills.filter(({ at }) => at === undefined).length;
+    const suppressed = this.#suppressed > 0 ? ` (left out here: ${this.#suppressed})` : "";
+    const counted = [
+      [
+        "lost_lines",
+        this.#lost,
+        "kernel line was lost before it was saved",
+        "kernel lines were lost before they were saved",
+        "",
+      ],
+      [
+        "cut_lines",
+        this.#cut,
+        "line about an OOM is cut or not understood",
+        "lines about an OOM are cut or not understood",
+        "",
+      ],
+      [
+        "no_cgroup",
+        withoutCgroup,
+        "kill has no cgroup",
+        "kills have no cgroup",
+        `: the kernel names it at most 10 times in 5 s${suppressed}, and before 5.0 not when ` +
+        "the machine runs out of memory",
+      ],
+      [
+        "no_time",
+        withoutTime,
+        "kill has no date",
+        "kills have no date",
+        ": the log has at most the time since boot; --since does not apply",
+      ],
+    ] as const;
+    const gaps = counted.filter(([, count]) => count > 0).map((
+      [reason, count, one, many, why],
+    ): Gap => ({ reason, source, count, message: `${count} ${count === 1 ? one : many}${why}` }));
+    if (!this.#isYearInferred) return gaps;
+    const message = "its lines have no year: the latest possible one is assumed";
+    return [...gaps, { reason: "no_year", source, message }];
   }
 }

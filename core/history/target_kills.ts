@@ -40,16 +40,18 @@ function filterOf(
   } catch (error) {
     if (!(error instanceof OomkitError)) throw error;
     if (gone === undefined) {
-      const named = pathFilter((path) => path.split("/").includes(target));
-      if (!kills.some(named)) throw error;
+      const named = nameFilter(kills, target);
+      if (named === undefined) throw error;
       return named;
     }
   }
   if (gone === undefined && hierarchy === undefined) {
-    const named = pathFilter((path) => path.split("/").includes(target));
-    if (kills.some(named)) return named;
+    const named = nameFilter(kills, target);
+    if (named) return named;
     throw new OomkitError(
-      `cannot resolve target "${shortened(target)}": no cgroup of that name is in the log`,
+      `cannot resolve target "${
+        shortened(target)
+      }": no cgroup or process of that name is in the log`,
       "give a cgroup path, a glob, pid:N, unit:NAME, pod:UID or a container id",
     );
   }
@@ -64,6 +66,13 @@ const pathFilter = (test: (path: string) => boolean): Matches => (kill) => {
   const path = cgroupOf(kill) ?? kill.owner;
   return path !== undefined && test(path);
 };
+
+/** By the name of a cgroup, or of processes that were killed; `undefined` when there is neither. */
+function nameFilter(kills: readonly PastKill[], name: string): Matches | undefined {
+  const isCgroup = pathFilter((path) => path.split("/").includes(name));
+  const isComm: Matches = ({ victim }) => victim.comm === name;
+  return [isCgroup, isComm].find((matches) => kills.some(matches));
+}
 
 /** By what the target says alone; `undefined` for a name that may be one of anything. */
 function goneFilter(target: string, hierarchy: Hierarchy | undefined): Matches | undefined {

@@ -128,8 +128,9 @@ for (
     "db.service": [2],
     "pid:2": [2],
     "pid:99": [],
-    // The name of a cgroup anywhere.
+    // The name of a cgroup anywhere; where there is none, that of processes.
     job: [3],
+    java: [1, 2, 3, 4, 5],
   })
 ) {
   Deno.test(`the target ${target} of a removed cgroup names the kills ${pids.join(", ") || "of none"}`, () => {
@@ -142,7 +143,10 @@ Deno.test("several targets name the kills of any of them, each once", () => {
 });
 
 Deno.test("a name that no cgroup has, now or in the log, is refused", () => {
-  assert.throws(() => pidsOf("nosuch"), /cannot resolve target "nosuch": no cgroup of that name/);
+  assert.throws(
+    () => pidsOf("nosuch"),
+    /cannot resolve target "nosuch": no cgroup or process of that name/,
+  );
 });
 
 Deno.test("kills are counted by limit owner, container, pod, unit and comm, most kills first", () => {
