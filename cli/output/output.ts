@@ -74,6 +74,11 @@ export function printStderr(text: string): void {
   );
 }
 
+/** For a person at a terminal: what was done, where another program asks for no more than the exit status. */
+export function tell(text: string): void {
+  if (Deno.stderr.isTerminal()) printStderr(text);
+}
+
 /** For text that is already printable, with control sequences of our own. */
 export function printStderrRaw(text: string): void {
   if (diverted) return diverted.printStderr(text);

@@ -13,7 +13,7 @@ import { formatCount } from "../options/units.ts";
 import { headline } from "../simulate/verdict.ts";
 import { eventFacts } from "./event_text.ts";
 import { checkOutputConflicts } from "./files.ts";
-import { printable, writeAll } from "./output.ts";
+import { printable, tell, writeAll } from "./output.ts";
 
 export const pictureWords: Words = {
   printable,
@@ -149,6 +149,7 @@ class PictureFile {
     }
     this.#isClosed = true;
     this.#file.close();
+    tell(`wrote ${this.what}: ${this.path}`);
   }
 
   /** Closes and removes the file, unless it is written. */

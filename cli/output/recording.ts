@@ -17,7 +17,7 @@ import { isRecorded, type RecordFlags } from "../options/subcommand.ts";
 import { createProgress, terminalOutput } from "../terminal/progress.ts";
 import { VERSION } from "../version.ts";
 import { checkOutputConflicts } from "./files.ts";
-import { printable, printStderr } from "./output.ts";
+import { printable, printStderr, tell } from "./output.ts";
 
 export interface RunRecording extends RecordSink {
   event(event: Parameters<typeof eventLine>[0]): void;
@@ -56,6 +56,7 @@ export async function openRecording(
     event: (event) => line(eventLine(event)),
     close: async () => {
       await file?.close();
+      if (file) tell(`the recording is in ${flags.record}`);
       await picture?.close();
     },
   };
