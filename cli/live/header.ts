@@ -134,7 +134,7 @@ function memoryParts({ machine }: View): Part[] {
 /** Where the replay is, in words and as a line with the kills on it. */
 function replayLines(
   { totals: { kills, actions } }: View,
-  { from, to, at, isPlaying, speed, kills: all }: ReplayFacts,
+  { from, to, at, isPlaying, speed, kills: all, isWhole }: ReplayFacts,
   lines: number,
   canvas: Canvas,
 ): string[] {
@@ -143,6 +143,7 @@ function replayLines(
     ["plain", `${formatDuration(at - from)} of ${formatDuration(to - from)}`],
     [kills + actions > 0 ? "bad" : "plain", `kills so far: guard ${actions}, kernel ${kills}`],
     ["plain", `${all.length} in all`],
+    ...isWhole ? [] : [["alert", "incomplete"] as const],
     ...speed === 1 || isPlaying ? [] : [["plain", `speed ${speed}x`] as const],
   ];
   const text = joined(words, canvas.columns, canvas);

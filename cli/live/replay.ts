@@ -129,7 +129,7 @@ export class Replay {
   }
 
   facts(): ReplayFacts {
-    const { from, to, head } = this.timeline;
+    const { from, to, head, isWhole } = this.timeline;
     return {
       from,
       to,
@@ -137,6 +137,7 @@ export class Replay {
       isPlaying: this.#isPlaying,
       speed: this.#speed,
       kills: this.#kills.map(({ at }) => at),
+      isWhole,
       source: `${head.command} on ${head.host}`,
       isOfGuard: head.command === "guard",
       historySeconds: this.#historyMs() / 1000,

@@ -41,6 +41,8 @@ export interface ReplayFacts {
   /** Seconds of the recording in a second. */
   readonly speed: number;
   readonly kills: readonly number[];
+  /** The recording has its end. */
+  readonly isWhole: boolean;
   /** Such as `guard on node7`. */
   readonly source: string;
   readonly isOfGuard: boolean;

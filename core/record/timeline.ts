@@ -19,6 +19,8 @@ export class Timeline {
   /** By path. */
   readonly cgroups = new Map<string, Track>();
   readonly events: TimedEvent[] = [];
+  /** Whether it has its end; not when the program was killed, still runs, or the recording was full. */
+  readonly isWhole: boolean;
   /** The times of all samples and events, sorted, each once. */
   readonly moments: readonly number[];
 
@@ -31,6 +33,7 @@ export class Timeline {
 
   constructor(lines: readonly RecordingLine[]) {
     this.head = lines[0] as RecordingHead;
+    this.isWhole = lines.some((line) => line.type === "end" && line.reason === "ended");
     const byId = new Map<number, Track>();
     const moments = new Set<number>();
     for (const line of lines) {

@@ -28,6 +28,12 @@ Deno.test("a replay starts paused at the first moment, and steps to the next and
   assert.ok(!open().isPlaying);
 });
 
+Deno.test("a recording without its end is said to be incomplete", () => {
+  assert.ok(open().facts().isWhole);
+  const cut = open(incident.filter(({ type }) => type !== "end"));
+  assert.ok(!cut.facts().isWhole);
+});
+
 Deno.test("a replay jumps by minutes and between kills, and stops at both ends", () => {
   assert.deepEqual(places(["minute", "minute", "minute", "minute", "minute-back"]), [
     60,
