@@ -38,10 +38,14 @@ const DEFAULT_LATEST = 10;
 const CONTENTS = { group: "contents", isBasic: true } as const;
 
 const HISTORY_OPTIONS = {
-  since: value("--since <time>", "leave out kills before this, such as 24h or 2026-11-30T08:00", {
-    ...CONTENTS,
-    parse: (text) => parseSince(text),
-  }),
+  since: value(
+    "--since <time>",
+    "leave out kills before this, such as 24h, yesterday or 2026-11-30T08:00",
+    {
+      ...CONTENTS,
+      parse: (text) => parseSince(text),
+    },
+  ),
   file: list(
     "--file <file>",
     "read this saved log, or stdin (-), instead of this machine's; may be .gz",

@@ -3,7 +3,8 @@
 import { OomkitError } from "../../core/errors.ts";
 import { parseDuration } from "../options/units.ts";
 
-const HINT = "use a duration such as 24h, or a time such as 2026-11-30T08:00 or @1796025600";
+const HINT =
+  "use a duration such as 24h, today, yesterday, or a time such as 2026-11-30T08:00 or @1796025600";
 
 /**
  * Milliseconds since the epoch of `24h` (before now), `2026-11-30`, `2026-11-30 08:00`, `2026-11-30T08:00:00Z`, `@1796025600`,
