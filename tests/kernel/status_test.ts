@@ -3,7 +3,6 @@
 import assert from "node:assert/strict";
 import {
   changingModeOf,
-  feedWhileItLives,
   isArmed,
   isKillAction,
   makeStateDirectory,
@@ -11,7 +10,7 @@ import {
   WIDE,
 } from "../helpers/guarded.ts";
 import { startHungryProcess } from "../helpers/hungry_process.ts";
-import { kernelTest, MIB } from "../helpers/kernel_cases.ts";
+import { faultUntilKilled, kernelTest, MIB } from "../helpers/kernel_cases.ts";
 import { makeRealCgroup } from "../helpers/real_cgroup.ts";
 import { asUnprivilegedUser, oomkitForAllUsers, runOomkit } from "../helpers/run_oomkit.ts";
 import { statusJson } from "../helpers/status_json.ts";
@@ -31,8 +30,7 @@ kernelTest(
     const args = ["-r", "--policy", "process", "--log-file", "/dev/null", parent.path];
     await using guarded = await startGuarded(args, { stateDirectory: state.path });
     for (const each of [idle!, busy!]) await guarded.next(isArmed(each));
-    await using process = await startHungryProcess(busy!);
-    await feedWhileItLives(process, 2 * LIMIT);
+    await faultUntilKilled(busy!);
     const kill = await guarded.next(isKillAction);
     await using other = await startHungryProcess(busy!);
     await other.feed(MIB);
@@ -188,11 +186,10 @@ kernelTest("a status that is asked for again and again does not delay a kill", a
       await conn.read(new Uint8Array(65536));
     }
   }));
-  await using process = await startHungryProcess(cgroup);
-  await feedWhileItLives(process, 2 * LIMIT);
+  const { pid } = await faultUntilKilled(cgroup);
   const kill = await guarded.next(isKillAction);
   isKilled = true;
   await asking;
-  assert.deepEqual([kill.outcome, kill.victim.pid], ["killed", process.pid]);
+  assert.deepEqual([kill.outcome, kill.victim.pid], ["killed", pid]);
   await guarded.stop();
 });
