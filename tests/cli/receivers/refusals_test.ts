@@ -126,3 +126,20 @@ Deno.test("a full disk under the log is reported once, and the command continues
   assert.match(stderr, /cannot write to \/dev\/full: No space left on device/);
   assert.match(stderr, /could not write to \/dev\/full: \d+ reports? (was|were) dropped/);
 });
+
+Deno.test("a program of --exec or of a hook that is not there is reported at the start, and the run goes on", async () => {
+  using tree = makeTree(2, { "/a": { "memory.current": 1, "memory.max": 100 } });
+  for (
+    const [command, ...option] of [
+      ["watch", "--exec", "./not-there.sh --now"],
+      ["guard", "--on-warn", "exec:./not-there.sh --now"],
+    ] as const
+  ) {
+    const args = [command, "--root", tree.dir, "/a", "--for", "10ms", "--dry-run", ...option];
+    const { code, stderr } = await runOomkit(
+      args.filter((arg) => command === "guard" || arg !== "--dry-run"),
+    );
+    assert.equal(code, 0, stderr);
+    assert.match(stderr, /^(--)?exec: there is no program \.\/not-there\.sh that can be run$/m);
+  }
+});

@@ -34,6 +34,14 @@ function makeCgroup() {
   };
 }
 
+/** A parent with two cgroups of one process each. */
+const makeSiblings = (a: number, b: number) =>
+  makeTree(2, {
+    "/p": {},
+    "/p/a": { "cgroup.procs": `${a}\n` },
+    "/p/b": { "cgroup.procs": `${b}\n` },
+  });
+
 const enoughTime: Omit<SelectionContext, "limitOwner"> = {
   policy: WARM_UP_POLICY,
   isExcluded: () => false,
@@ -87,11 +95,7 @@ for (
   Deno.test(`without time the selection continues ${what}`, async () => {
     await using made = makeCgroup();
     const [one, other] = made.pids;
-    using tree = makeTree(2, {
-      "/p": {},
-      "/p/a": { "cgroup.procs": `${one}\n` },
-      "/p/b": { "cgroup.procs": `${other}\n` },
-    });
+    using tree = makeSiblings(one!, other!);
     if (attribute) setAttribute(`${tree.dir}/p/b`, attribute, "1");
     const cgroup = openCgroup(discover(tree.dir), "/p")!;
     const policy = {
@@ -121,11 +125,7 @@ Deno.test("no process is selected when the kernel's victim is outside of the gua
 Deno.test("without time to read all again, the process that the kernel would have killed first still counts", async () => {
   await using made = makeCgroup();
   const [one, other] = made.pids;
-  using tree = makeTree(2, {
-    "/p": {},
-    "/p/a": { "cgroup.procs": `${one}\n` },
-    "/p/b": { "cgroup.procs": `${other}\n` },
-  });
+  using tree = makeSiblings(one!, other!);
   const at = (path: string) => openCgroup(discover(tree.dir), path)!;
   const [limitOwner, scope] = [at("/p"), at("/p/a")];
   const preferences = { ...WARM_UP_POLICY.preferences, prefer: [/b$/] };
@@ -139,11 +139,7 @@ Deno.test("without time to read all again, the process that the kernel would hav
 Deno.test("without time, processes outside are read until none of them can be larger than the one inside", async () => {
   await using made = makeCgroup();
   const [one, other] = made.pids;
-  using tree = makeTree(2, {
-    "/p": {},
-    "/p/a": { "cgroup.procs": `${one}\n` },
-    "/p/b": { "cgroup.procs": `${other}\n` },
-  });
+  using tree = makeSiblings(one!, other!);
   const at = (path: string) => openCgroup(discover(tree.dir), path)!;
   const rssOf = (pid: number) => readCandidate(pid, "", false)!.rss!;
   const pidsRead = (usage: number) => {
