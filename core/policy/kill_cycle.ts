@@ -86,7 +86,7 @@ const MIN_MS_BETWEEN_FAILED_RECLAIMS = 10_000;
 /** Kernel memory on v1 that stays above the level is tried again after this long: part of it may have become unreclaimable. */
 const MAX_MS_WITHOUT_RECLAIM = 1000;
 /** An allocator that is blocked found no room for a charge, which is a page, and 256 KiB at most (mm/memcontrol.c, MEMCG_CHARGE_BATCH). */
-export const MAX_ROOM_WHEN_BLOCKED = 256 * 1024;
+const MAX_ROOM_WHEN_BLOCKED = 256 * 1024;
 /** Minimum poll interval of a cgroup full of page cache. It can stay so for weeks; other memory must push out the page cache first. */
 const CACHE_POLL_MS = 10;
 /** Maximum of that (milliseconds, an estimate). */

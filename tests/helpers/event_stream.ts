@@ -37,7 +37,7 @@ export interface EventStreamOptions {
 /** Only a program that hangs takes longer: with a load of 14 on two CPUs an emulated one took more than 30 s. */
 const MAX_MS_FOR_EVENT = 300_000;
 
-const MAX_EVENTS_SHOWN = 8;
+const MAX_EVENTS_SHOWN = 40;
 
 /** Resolves once everything is armed. */
 export async function startEventStream(

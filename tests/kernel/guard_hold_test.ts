@@ -145,13 +145,13 @@ kernelTest(
   { only: 1 },
 );
 
-/** Fills pipes until it is killed: kernel memory that cannot be reclaimed, 448 KiB with each process that holds some of them. */
-const fillPipes = (directory: string) => `
+/** Fills pipes, 448 KiB of each process that holds some of them: kernel memory that cannot be reclaimed. */
+const fillPipes = (directory: string, processes: number) => `
 i=0
-while [ $i -lt 200 ]; do
-  mkdir "${directory}/$i"; cd "${directory}/$i"; mkfifo 3 4 5 6 7 8 9
-  sleep 60 3<>3 4<>4 5<>5 6<>6 7<>7 8<>8 9<>9 &
-  for fifo in 3 4 5 6 7 8 9; do dd if=/dev/zero of=$fifo bs=64k count=1; done
+while [ $i -lt ${processes} ]; do
+  mkdir "${directory}/$i" && cd "${directory}/$i" && mkfifo 3 4 5 6 7 8 9 || exit
+  sleep 600 3<>3 4<>4 5<>5 6<>6 7<>7 8<>8 9<>9 &
+  for fifo in 3 4 5 6 7 8 9; do printf %65536s x >$fifo || exit; done
   i=$((i+1))
 done`;
 
@@ -162,15 +162,18 @@ kernelTest(
     using state = makeStateDirectory();
     const fifos = Deno.makeTempDirSync({ prefix: "oomkit-pipes-" });
     cgroup.limit(32 * MIB);
+    const args = ["-c", `${entering(cgroup)}\n${fillPipes(fifos, 36)}`];
+    const filled = new Deno.Command("sh", { args, stdout: "null", stderr: "null" });
+    assert.equal((await filled.spawn().status).code, 0);
+    assert.ok(Number(cgroup.read("memory.kmem.usage_in_bytes")) > 16 * MIB);
     const words = ["--policy", "process", cgroup.path];
     await using guarded = await startGuarded(words, { stateDirectory: state.path });
-    const args = ["-c", `${entering(cgroup)}\n${fillPipes(fifos)}`];
-    const { status } = new Deno.Command("sh", { args, stdout: "null", stderr: "null" }).spawn();
-    const { outcome } = await guarded.next(isKillAction);
-    assert.equal(outcome, "killed");
+    await using process = startFaultingProcess(entering(cgroup));
+    assert.equal((await process.status).signal, "SIGKILL");
+    const { outcome, victim } = await guarded.next(isKillAction);
+    assert.deepEqual([outcome, victim.pid], ["killed", process.pid]);
     assert.equal(kernelKills(cgroup), 0);
     await removeCgroup(cgroup.dir);
-    await status;
     Deno.removeSync(fifos, { recursive: true });
   },
   { only: 1 },

@@ -24,7 +24,6 @@ import { parseReclaimStat, type ReclaimStat } from "../../parse/cgroupfs.ts";
 import {
   type DecisionState,
   initialDecision,
-  MAX_ROOM_WHEN_BLOCKED,
   type Observation,
   type SkipReason,
 } from "../../policy/kill_cycle.ts";
@@ -421,11 +420,14 @@ export function readStat(state: CgroupState, now: number): void {
 
 /**
  * v1 with the OOM killer off: the kernel has tried to reclaim everything, kernel memory too, before it lets an allocator wait
- * (mm/memcontrol-v1.c, mem_cgroup_oom_synchronize).
+ * (mm/memcontrol-v1.c, mem_cgroup_oom_synchronize). Usage may be hundreds of KiB below the limit by then: other processes fail there,
+ * or exit, and new ones follow.
  */
-const hasWaitingAllocator = (state: CgroupState): boolean =>
-  isOomKillerDisabled(state) && state.settings.limit - state.memory.usage < MAX_ROOM_WHEN_BLOCKED &&
-  /^under_oom 1$/m.test(state.files.underOomFile?.text() ?? "");
+function hasWaitingAllocator(state: CgroupState): boolean {
+  const { memory: { usage }, settings: { levelBytes }, decision, files } = state;
+  return isOomKillerDisabled(state) && usage >= levelBytes[decision.killLevel] &&
+    /^under_oom 1$/m.test(files.underOomFile?.text() ?? "");
+}
 
 /** What swap has room for. */
 const swappableBytes = ({ reclaimStat, swapLeft }: MemoryReading): number =>
