@@ -1,8 +1,8 @@
 /**
  * Measures the figures of docs/performance.md on this machine: `deno task bench [start-up] [sweep] [latency] [idle] [scale] [peers]
- * [footprint] [live] [race] [throughput]`; without a name all. `--record` adds the results to docs/benchmarks.jsonl, which later runs are
- * compared with. Other options are for `scale`, `footprint`, `race` and
- * `throughput`: scripts/bench/scale.ts, footprint.ts, race_results.ts, throughput.ts.
+ * [footprint] [node] [live] [race] [throughput]`; without a name all. `--record` adds the results to docs/benchmarks.jsonl, which later runs are
+ * compared with. Other options are for `scale`, `footprint`, `node`, `race` and
+ * `throughput`: scripts/bench/scale.ts, footprint.ts, node.ts, race_results.ts, throughput.ts.
  *
  * Measures the executable: run `deno task compile` first. Needs the right to make cgroups. They are called oomkit-bench-… and
  * are removed on every way out; those of a killed run by the next one.
@@ -15,6 +15,7 @@ import { footprint } from "./bench/footprint.ts";
 import { idle } from "./bench/idle.ts";
 import { latency } from "./bench/latency.ts";
 import { live } from "./bench/live.ts";
+import { node } from "./bench/node.ts";
 import { peers } from "./bench/peers.ts";
 import { race } from "./bench/race.ts";
 import {
@@ -52,6 +53,7 @@ const benches: Readonly<Record<string, () => Promise<Measured>>> = {
   scale: () => scale(options),
   peers,
   footprint: () => footprint(options),
+  node: () => node(options),
   live,
   race: () => race(options),
   throughput: () => throughput(options),

@@ -74,10 +74,18 @@ export function endChild(child: Deno.ChildProcess, signal: Deno.Signal = "SIGKIL
 export const within = (ms: number, done: Promise<unknown>): Promise<boolean> =>
   withDeadline(ms, done.then(() => true), () => false);
 
+const removals: (() => Promise<void>)[] = [];
+
+/** For cgroups of another hierarchy. */
+export function removeAtEnd(remove: () => Promise<void>): void {
+  removals.push(remove);
+}
+
 /** All child processes must exit, or the cgroups could not be removed. */
 export async function cleanUp(): Promise<void> {
   for (const [child, signal] of running) endChild(child, signal);
   await removeAbandoned(scriptParent(), PREFIX);
+  for (const remove of removals.splice(0)) await remove();
   removeBenchDirectories();
 }
 
