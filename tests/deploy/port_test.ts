@@ -33,12 +33,12 @@ Deno.test("Prometheus scrapes this machine at the port of the documents", () => 
   assert.deepEqual([...new Set(ports)], [PORT]);
 });
 
-Deno.test("Prometheus finds the pods by their label and port", () => {
+Deno.test("Prometheus finds the pods by their label and port", async () => {
   const [, { relabel_configs: rules }] = scrapeConfigs();
   const kept = (label: string) =>
     rules.find(({ source_labels: [from] = [] }: Json) => from === `__meta_kubernetes_pod_${label}`)
       .regex;
-  const pods = buildKustomization(join(root, "deploy/kubernetes/base"))
+  const pods = (await buildKustomization(join(root, "deploy/kubernetes/base")))
     .find(({ kind }) => kind === "DaemonSet").spec.template;
   assert.equal(kept("container_port_name"), NAME);
   assert.equal(
@@ -48,8 +48,8 @@ Deno.test("Prometheus finds the pods by their label and port", () => {
 });
 
 for (const overlay of ["observe", "process", "container", "v1-hold", "monitoring"]) {
-  Deno.test(`${overlay}: the listen address, the declared port and the probes agree`, () => {
-    const objects = buildKustomization(join(root, "deploy/kubernetes/overlays", overlay));
+  Deno.test(`${overlay}: the listen address, the declared port and the probes agree`, async () => {
+    const objects = await buildKustomization(join(root, "deploy/kubernetes/overlays", overlay));
     const of = (requested: string): Json => objects.find(({ kind }) => kind === requested);
     const daemonSet = of("DaemonSet");
     const [container] = containersOf(daemonSet);
