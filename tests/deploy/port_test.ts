@@ -60,7 +60,9 @@ for (const overlay of ["observe", "process", "container", "v1-hold", "monitoring
       assert.equal(container[probe].httpGet.port, NAME, probe);
     }
     if (overlay !== "monitoring") return;
-    assert.deepEqual(of("Service").spec.ports, [{ name: NAME, port: PORT, targetPort: NAME }]);
+    assert.deepEqual(of("Service").spec.ports, [
+      { name: NAME, protocol: "TCP", port: PORT, targetPort: NAME },
+    ]);
     const { annotations } = daemonSet.spec.template.metadata;
     assert.equal(annotations["prometheus.io/port"], `${PORT}`);
   });

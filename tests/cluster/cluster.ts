@@ -1,0 +1,144 @@
+/** A real Kubernetes API server with etcd, and kubectl and Helm for it. No kubelet and no controllers run: objects are only stored. */
+
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { type ClusterPrograms, clusterPrograms } from "../../scripts/cluster/build.ts";
+import { kubernetesProgram } from "../../scripts/build/kubernetes_programs.ts";
+import { outputOf, type Ran, succeed } from "../../scripts/command.ts";
+
+const ADMIN = "admin-token";
+const START_MS = 120_000;
+
+export interface Cluster extends AsyncDisposable {
+  readonly url: string;
+  readonly directory: string;
+  /** The certificates that it has made. */
+  readonly caFile: string;
+  /** As an administrator. @param input the text of `--filename -`. */
+  kubectl(args: readonly string[], input?: string): Promise<Ran>;
+  helm(args: readonly string[]): Promise<Ran>;
+}
+
+export async function startCluster(): Promise<Cluster> {
+  const programs = await clusterPrograms();
+  const directory = Deno.makeTempDirSync({ prefix: "oomkit-cluster-" });
+  const children: Deno.ChildProcess[] = [];
+  const end = async () => {
+    for (const child of children.toReversed()) {
+      child.kill("SIGTERM");
+      await child.status;
+    }
+    Deno.removeSync(directory, { recursive: true });
+  };
+  try {
+    const url = await startServers(programs, directory, children);
+    return { ...await clients(url, directory), url, [Symbol.asyncDispose]: end };
+  } catch (error) {
+    await end();
+    throw error;
+  }
+}
+
+/** @returns the address of the API server, which is ready. */
+async function startServers(
+  { apiServer, etcd }: ClusterPrograms,
+  directory: string,
+  children: Deno.ChildProcess[],
+): Promise<string> {
+  const start = (name: string, program: string, args: readonly string[]) => {
+    const script = 'exec "$0" "$@" >"$LOG" 2>&1';
+    const env = { LOG: join(directory, `${name}.log`) };
+    const words = ["-c", script, program, ...args];
+    children.push(new Deno.Command("sh", { args: words, env, stdin: "null" }).spawn());
+  };
+  const [client, peer, port] = freePorts(3) as [number, number, number];
+  const store = `http://127.0.0.1:${client}`;
+  start("etcd", etcd, [
+    ...["--data-dir", join(directory, "etcd"), "--name", "one"],
+    ...["--listen-client-urls", store, "--advertise-client-urls", store],
+    ...["--listen-peer-urls", `http://127.0.0.1:${peer}`],
+    ...["--initial-advertise-peer-urls", `http://127.0.0.1:${peer}`],
+    ...["--initial-cluster", `one=http://127.0.0.1:${peer}`, "--unsafe-no-fsync"],
+  ]);
+  const key = join(directory, "accounts.key");
+  await succeed("openssl", ["genrsa", "-out", key, "2048"]);
+  const tokens = join(directory, "tokens.csv");
+  Deno.writeTextFileSync(tokens, `${ADMIN},admin,1,"system:masters"\n`);
+  start("kube-apiserver", apiServer, [
+    `--etcd-servers=${store}`,
+    `--cert-dir=${join(directory, "certificates")}`,
+    ...["--bind-address=127.0.0.1", `--secure-port=${port}`, "--authorization-mode=RBAC"],
+    ...[`--token-auth-file=${tokens}`, "--service-cluster-ip-range=10.0.0.0/24"],
+    ...[`--service-account-key-file=${key}`, `--service-account-signing-key-file=${key}`],
+    ...["--service-account-issuer=https://oomkit.test", "--allow-privileged"],
+    // No controller makes the accounts of new namespaces.
+    "--disable-admission-plugins=ServiceAccount",
+  ]);
+  const url = `https://127.0.0.1:${port}`;
+  await ready(url, directory);
+  return url;
+}
+
+async function ready(url: string, directory: string): Promise<void> {
+  const { kubectl } = await clients(url, directory);
+  for (const deadline = performance.now() + START_MS;;) {
+    const { code } = await kubectl(["get", "--raw", "/readyz"]);
+    // The namespace comes last.
+    if (code === 0 && (await kubectl(["get", "namespace", "kube-system"])).code === 0) return;
+    if (performance.now() < deadline) continue;
+    const log = Deno.readTextFileSync(join(directory, "kube-apiserver.log"));
+    throw new Error(`kube-apiserver is not ready: ${log.slice(-3000)}`);
+  }
+}
+
+async function clients(url: string, directory: string) {
+  const [kubectl, helm] = await Promise.all([
+    kubernetesProgram("kubectl"),
+    kubernetesProgram("helm"),
+  ]);
+  const caFile = join(directory, "certificates/apiserver.crt");
+  const config = join(directory, "kubeconfig");
+  const named = (what: string, value: unknown) => [{ name: "test", [what]: value }];
+  Deno.writeTextFileSync(
+    config,
+    JSON.stringify({
+      apiVersion: "v1",
+      kind: "Config",
+      "current-context": "test",
+      clusters: named("cluster", { server: url, "certificate-authority": caFile }),
+      users: named("user", { token: ADMIN }),
+      contexts: named("context", { cluster: "test", user: "test" }),
+    }),
+  );
+  const env = { KUBECONFIG: config, HOME: directory };
+  const input = join(directory, "input.yaml");
+  return {
+    directory,
+    caFile,
+    kubectl(args: readonly string[], text?: string) {
+      if (text === undefined) return outputOf(kubectl, args, { env });
+      Deno.writeTextFileSync(input, text);
+      return outputOf(kubectl, [...args, "--filename", input], { env });
+    },
+    helm: (args: readonly string[]) => outputOf(helm, args, { env }),
+  };
+}
+
+function freePorts(count: number): number[] {
+  const listeners = Array.from(
+    { length: count },
+    () => Deno.listen({ hostname: "127.0.0.1", port: 0 }),
+  );
+  return listeners.map((listener) => {
+    const { port } = listener.addr as Deno.NetAddr;
+    listener.close();
+    return port;
+  });
+}
+
+/** @returns what it printed. */
+export async function succeeded(ran: Promise<Ran>): Promise<string> {
+  const { code, stdout, stderr } = await ran;
+  assert.equal(code, 0, stdout + stderr);
+  return stdout;
+}
