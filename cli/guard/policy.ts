@@ -97,7 +97,7 @@ export function policyOfFlags(
       graceMs: flags.gracePeriod,
       exitTimeoutMs: flags.guardMs ?? flags.killTimeout,
     },
-    metric: flags.metric,
+    metric: metricOf(flags.metric, actions),
     actions,
     preferences: {
       prefer: flags.prefer ?? [],
@@ -158,6 +158,16 @@ export function policySetOf(
     })),
     labels,
   };
+}
+
+/** Page cache is no reason for a report: the kernel drops it. Where a level has an action, it stays at the usage that the limit is of. */
+function metricOf(
+  requested: GuardFlags["metric"],
+  actions: GuardPolicy["actions"],
+): GuardPolicy["metric"] {
+  if (requested !== "auto") return requested;
+  const acts = Object.values(actions).flat().some(({ kind }) => kind !== "noop");
+  return acts ? "usage" : "working-set";
 }
 
 /** `--policy` is short for `--on-imminent`; of the two, the one with the higher precedence counts. */

@@ -98,8 +98,8 @@ export const POLICY_OPTIONS = {
   }),
   metric: choice(
     "--metric <what>",
-    "memory compared with the levels: usage, or the working-set as the kubelet computes it",
-    { ...LEVELS, choices: ["usage", "working-set"], default: ["usage", "usage"] },
+    "memory compared with the levels: usage, the working-set as the kubelet computes it, or auto: usage where there is an action",
+    { ...LEVELS, choices: ["auto", "usage", "working-set"], default: ["auto", "auto"] },
   ),
   hysteresis: value(
     "--hysteresis <percent>",

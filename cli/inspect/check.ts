@@ -28,6 +28,8 @@ import { formatBytes, formatPercent } from "../options/units.ts";
 interface Requested {
   readonly minHeadroom?: Amount | undefined;
   readonly maxUsage?: Amount | undefined;
+  /** What counts as used in `minHeadroom`. */
+  readonly metric: "usage" | "working-set";
   readonly require: readonly Requirement[];
   /** Whether the summary is for a CI job: whole, however long. */
   readonly isInCi: boolean;
@@ -64,20 +66,21 @@ export function check(
 }
 
 function findingsOf(
-  { minHeadroom, maxUsage, require }: Requested,
+  { minHeadroom, maxUsage, metric, require }: Requested,
   found: Inspection,
   machine: Machine,
 ): Finding[] {
   const cgroup = found.cgroup.path;
-  const capacity = capacityOf(found, machine);
   const findings: Finding[] = [];
   if (minHeadroom) {
+    const capacity = capacityOf(found, machine, metric);
     const has = `${formatBytes(capacity.left)}${share(capacity.left, capacity, 0)}`;
     const verdict = unlessUnread(checkHeadroom(capacity, minHeadroom), found);
     const message = comparison(has, "at least", minHeadroom, capacity) + unreadText(found);
     findings.push({ cgroup, check: "min-headroom", verdict, message });
   }
   if (maxUsage) {
+    const capacity = capacityOf(found, machine, "usage");
     // An amount in bytes is compared with the cgroup's own usage, a percentage with that of the owner of the limit.
     const used = "bytes" in maxUsage ? capacity.own : capacity.used;
     const has = `${formatBytes(used)}${share(used, capacity, 100)}`;
@@ -109,8 +112,13 @@ interface OwnedCapacity extends Capacity {
 }
 
 /** Of the limit that is hit first, or of the machine. */
-function capacityOf({ snapshot, ancestry, cgroup }: Inspection, machine: Machine): OwnedCapacity {
-  const { headroom, chain, limit } = ancestry;
+function capacityOf(
+  { snapshot, ancestry, cgroup }: Inspection,
+  machine: Machine,
+  metric: Requested["metric"],
+): OwnedCapacity {
+  const { chain, limit } = ancestry;
+  const headroom = metric === "usage" ? ancestry.headroom : ancestry.workingSetHeadroom;
   const own = snapshot.usage;
   if (headroom === undefined) {
     const [unread] = ancestry.unreadable;

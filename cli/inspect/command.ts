@@ -102,6 +102,11 @@ const INSPECT_OPTIONS = {
     ...BASIC_CHECK,
     parse: parseSizeOrPercent,
   }),
+  metric: choice("--metric <what>", "what counts as used in --min-headroom", {
+    ...CHECK,
+    choices: ["working-set", "usage"],
+    default: ["working-set", "working-set"],
+  }),
   require: list("--require <requirements>", "required properties, such as limit,psi (see --help)", {
     ...BASIC_CHECK,
     words: requirements,
@@ -169,9 +174,8 @@ export function inspectCommand(finish: Finish) {
     const isGiven = (name: string) => command.getOptionValueSource(name) === "cli";
     const recording = await recordingAmong(targets, options.root);
     recording?.refuseOptions(isGiven);
-    const checkOnly = ["minHeadroom", "maxUsage", "require", "annotate", "junit", "quiet"].find(
-      isGiven,
-    );
+    const checkOnly = ["minHeadroom", "maxUsage", "metric", "require", "annotate", "junit", "quiet"]
+      .find(isGiven);
     if (checkOnly !== undefined && !options.check) {
       throw new OomkitError(`cannot use --${kebab(checkOnly)} alone: it is a check`, "add --check");
     }

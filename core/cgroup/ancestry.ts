@@ -128,7 +128,8 @@ export function readLimitAndUsage(cgroup: Cgroup): AncestorLimit {
   };
 }
 
-function readAncestor(cgroup: Cgroup): AncestorLimit {
+/** With the working set where there is a limit. */
+export function readAncestor(cgroup: Cgroup): AncestorLimit {
   const own = readLimitAndUsage(cgroup);
   // The working set costs a read of memory.stat and is needed only if there is a limit.
   const isLimited = own.limit !== undefined && own.limit !== Infinity;

@@ -1,6 +1,6 @@
 /** Usage, limits and pressure of all watched or guarded cgroups, for metrics. */
 
-import { readLimitAndUsage, readMachineMemory } from "../cgroup/ancestry.ts";
+import { readAncestor, readLimitAndUsage, readMachineMemory } from "../cgroup/ancestry.ts";
 import { type Cgroup, isThere, parentOf, tryReader } from "../cgroup/cgroup.ts";
 import { parentPath } from "../cgroup_path.ts";
 import {
@@ -28,6 +28,7 @@ export interface Reading {
   readonly usage: number | undefined;
   readonly workingSet: number | undefined;
   readonly limit: number;
+  /** By working sets: the kernel drops idle page cache before a limit is hit. */
   readonly headroom: number | undefined;
   readonly pressure: Pressure | undefined;
   readonly imminent: number | undefined;
@@ -59,6 +60,7 @@ interface MeasuredCgroup {
   readonly monitored: MonitoredCgroup;
   /** The cgroup itself, then its ancestors, nearest first. */
   readonly chain: readonly AncestorLimit[];
+  /** By usage, which is cheaper to read. */
   readonly headroom: number;
 }
 
@@ -125,7 +127,7 @@ function readAncestors(cgroup: Cgroup, known: AncestorsByPath): readonly Ancesto
   const found = known.get(key);
   if (found !== undefined) return found;
   const parent = parentOf(cgroup);
-  const ancestors = parent ? [readLimitAndUsage(parent), ...readAncestors(parent, known)] : [];
+  const ancestors = parent ? [readAncestor(parent), ...readAncestors(parent, known)] : [];
   known.set(key, ancestors);
   return ancestors;
 }
@@ -142,14 +144,16 @@ function read(
     return name === "memory.pressure" ? readFile(name) : undefined;
   });
   if (!isStillThere(cgroup)) return undefined;
-  const usage = chain[0]!.usage;
+  const [own, ...ancestors] = chain as [AncestorLimit, ...AncestorLimit[]];
+  const { usage } = own;
+  const used = workingSet(usage === undefined ? snapshot : { ...snapshot, usage });
   const bounds = { hierarchical: hidden ? snapshot.limits.hierarchical : undefined, machine };
   return {
     path: cgroup.path,
     usage,
-    workingSet: workingSet(usage === undefined ? snapshot : { ...snapshot, usage }),
+    workingSet: used,
     limit: effectiveLimit(chain, bounds).bytes,
-    headroom: headroom(chain, "usage", bounds)?.bytes,
+    headroom: headroom([{ ...own, workingSet: used }, ...ancestors], "workingSet", bounds)?.bytes,
     pressure: snapshot.pressure,
     imminent,
   };

@@ -189,6 +189,8 @@ export interface LevelReachedBody {
   /** What is compared with `level_bytes`: usage or working set, see `metric`. */
   readonly metric_value: number;
   readonly metric: Metric;
+  /** Read after the level was reached. */
+  readonly working_set?: number | null;
   readonly level_bytes: number;
   readonly limit: number;
   /** Bytes per second. */

@@ -3,7 +3,7 @@
  * urgent happens in the monitor thread (core/guard/thread).
  */
 
-import { type Cgroup, isThere, openCgroup, readUsage } from "../cgroup/cgroup.ts";
+import { type Cgroup, isThere, openCgroup, readUsage, tryReadSnapshot } from "../cgroup/cgroup.ts";
 import { isInSubtree } from "../cgroup_path.ts";
 import { Journal, type Restored, restoreStale } from "../control/journal.ts";
 import { lowerOwnOomScoreAdj, type OwnOomScoreAdj } from "../control/oom_score_adj.ts";
@@ -13,12 +13,14 @@ import {
   type Body,
   type CandidateJson,
   type DegradedCount,
+  type LevelReachedBody,
   makeEvent,
   type OomkitEvent,
   type Source,
 } from "../events/event.ts";
 import { wallClock } from "../kernel/clock.ts";
 import { actionText, mapActions } from "../policy/actions.ts";
+import { workingSet } from "../policy/limits.ts";
 import type { Labels } from "../policy/rules.ts";
 import type { RecordSink } from "../record/format.ts";
 import { type Fallback, FallbackReport } from "../watch/fallbacks.ts";
@@ -443,7 +445,10 @@ export class Guard {
       this.#emitEvent(path, report.wakeSource, body, report.at, stat);
     switch (report.type) {
       case "level_reached":
-        return this.#backgroundActions.runLevelActions(guarded, emit(report.body));
+        return this.#backgroundActions.runLevelActions(
+          guarded,
+          emit({ ...report.body, working_set: workingSetAt(report.body, guarded.limitOwner) }),
+        );
       case "kill": {
         const { kill } = report;
         const event = emit(kill, report.stat);
@@ -549,6 +554,12 @@ export class Guard {
       this.#emitEvent(pathIn(this.#scopes, dir), "none", body);
     }
   }
+}
+
+/** Of the usage at which the level was reached. The monitor thread reads the working set only where the levels are of it. */
+function workingSetAt({ metric, metric_value, usage }: LevelReachedBody, limitOwner: Cgroup) {
+  if (metric === "working-set") return metric_value;
+  return workingSet({ ...tryReadSnapshot(limitOwner, ["memory.stat"]), usage }) ?? null;
 }
 
 const isLimitedAbove = ({ cgroup, limitOwner }: GuardedCgroup): boolean =>

@@ -28,13 +28,18 @@ export const oomKill = (cgroup: string, scope: "cgroup" | "system" | null = "cgr
     inferred: false,
   });
 
-export const level = (cgroup: string, name: "warn" | "critical" | "imminent" = "warn") =>
+export const level = (
+  cgroup: string,
+  name: "warn" | "critical" | "imminent" = "critical",
+  workingSet: number | null = null,
+) =>
   makeEvent(at, cgroup, "eventfd", {
     type: "level_reached",
     level: name,
     usage: 60,
     metric_value: 60,
     metric: "usage",
+    working_set: workingSet,
     level_bytes: 50,
     limit: 100,
     rate: null,

@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { fixtureTls } from "../fixtures/tls.ts";
+import { disk, withoutDisk } from "../helpers/disk.ts";
 import { feedWhileItLives, isKillAction, startGuarded, until } from "../helpers/guarded.ts";
 import { startHungryProcess } from "../helpers/hungry_process.ts";
 import { kernelTest, MIB } from "../helpers/kernel_cases.ts";
@@ -87,6 +88,54 @@ kernelTest("an API server that does not answer delays neither a kill nor the exi
   assert.deepEqual([action.outcome, action.victim.pid], ["killed", pid]);
   await guarded.stop();
 });
+
+/** Fills the cgroup with page cache and ends: no process is left in it. */
+async function writeFile(cgroup: RealCgroup, path: string): Promise<void> {
+  const write = `echo 0 > "$0/cgroup.procs" && exec dd if=/dev/zero of="$1" bs=65536 count=1600`;
+  const args = ["-c", write, cgroup.dir, path];
+  const { code } = await new Deno.Command("sh", { args, stderr: "null" }).output();
+  assert.equal(code, 0);
+}
+
+for (const policy of ["noop", "process"]) {
+  kernelTest(
+    `page cache is no warning on a pod with policy ${policy}, and memory in use is one`,
+    async () => {
+      await using parent = makeRealCgroup("cached");
+      const [cached, used] = [containerOf(parent, 1), containerOf(parent, 2)];
+      await using server = await startKubernetes({ tls: fixtureTls });
+      for (const at of [1, 2]) server.putPod(podShape({ uid: uidOf(at), node: NODE }));
+      const directory = Deno.makeTempDirSync({ dir: disk!, prefix: "oomkit-test-" });
+      try {
+        const words = ["-r", "--policy", policy, "--listen", ":0", ...flagsOf(server)];
+        await using guarded = await startGuarded([...words, parent.path]);
+        const address = await addressOf(guarded);
+        await writeFile(cached, `${directory}/file`);
+        await using hungry = await startHungryProcess(used);
+        await feedWhileItLives(hungry, 45 * MIB);
+        await server.next(({ method }) => method === "POST");
+        const metrics = await (await fetch(`${address}/metrics`)).text();
+        await guarded.stop();
+        const pods = [...server.events.values()].map(({ involvedObject }) => involvedObject.uid);
+        assert.deepEqual([...new Set(pods)], [uidOf(2)]);
+        const bytes = (name: string) =>
+          Number(
+            new RegExp(
+              `^oomkit_cgroup_memory_${name}_bytes\\{cgroup="${cached.path}".* (\\d+)$`,
+              "m",
+            )
+              .exec(metrics)?.[1],
+          );
+        // A guard that kills makes the kernel drop the page cache.
+        if (policy === "noop") assert.ok(bytes("usage") > 0.8 * LIMIT, metrics);
+        assert.ok(bytes("working_set") < 0.2 * LIMIT && bytes("headroom") > 0.8 * LIMIT, metrics);
+      } finally {
+        Deno.removeSync(directory, { recursive: true });
+      }
+    },
+    { why: withoutDisk },
+  );
+}
 
 /** The address from its message on stderr. */
 async function addressOf(guarded: EventStream): Promise<string> {

@@ -7,13 +7,13 @@
  * | CgroupOOM | `oom`; `oom_kill`, unless the machine ran out of memory |
  * | SystemOOM | `oom_kill` because the machine ran out of memory |
  * | OomGuardKillProcess, OomGuardKillContainer | `action` of that name with the outcome `killed` |
- * | OomGuardWarning | `level_reached`; a `threshold` crossed upwards; an `action` with the outcome `failed` or `survived`; `restored` that failed |
+ * | OomGuardWarning | `level_reached`, except `warn` and what the working set does not reach; a `threshold` crossed upwards; an `action` with the outcome `failed` or `survived`; `restored` that failed |
  *
  * Nothing else becomes an Event: a dry run changes nothing, the victims of a group kill have one event each, and the guard's
  * own mechanisms do not concern the pod.
  */
 
-import type { OomkitEvent } from "../../events/event.ts";
+import type { EventOf, OomkitEvent } from "../../events/event.ts";
 import { ACTIONS } from "../../policy/actions.ts";
 import type { JsonObject } from "./json.ts";
 import type { Pod } from "./pods.ts";
@@ -33,7 +33,7 @@ export function kindOf(event: OomkitEvent): EventKind | undefined {
     case "oom_kill":
       return { reason: event.scope === "system" ? "SystemOOM" : "CgroupOOM", pattern: "oom_kill" };
     case "level_reached":
-      return warning(`level ${event.level}`);
+      return isReportable(event) ? warning(`level ${event.level}`) : undefined;
     case "threshold":
       return event.direction === "above" ? warning(`threshold ${event.threshold}`) : undefined;
     case "restored":
@@ -46,6 +46,11 @@ export function kindOf(event: OomkitEvent): EventKind | undefined {
     }
   }
   return undefined;
+}
+
+/** Half of all pods live at the warn level, and page cache above a level is dropped by the kernel. */
+function isReportable({ level, working_set: used, level_bytes: bytes }: EventOf<"level_reached">) {
+  return level !== "warn" && (used === undefined || used === null || used >= bytes);
 }
 
 /** What an Event is about. */

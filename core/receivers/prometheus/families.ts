@@ -38,7 +38,7 @@ export const FAMILIES = withNames({
     "The tightest limit in the cgroup's ancestry; no series without a limit.",
   ),
   oomkit_cgroup_memory_headroom_bytes: gauge(
-    "Memory left until a limit in the cgroup's ancestry is hit; no series without a limit.",
+    "Memory left until a limit in the cgroup's ancestry is hit, by working sets; no series without a limit.",
   ),
   oomkit_guard_imminent_bytes: gauge("Usage at which the imminent level begins."),
   oomkit_cgroup_memory_pressure_some_seconds_total: counter(

@@ -59,6 +59,20 @@ Deno.test("the arguments of oom-guard's manifest work unchanged and guard everyt
   assert.deepEqual(only.actions.imminent, ["container"]);
 });
 
+Deno.test("levels are of the working set where nothing but a report happens, else of usage", async () => {
+  using tree = makeV1();
+  const metricWith = async (...args: string[]) =>
+    guarded(await guard(["--root", tree.dir, ...args])).map(({ metric }) => metric);
+  assert.deepEqual(await metricWith(), ["working-set"]);
+  assert.deepEqual(await metricWith("--policy", "noop"), ["working-set"]);
+  assert.deepEqual(await metricWith("--policy", "noop", "--metric", "usage"), ["usage"]);
+  assert.deepEqual(await metricWith("--policy", "process"), ["usage"]);
+  assert.deepEqual(await metricWith("--on-warn", "signal:USR1"), ["usage"]);
+  assert.deepEqual(await metricWith("--policy", "process", "--metric", "working-set"), [
+    "working-set",
+  ]);
+});
+
 Deno.test("margins without a unit are MiB, as in oom-guard", async () => {
   using tree = makeV1();
   const thresholds = async (...args: string[]) =>

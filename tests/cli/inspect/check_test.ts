@@ -36,6 +36,22 @@ Deno.test("a check that passes exits 0, one that does not exits 1", async () => 
   assert.equal(full.code, 1);
 });
 
+Deno.test("page cache that the kernel drops counts as headroom, unless --metric usage", async () => {
+  using t = makeTree(2, {
+    "/cached": {
+      "memory.max": 100 * MIB,
+      "memory.current": 99 * MIB,
+      "memory.stat": `anon 0\ninactive_file ${90 * MIB}\nactive_file ${9 * MIB}\n`,
+    },
+  });
+  const minimum = ["/cached", "--min-headroom", "91%"];
+  assert.equal((await check(t, ...minimum)).code, 0);
+  const { code, summary } = await check(t, ...minimum, "--metric", "usage");
+  assert.equal(code, 1);
+  assert.match(summary, /^NOT OK: min-headroom: 1\.0 MiB/);
+  assert.equal((await check(t, "/cached", "--max-usage", "98%")).code, 1);
+});
+
 Deno.test("a percentage applies to the shared limit, bytes to the cgroup's own usage", async () => {
   using t = tree();
   assert.equal((await check(t, "/limited/inner", "--max-usage", "70%")).code, 1);

@@ -106,7 +106,7 @@ Deno.test("the rows of a recording over several days show the date", async () =>
     { ...snapshots(1)[0]!, at: day * 86_400_000 + 1_001_000, usage: 70 * MIB },
   ]);
   const path = directory.write("r.jsonl", textOf([head, { ...cgroup, limit: 64 * MIB }, ...lines]));
-  const { stdout } = await replay(path);
+  const { stdout } = await replay(path, "--metric", "usage");
   assert.match(
     stdout,
     /\n {2}1970-01-02 00:16:41\.000000 {2}imminent +at 70\.0 MiB, 6\.0 MiB above/,

@@ -116,6 +116,10 @@ Deno.test("each event type has its reason, and the other types have no Event", a
     [action(cgroup, { outcome: "dry_run", dry_run: true }), undefined],
     [bare({ ...actionFields, action: "reclaim", outcome: "reclaimed" }), undefined],
     [level(cgroup), "OomGuardWarning"],
+    [level(cgroup, "warn"), undefined],
+    [level(cgroup, "imminent", 50), "OomGuardWarning"],
+    // The rest of the usage is page cache, which the kernel drops.
+    [level(cgroup, "imminent", 49), undefined],
     [
       bare({ ...crossing, direction: "above" }),
       "OomGuardWarning",
@@ -187,11 +191,11 @@ Deno.test("a restarted container continues its Event, another container has its 
 Deno.test("levels, reasons and cgroups have separate Events", async () => {
   await using server = await startKubernetes();
   const { events } = await reportAll(server, [
-    level("/a"),
+    level("/a", "imminent"),
     level("/a", "critical"),
     oomKill("/a"),
     oomKill("/b"),
-    level("/a"),
+    level("/a", "imminent"),
   ], node);
   const of = (wanted: string) =>
     events.filter(({ reason }) => reason === wanted).map(({ count }) => count);
