@@ -124,6 +124,8 @@ class GuardRun {
     const receivers = this.#receivers = await openReceivers(flags, {
       command: "guard",
       cgroups: () => monitoredCgroups(this.#guard),
+      lacking: () => this.#guard?.lacking() ?? new Map(),
+      killsFor: (event) => this.#guard?.killsFor(event) ?? false,
       alive: () => this.#guard ? heartbeatHealth(this.#guard.msSinceHeartbeat()) : { ok: true },
       ready: () => this.#readiness(),
       heartbeatAge: () => this.#guard?.msSinceHeartbeat() ?? 0,

@@ -29,7 +29,7 @@ export type ReceiverSetupFlags = ReceiverFlags & {
 
 /** What the receivers may ask of the command that emits the events. */
 export interface EmittingCommand
-  extends Pick<MetricsOptions, "command" | "cgroups" | "alive" | "ready" | "heartbeatAge"> {
+  extends Omit<MetricsOptions, "version" | "receivers" | "maxCgroups" | "now"> {
   /** Called after pods came or went, or their labels changed. */
   podsChanged?(): void;
   directoryOf?(path: string): string;

@@ -52,6 +52,7 @@ export class WatchSession {
     const receivers = await openReceivers(flags, {
       command: "watch",
       cgroups: () => session?.watching?.cgroups().map((cgroup) => ({ cgroup })) ?? [],
+      lacking: () => session?.watching?.lacking() ?? new Map(),
       alive: () =>
         session?.failure === undefined
           ? { ok: true }

@@ -13,6 +13,7 @@ import {
   type Body,
   type CandidateJson,
   type DegradedCount,
+  type EventOf,
   type LevelReachedBody,
   makeEvent,
   type OomkitEvent,
@@ -35,6 +36,7 @@ import { MIN_MS_BETWEEN_CHECKS, PeriodicChecks } from "./periodic_checks.ts";
 import { kills, maySuspend, type PolicySet } from "./policy.ts";
 import { GuardRecording } from "./record.ts";
 import { type GuardedCgroup, GuardRegistry } from "./registry.ts";
+import { killsFor } from "./coverage.ts";
 import { candidatesIn, pathIn, sameScopes } from "./targets.ts";
 import { GuardSummary } from "./summary.ts";
 import { type CgroupReport, type MonitorThread, startMonitorThread } from "./thread/handle.ts";
@@ -102,6 +104,8 @@ export class Guard {
   #garbageCollector: GarbageCollector | undefined;
   /** By id: cgroups in which no process could be killed, so that memory.high is not set as long as they are full. */
   readonly #unthrottled = new Set<number>();
+  /** Paths of limit owners in which the last attempt found no process that may be killed. */
+  readonly #withoutVictims = new Set<string>();
   readonly #fallbacks: FallbackReport;
   #ownOomScoreAdj: OwnOomScoreAdj | undefined;
   #scheduling = "";
@@ -152,6 +156,10 @@ export class Guard {
       onArmed: (guarded) => this.#emitEvent(guarded.cgroup.path, "none", guardArmedEvent(guarded)),
       onRestored: (restored) => this.#reportRestored(restored),
       onFallback: (cgroup, fallback) => this.#reportFallback(cgroup.path, fallback),
+      onFallbacksEnd: (path, requested) => {
+        this.#fallbacks.end(path, requested);
+        if (requested === undefined) this.#withoutVictims.delete(path);
+      },
       onError: fail,
     });
     this.#backgroundActions = new BackgroundActions(
@@ -237,6 +245,14 @@ export class Guard {
 
   /** Mechanisms that are not available. */
   readonly fallbackCounts = (): DegradedCount[] => this.#fallbacks.counts();
+
+  /** How many cgroups lack each mechanism now. */
+  readonly lacking = (): ReadonlyMap<string, number> => this.#fallbacks.present();
+
+  /** Whether a policy kills for the limit at which the kernel has killed. */
+  readonly killsFor = (event: EventOf<"oom_kill">): boolean =>
+    !this.#withoutVictims.has(event.limit_owner ?? event.cgroup) &&
+    killsFor(event, this.#scopes, this.#policies, this.#registry.all());
 
   /** Rejects when the guard cannot go on. */
   get done(): Promise<never> {
@@ -452,9 +468,12 @@ export class Guard {
       case "kill": {
         const { kill } = report;
         const event = emit(kill, report.stat);
+        const hasNoVictim = kill.outcome === "failed" && kill.victim === null;
+        if (hasNoVictim) this.#withoutVictims.add(guarded.limitOwner.path);
+        else this.#withoutVictims.delete(guarded.limitOwner.path);
         if (kill.outcome !== "failed") this.#holdWatchdog.restart(report.id);
         // A failure with a victim is of this process alone: another one was killed.
-        if (kill.outcome === "failed" && kill.victim === null && this.#registry.get(guarded.id)) {
+        if (hasNoVictim && this.#registry.get(guarded.id)) {
           this.#leaveToKernel(guarded, kill.reason ?? "no process could be killed");
         }
         return this.#backgroundActions.runKillHooks(guarded, event);
@@ -465,13 +484,9 @@ export class Guard {
         const { requested, fallback, reason, affects } = report;
         // The message of a failed system call has the path of its file.
         const cause = `${requested} ${reason.replaceAll(guarded.limitOwner.dir, "")}`;
-        this.#reportFallback(affects === "all" ? "/" : path, {
-          requested,
-          fallback,
-          reason,
-          cause,
-        });
-        return affects === "lost_cgroup" ? this.#registry.remove(path) : undefined;
+        if (affects === "lost_cgroup") this.#registry.remove(path);
+        const affected = affects === "all" ? "/" : path;
+        return this.#reportFallback(affected, { requested, fallback, reason, cause });
       }
       case "throttle":
         return this.#registry.setThrottleLifted(guarded, report.isLifted);

@@ -7,7 +7,13 @@ import { mayWrite } from "../control/write.ts";
 import { OomkitError } from "../errors.ts";
 import type { EpollSet } from "../kernel/epoll.ts";
 import { pageSize } from "../kernel/page_size.ts";
-import { levelBytesIn, marginBytesIn, minThrottleMargin, type Mode } from "../policy/levels.ts";
+import {
+  levelBytesIn,
+  marginBytesIn,
+  minThrottleMargin,
+  type Mode,
+  MODES,
+} from "../policy/levels.ts";
 import type { Fallback } from "../watch/fallbacks.ts";
 import { mayShareEventfd } from "../watch/triggers.ts";
 import {
@@ -56,10 +62,14 @@ export interface GuardRegistryOptions {
   onArmed(guarded: GuardedCgroup): void;
   onRestored(restored: readonly Restored[]): void;
   onFallback(cgroup: Cgroup, fallback: Fallback): void;
+  /** It is no longer guarded, or is about to get these mechanisms again. */
+  onFallbacksEnd(path: string, requested?: readonly string[]): void;
   /** Of work that nothing awaits. */
   onError(error: unknown): void;
 }
 
+/** What an update of a cgroup sets up. */
+const MECHANISMS_OF_AN_UPDATE = ["guard", "threshold notification", ...MODES];
 /** A thousand cgroups can be removed before the report of a kill in the first of them is read. */
 const MAX_REMOVED_KEPT = 2048;
 
@@ -98,13 +108,16 @@ export class GuardRegistry {
     if (isUnchanged && !isForced) return;
 
     const { limitOwner, limit, usage, oomTotalBytes, canSwap } = found;
+    for (const { path } of new Set([cgroup, limitOwner])) {
+      this.options.onFallbacksEnd(path, MECHANISMS_OF_AN_UPDATE);
+    }
     const wanted = requestedMode(policy, limitOwner.hierarchy.version);
     const requested = this.#safeMode(cgroup, policy, limit, wanted);
     const levelBytes = levelBytesIn(policy, limit, requested);
     if (levelBytes === undefined) {
       const reason = "the margin is not smaller than the limit";
-      this.options.onFallback(cgroup, { requested: "guard", fallback: "none", reason });
-      return this.remove(cgroup.path);
+      this.remove(cgroup.path);
+      return this.options.onFallback(cgroup, { requested: "guard", fallback: "none", reason });
     }
     const isSameOwner = known?.limitOwner.inode === limitOwner.inode;
     if (known && !isSameOwner) this.#release(known);
@@ -163,6 +176,7 @@ export class GuardRegistry {
       this.#removed.delete(this.#removed.keys().next().value!);
     }
     this.options.send({ type: "remove", id: guarded.id });
+    this.options.onFallbacksEnd(path);
     this.#release(guarded);
   }
 

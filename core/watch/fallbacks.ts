@@ -19,16 +19,32 @@ const MAX_COUNTED_CGROUPS = 10_000;
 /** One cause, and the cgroups it affects. */
 class ReportedFallback {
   readonly #cgroups = new Set<string>();
+  /** Those that it affects now. */
+  readonly #present = new Set<string>();
 
   constructor(private readonly fallback: Fallback) {}
 
+  get requested(): string {
+    return this.fallback.requested;
+  }
+
+  get presentCount(): number {
+    return this.#present.size;
+  }
+
   addCgroup(path: string): void {
     if (this.#cgroups.size < MAX_COUNTED_CGROUPS) this.#cgroups.add(path);
+    if (this.#present.size < MAX_COUNTED_CGROUPS) this.#present.add(path);
+  }
+
+  end(path: string): void {
+    this.#present.delete(path);
   }
 
   count(): DegradedCount {
     const { requested, fallback, reason } = this.fallback;
-    return { requested, fallback, reason, cgroups: this.#cgroups.size };
+    const cgroups = this.#cgroups.size;
+    return { requested, fallback, reason, cgroups };
   }
 }
 
@@ -51,6 +67,26 @@ export class FallbackReport {
       this.emit(cgroup, "none", { type: "degraded", ...body });
     }
     return reported;
+  }
+
+  /**
+   * The cgroup is gone, or is about to get the mechanisms again: what is still not available is reported once more, without an event.
+   *
+   * @param requested the mechanisms; absent: all.
+   */
+  end(cgroup: string, requested?: readonly string[]): void {
+    for (const reported of this.#byCause.values()) {
+      if (requested?.includes(reported.requested) ?? true) reported.end(cgroup);
+    }
+  }
+
+  /** How many cgroups lack each mechanism now; 0 where the cause is gone. */
+  present(): Map<string, number> {
+    const counts = new Map<string, number>();
+    for (const { requested, presentCount } of this.#byCause.values()) {
+      counts.set(requested, (counts.get(requested) ?? 0) + presentCount);
+    }
+    return counts;
   }
 
   counts(): DegradedCount[] {

@@ -36,6 +36,8 @@ export interface Watching {
   readonly sources: readonly string[];
   /** Those that are watched now. */
   cgroups(): Cgroup[];
+  /** How many cgroups lack each mechanism now. */
+  lacking(): ReadonlyMap<string, number>;
   /** Whether the kernel notifies of OOMs in each of them. */
   notifiesOoms(): boolean;
   /** Whether a change of the limit of any ancestor of the cgroup causes a wake-up. */
@@ -172,6 +174,10 @@ class Watch implements Watching {
 
   cgroups(): Cgroup[] {
     return [...this.#watched.values()].map(({ cgroup }) => cgroup);
+  }
+
+  lacking(): ReadonlyMap<string, number> {
+    return this.#fallbacks.present();
   }
 
   notifiesOoms(): boolean {
@@ -399,6 +405,7 @@ class Watch implements Watching {
     // Its kills were logged before it could be removed, so of the kills without a cgroup only those read by now may be its own.
     this.#readLog();
     watched.removedAt = performance.now();
+    this.#fallbacks.end(cgroup.path);
     this.#removed.add(watched);
     if (kills.pending < 0n) {
       // Kills that were reported from the log before the counter showed them, which it cannot any more.

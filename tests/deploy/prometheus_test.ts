@@ -35,10 +35,10 @@ async function scrape(command: "guard" | "watch"): Promise<string> {
     }],
     alive: () => ({ ok: true }),
     ready: () => ({ ok: true }),
+    lacking: () => new Map([['exec:"x"\n', 1]]),
     ...(command === "guard" ? { heartbeatAge: () => 12.5 } : {}),
   });
   const bodies: Body[] = [
-    { type: "degraded", requested: 'exec:"x"\n', fallback: "poll", reason: "r" },
     {
       type: "oom_kill",
       victim: null,
@@ -83,6 +83,23 @@ Deno.test("each alert has a test in which it fires, a severity, a summary and a 
     assert.match(alert, /summary: .+\n +description: .+/, name);
     const fires = new RegExp(`alertname: ${name}\n +eval_time: \\w+\n +exp_alerts:\n`);
     assert.match(tests, fires, name);
+  }
+});
+
+Deno.test("each alert has the address of its section in docs/alerts.md, and each section an alert", () => {
+  const sections = [
+    ...Deno.readTextFileSync(`${DIRECTORY}../docs/alerts.md`)
+      .matchAll(/^## (\w+)$/gm),
+  ].map(([, name]) => name!);
+  const alerts = Deno.readTextFileSync(RULES).split(/^ +- (?=alert:)/m).slice(1);
+  assert.deepEqual(
+    alerts.map((alert) => /^alert: (\w+)$/m.exec(alert)![1]).sort(),
+    sections.sort(),
+  );
+  for (const alert of alerts) {
+    const [, name] = /^alert: (\w+)$/m.exec(alert)!;
+    const [, anchor] = /runbook_url: https:\S+\/docs\/alerts\.md#(\w+)\n/.exec(alert)!;
+    assert.equal(anchor, name!.toLowerCase());
   }
 });
 

@@ -11,17 +11,14 @@ const SKIP_REASONS = ["recovered", "reclaimable_cache"];
 /** Each has a field of the event: `signal_ms`, `exit_ms`, `freed_ms`. */
 const KILL_STAGES = ["signal", "exit", "freed"] as const;
 const RESTORE_OUTCOMES = ["restored", "gone", "changed", "failed"];
-/** Mechanisms in `degraded` events; some contain what the user asked for. */
-const MAX_DEGRADED_NAMES = 20;
 /** Bounds the memory for the names of removed cgroups. */
 const MAX_NAME_CHARACTERS = 1024;
 
 export class EventCounts {
   readonly #command: "watch" | "guard";
   readonly #events = new LabelledCounts(EVENT_TYPES.map((type) => labels({ type })));
-  readonly #kills = new LabelledCounts(SCOPES.map((scope) => labels({ scope })));
+  readonly #kills: LabelledCounts;
   readonly #killsByCgroup: CappedCounts;
-  readonly #degraded = new CappedCounts(MAX_DEGRADED_NAMES);
   readonly #levels = new LabelledCounts(LEVELS.map((level) => labels({ level })));
   readonly #actions = new LabelledCounts(allActionLabels());
   readonly #skipped = new LabelledCounts(SKIP_REASONS.map((reason) => labels({ reason })));
@@ -39,6 +36,7 @@ export class EventCounts {
     isListed: (path: string) => boolean,
   ) {
     this.#command = command;
+    this.#kills = new LabelledCounts(killLabels(command));
     this.#killsByCgroup = new CappedCounts(maxKilledCgroups, isListed);
     for (const action of KILL_ACTIONS) {
       for (const stage of KILL_STAGES) {
@@ -47,16 +45,15 @@ export class EventCounts {
     }
   }
 
-  add(event: OomkitEvent): void {
+  /** @param isGuarded of a kill by the kernel: a policy of this guard kills for that limit. */
+  add(event: OomkitEvent, isGuarded = false): void {
     this.#events.add(labels({ type: event.type }));
     switch (event.type) {
       case "oom_kill": {
         const { cgroup, scope } = event;
-        this.#kills.add(labels({ scope: scope ?? "unknown" }));
+        this.#kills.add(labels({ scope: scope ?? "unknown", guarded: String(isGuarded) }));
         return this.#killsByCgroup.add(cgroup.length > MAX_NAME_CHARACTERS ? OTHER : cgroup);
       }
-      case "degraded":
-        return this.#degraded.add(event.requested.slice(0, MAX_NAME_CHARACTERS));
       case "level_reached":
         return this.#levels.add(labels({ level: event.level }));
       case "action":
@@ -74,12 +71,9 @@ export class EventCounts {
   }
 
   families(): Family[] {
-    const degraded = [...this.#degraded.entries()]
-      .map(([name, value]) => ({ labels: labels({ requested: name }), value }));
     const general: Family[] = [
       family("oomkit_events_total", this.#events.samples()),
       family("oomkit_oom_kills_total", this.#kills.samples()),
-      family("oomkit_degraded_total", degraded),
     ];
     if (this.#command === "watch") return general;
     const latencies = [...this.#latencies].map(([labels, each]) => each.sample(labels));
@@ -107,6 +101,15 @@ export class EventCounts {
       if (typeof ms === "number") latency?.observe(ms / 1000);
     }
   }
+}
+
+/** A watch guards nothing, and no guard kills for the whole machine. */
+function killLabels(command: "watch" | "guard"): string[] {
+  return SCOPES.flatMap((scope) => {
+    const isGuardable = command === "guard" && scope !== "system";
+    return (isGuardable ? ["false", "true"] : ["false"])
+      .map((guarded) => labels({ scope, guarded }));
+  });
 }
 
 function allActionLabels(): string[] {

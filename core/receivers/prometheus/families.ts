@@ -53,10 +53,10 @@ export const FAMILIES = withNames({
 
   oomkit_events_total: counter("Events emitted, by type."),
   oomkit_oom_kills_total: counter(
-    "Processes killed by the kernel's OOM killer, by scope: cgroup or system.",
+    "Processes killed by the kernel's OOM killer, by scope (cgroup or system), and whether a policy of this guard kills for the limit that was hit.",
   ),
-  oomkit_degraded_total: counter(
-    "Fallbacks in use because the requested mechanism was not available.",
+  oomkit_degraded: gauge(
+    "Cgroups that lack a requested mechanism now, so that a fallback is in use; 1 where it affects all alike.",
   ),
   oomkit_guard_levels_total: counter("Times a level was reached."),
   oomkit_guard_actions_total: counter("Actions of the guard, by outcome and level."),

@@ -8,7 +8,7 @@ import {
   type Reading,
   recentCollections,
 } from "../../collect/metric_readings.ts";
-import { EVENT_TYPES, type EventType, type OomkitEvent } from "../../events/event.ts";
+import { EVENT_TYPES, type EventOf, type EventType, type OomkitEvent } from "../../events/event.ts";
 import { MODES } from "../../policy/levels.ts";
 import type { TypeCounts } from "../dropped_events.ts";
 import type { Receiver, ReceiverCounts } from "../receiver.ts";
@@ -27,6 +27,10 @@ export interface MetricsOptions {
   receivers(): Iterable<CountedReceiver>;
   alive(): Health;
   ready(): Health;
+  /** How many cgroups lack each mechanism now. */
+  lacking?(): ReadonlyMap<string, number>;
+  /** Of a guard: whether a policy kills for the limit at which the kernel has killed. */
+  killsFor?(event: EventOf<"oom_kill">): boolean;
   /** Of a guard: milliseconds since the last heartbeat of its monitor thread. */
   heartbeatAge?(): number;
   /** Bounds the cgroups that have series of their own; those with the least headroom come first. */
@@ -64,7 +68,8 @@ export class Metrics implements Receiver {
   }
 
   report(event: OomkitEvent): void {
-    this.#events.add(event);
+    const isGuarded = event.type === "oom_kill" && (this.#options.killsFor?.(event) ?? false);
+    this.#events.add(event, isGuarded);
     this.#reported += 1;
   }
 
@@ -82,7 +87,11 @@ export class Metrics implements Receiver {
 
   /** The body of a scrape. Rejects when `cgroups` throws. */
   async text(): Promise<string> {
-    const { command, version, alive, ready, heartbeatAge, receivers } = this.#options;
+    const { command, version, alive, ready, heartbeatAge, receivers, lacking } = this.#options;
+    const degraded = [...lacking?.() ?? []].map(([requested, value]) => ({
+      labels: labels({ requested }),
+      value,
+    }));
     const cgroups = this.#cgroupText(await this.#collect());
     const ageMs = heartbeatAge?.();
     const { user, system } = process.cpuUsage();
@@ -95,6 +104,7 @@ export class Metrics implements Receiver {
       single("process_resident_memory_bytes", Deno.memoryUsage().rss),
       single("process_cpu_seconds_total", (user + system) / 1e6),
       ...this.#receiverTotals.families(new Set(receivers())),
+      family("oomkit_degraded", degraded),
       ...this.#events.families(),
       this.#killFamily(),
     ]) + cgroups;

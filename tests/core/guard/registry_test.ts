@@ -38,6 +38,7 @@ function throttledPod() {
     onArmed: (guarded) => void armed.push(guarded),
     onRestored: () => {},
     onFallback: (_, { reason }) => assert.fail(reason),
+    onFallbacksEnd: () => {},
     onError: (error) => assert.fail(String(error)),
   });
   const hierarchy = discover(tree.dir);
@@ -110,6 +111,7 @@ Deno.test("until levels are armed on v1 they are to be polled, and not where a p
       onArmed: () => {},
       onRestored: () => {},
       onFallback: (_, { reason }) => assert.fail(reason),
+      onFallbacksEnd: () => {},
       onError: (error) => assert.fail(String(error)),
     });
     const hierarchy = discover(tree.dir);

@@ -57,3 +57,20 @@ Deno.test("a shortage is one cause, whatever needs the resource", () => {
   assert.deepEqual(events, ["/app/c0 oom", "/app/c0 oom"]);
   assert.deepEqual(report.counts().map(({ cgroups }) => cgroups), [40, 40]);
 });
+
+Deno.test("what is present falls when a cgroup is gone or gets the mechanism, without a second event", () => {
+  const { report, events } = makeReport();
+  const lacks = (path: string, requested: string) =>
+    report.report(path, { requested, fallback: "notify", reason: "r" });
+  const present = () => Object.fromEntries(report.present());
+  for (const path of ["/a", "/b"]) for (const requested of ["hold", "psi"]) lacks(path, requested);
+  assert.deepEqual(present(), { hold: 2, psi: 2 });
+  report.end("/a");
+  assert.deepEqual(present(), { hold: 1, psi: 1 });
+  report.end("/b", ["hold"]);
+  assert.deepEqual(present(), { hold: 0, psi: 1 });
+  lacks("/b", "hold");
+  assert.deepEqual(present(), { hold: 1, psi: 1 });
+  assert.equal(events.length, 2);
+  assert.deepEqual(report.counts().map(({ cgroups }) => cgroups), [2, 2]);
+});

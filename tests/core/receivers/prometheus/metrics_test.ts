@@ -102,23 +102,35 @@ Deno.test("events and kills are counted from zero, so that the first is an incre
   const metrics = open();
   const before = seriesOf(await metrics.text());
   assert.equal(before.get('oomkit_events_total{type="oom_kill"}'), 0);
-  assert.equal(before.get('oomkit_oom_kills_total{scope="cgroup"}'), 0);
+  assert.equal(before.get('oomkit_oom_kills_total{scope="cgroup",guarded="false"}'), 0);
   metrics.emit("/a", KILL);
   metrics.emit("/a", { ...KILL, scope: null });
-  metrics.emit("/a", {
-    type: "degraded",
-    requested: "hold",
-    fallback: "notify",
-    reason: "read-only",
-  });
   metrics.emit("/a", { type: "cgroup_created" });
   const after = seriesOf(await metrics.text());
   assert.equal(after.get('oomkit_events_total{type="oom_kill"}'), 2);
   assert.equal(after.get('oomkit_events_total{type="cgroup_created"}'), 1);
-  assert.equal(after.get('oomkit_oom_kills_total{scope="cgroup"}'), 1);
-  assert.equal(after.get('oomkit_oom_kills_total{scope="unknown"}'), 1);
-  assert.equal(after.get('oomkit_degraded_total{requested="hold"}'), 1);
-  assert.deepEqual(metrics.counts(), { pending: 0, sent: 4, dropped: 0, failed: 0 });
+  assert.equal(after.get('oomkit_oom_kills_total{scope="cgroup",guarded="false"}'), 1);
+  assert.equal(after.get('oomkit_oom_kills_total{scope="unknown",guarded="false"}'), 1);
+  assert.deepEqual(metrics.counts(), { pending: 0, sent: 3, dropped: 0, failed: 0 });
+});
+
+Deno.test("a kill is counted as guarded where a policy kills for that limit", async () => {
+  const metrics = open({ killsFor: ({ cgroup }) => cgroup === "/guarded" });
+  for (const cgroup of ["/guarded", "/guarded", "/other"]) metrics.emit(cgroup, KILL);
+  const series = seriesOf(await metrics.text());
+  const of = (guarded: boolean) =>
+    series.get(`oomkit_oom_kills_total{scope="cgroup",guarded="${guarded}"}`);
+  assert.deepEqual([of(true), of(false)], [2, 1]);
+});
+
+Deno.test("what is lacking is a gauge by mechanism, which is 0 when the cause is gone", async () => {
+  let cgroups = 3;
+  const metrics = open({ lacking: () => new Map([["hold", cgroups]]) });
+  const lacking = async () =>
+    seriesOf(await metrics.text()).get('oomkit_degraded{requested="hold"}');
+  assert.equal(await lacking(), 3);
+  cgroups = 0;
+  assert.equal(await lacking(), 0);
 });
 
 Deno.test("actions are counted by outcome and level, with freed bytes and latencies", async () => {
@@ -218,7 +230,7 @@ Deno.test("a watch has no series of a guard", async () => {
   assert.ok(text.includes("oomkit_watched_cgroups 0\n"), text);
 });
 
-Deno.test("a guard has 6 series of each cgroup on v1 and 8 on v2, 20 of each receiver, and 215 others", async () => {
+Deno.test("a guard has 6 series of each cgroup on v1 and 8 on v2, 20 of each receiver, and 217 others", async () => {
   const receiver = {
     counts: () => ({ pending: 0, sent: 0, dropped: 0, failed: 0 }),
     droppedByType: () => new Map(),
@@ -243,9 +255,9 @@ Deno.test("a guard has 6 series of each cgroup on v1 and 8 on v2, 20 of each rec
       });
       return seriesOf(await metrics.text()).size;
     };
-    assert.equal(await count(0, []), 215);
-    assert.equal(await count(3, []), 215 + 3 * ofEach);
-    assert.equal(await count(3, ["kubernetes", "webhook"]), 215 + 3 * ofEach + 2 * 20);
+    assert.equal(await count(0, []), 217);
+    assert.equal(await count(3, []), 217 + 3 * ofEach);
+    assert.equal(await count(3, ["kubernetes", "webhook"]), 217 + 3 * ofEach + 2 * 20);
   }
 });
 
@@ -256,7 +268,6 @@ Deno.test("100,000 short-lived cgroups with kills leave a bounded scrape and exa
     const path = `/churn/${at}`;
     metrics.emit(path, { type: "cgroup_created" });
     metrics.emit(path, KILL);
-    metrics.emit(path, { type: "degraded", requested: `w${at}`, fallback: "poll", reason: "r" });
     metrics.emit(path, { type: "cgroup_removed" });
     if (at === 2000) size = (await metrics.text()).length;
   }
@@ -266,7 +277,7 @@ Deno.test("100,000 short-lived cgroups with kills leave a bounded scrape and exa
   const kills = [...series].filter(([name]) => name.startsWith("oomkit_cgroup_oom_kills_total"));
   assert.ok(kills.length <= 551, String(kills.length));
   assert.equal(kills.reduce((sum, [, value]) => sum + value, 0), 100_000);
-  assert.equal(series.get('oomkit_oom_kills_total{scope="cgroup"}'), 100_000);
+  assert.equal(series.get('oomkit_oom_kills_total{scope="cgroup",guarded="false"}'), 100_000);
   assert.equal(series.get('oomkit_cgroup_oom_kills_total{cgroup="other"}'), 100_000 - 550);
 });
 
@@ -306,8 +317,13 @@ Deno.test("every metric has a unique name, and a guard and a watch together have
   const seen = new Set<string>();
   for (const command of ["guard", "watch"] as const) {
     const cgroups = () => monitored(tree, ["/a"]);
-    const metrics = open({ command, cgroups, receivers, heartbeatAge: () => 0 });
-    metrics.emit("/", { type: "degraded", requested: "w", fallback: "u", reason: "r" });
+    const metrics = open({
+      command,
+      cgroups,
+      receivers,
+      heartbeatAge: () => 0,
+      lacking: () => new Map([["w", 1]]),
+    });
     const types = (await metrics.text()).matchAll(/^# TYPE (\S+) /gm);
     for (const [, name] of types) seen.add(name!);
   }

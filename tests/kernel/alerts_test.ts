@@ -1,0 +1,218 @@
+/** The alert rules with real guards and a real Prometheus: each fires when it should, and is silent when it should be. */
+
+import assert from "node:assert/strict";
+import { disk, withoutDisk } from "../helpers/disk.ts";
+import type { EventStream } from "../helpers/event_stream.ts";
+import { feedWhileItLives, kernelKills, startGuarded, usageOf } from "../helpers/guarded.ts";
+import { startHungryProcess } from "../helpers/hungry_process.ts";
+import { kernelTest, MIB } from "../helpers/kernel_cases.ts";
+import { freePort, startPrometheus, withoutPrometheus } from "../helpers/prometheus.ts";
+import { makeRealCgroup, type RealCgroup } from "../helpers/real_cgroup.ts";
+
+const LIMIT = 48 * MIB;
+
+/** A guard with metrics, and the address for Prometheus. */
+async function startListening(words: readonly string[], port = freePort()) {
+  const guarded = await startGuarded(["--listen", `:${port}`, ...words]);
+  return { guarded, address: `127.0.0.1:${port}` };
+}
+
+function limited(parent: RealCgroup, name: string, bytes = LIMIT): RealCgroup {
+  const cgroup = parent.child(name);
+  cgroup.limit(bytes);
+  return cgroup;
+}
+
+/** Returns once the kernel has killed there. With a guard that is suspended meanwhile, it cannot come first. */
+async function letTheKernelKill(cgroup: RealCgroup, suspended?: EventStream): Promise<void> {
+  if (suspended) Deno.kill(suspended.pid, "SIGSTOP");
+  try {
+    await using hungry = await startHungryProcess(cgroup);
+    await feedWhileItLives(hungry, 2 * LIMIT);
+  } finally {
+    if (suspended) Deno.kill(suspended.pid, "SIGCONT");
+  }
+  assert.equal(kernelKills(cgroup), 1);
+}
+
+kernelTest("a kill by the kernel is an alert only where the guard should have killed", async () => {
+  await using parent = makeRealCgroup("alerts-kill");
+  const [killed, reported, ignored] = ["a", "b", "c"].map((name) => limited(parent, name)) as [
+    RealCgroup,
+    RealCgroup,
+    RealCgroup,
+  ];
+  const mode = ["--mode", "notify"];
+  const kills = await startListening(["--policy", "process", ...mode, killed.path]);
+  await using killing = kills.guarded;
+  const noop = await startListening(["--policy", "noop", reported.path]);
+  await using reporting = noop.guarded;
+  const ignores = await startListening(
+    ["--policy", "process", ...mode, "--ignore", ".", ignored.path],
+  );
+  await using ignoring = ignores.guarded;
+  await using prometheus = startPrometheus({
+    kills: kills.address,
+    noop: noop.address,
+    ignores: ignores.address,
+  });
+  await prometheus.until('count(oomkit_oom_kills_total{scope="unknown",guarded="true"}) == 3');
+  await letTheKernelKill(killed, killing);
+  await letTheKernelKill(reported);
+  await letTheKernelKill(ignored);
+  await prometheus.untilFiring("OomkitKernelKilled", { instance: "kills" });
+  for (const instance of ["noop", "ignores"]) {
+    await prometheus.until(
+      `sum(oomkit_oom_kills_total{instance="${instance}",guarded="false"}) == 1`,
+    );
+    assert.equal(await prometheus.fires("OomkitKernelKilled", { instance }), false, instance);
+  }
+  // Nothing could be killed there.
+  await prometheus.untilFiring("OomkitActionFailed", { instance: "ignores", action: "process" });
+  assert.equal(await prometheus.fires("OomkitActionFailed", { instance: "kills" }), false);
+  assert.equal(await prometheus.fires("OomkitSystemOom", {}), false);
+  for (const guarded of [killing, reporting, ignoring]) await guarded.stop();
+}, { why: withoutPrometheus });
+
+kernelTest(
+  "memory in use near the limit is an alert, and a cgroup full of page cache is none",
+  async () => {
+    await using parent = makeRealCgroup("alerts-near");
+    const [used, cached] = [limited(parent, "used"), limited(parent, "cached")];
+    const { guarded, address } = await startListening(["-r", "--policy", "noop", parent.path]);
+    await using _ = guarded;
+    await using prometheus = startPrometheus({ node: address });
+    const directory = Deno.makeTempDirSync({ dir: disk!, prefix: "oomkit-test-" });
+    try {
+      const write =
+        `echo 0 > "$0/cgroup.procs" && exec dd if=/dev/zero of="$1" bs=65536 count=1600`;
+      const args = ["-c", write, cached.dir, `${directory}/file`];
+      await new Deno.Command("sh", { args, stderr: "null" }).output();
+      await using hungry = await startHungryProcess(used);
+      const usage = (bytes: number) =>
+        prometheus.until(
+          `oomkit_cgroup_memory_usage_bytes{cgroup="${used.path}"} > ${bytes}`,
+        );
+      await hungry.feed(30 * MIB);
+      await usage(28 * MIB);
+      await hungry.feed(16 * MIB);
+      await usage(43 * MIB);
+      const here = { instance: "node", cgroup: used.path };
+      await prometheus.untilFiring("OomkitCgroupNearLimit", here);
+      await prometheus.untilFiring("OomkitCgroupFullSoon", here);
+      assert.ok(usageOf(cached) > 0.8 * LIMIT);
+      for (const alert of ["OomkitCgroupNearLimit", "OomkitCgroupFullSoon"]) {
+        assert.equal(await prometheus.fires(alert, { ...here, cgroup: cached.path }), false, alert);
+      }
+    } finally {
+      Deno.removeSync(directory, { recursive: true });
+    }
+    await guarded.stop();
+  },
+  { why: withoutPrometheus ?? withoutDisk },
+);
+
+kernelTest("an alert of what is lacking ends when the cause is gone", async () => {
+  await using parent = makeRealCgroup("alerts-lack");
+  limited(parent, "wide");
+  const narrow = limited(parent, "narrow", 4 * MIB);
+  const words = ["-r", "--policy", "noop", "--min-margin", "8M", parent.path];
+  const { guarded, address } = await startListening(words);
+  await using _ = guarded;
+  await using prometheus = startPrometheus({ node: address });
+  const lacking = { instance: "node", requested: "guard" };
+  await prometheus.untilFiring("OomkitDegraded", lacking);
+  narrow.limit(LIMIT);
+  await prometheus.untilSilent("OomkitDegraded", lacking);
+  assert.equal(await prometheus.fires("OomkitGuardsNothing", {}), false);
+  await guarded.stop();
+}, { why: withoutPrometheus });
+
+kernelTest(
+  "a receiver that rejects or does not answer is an alert, one that works is none",
+  async () => {
+    await using parent = makeRealCgroup("alerts-send");
+    const cgroup = limited(parent, "a");
+    const closed = `http://127.0.0.1:${freePort()}/`;
+    await using receiver = serve();
+    const send = async (url: string) =>
+      await startListening(["--policy", "noop", "--webhook-url", url, cgroup.path]);
+    const works = await send(`${receiver.url}/ok`);
+    await using working = works.guarded;
+    const rejects = await send(`${receiver.url}/rejected`);
+    await using rejecting = rejects.guarded;
+    const stuck = await send(closed);
+    await using failing = stuck.guarded;
+    await using prometheus = startPrometheus({
+      works: works.address,
+      rejects: rejects.address,
+      stuck: stuck.address,
+    });
+    await prometheus.until("count(oomkit_ready == 1) == 3");
+    await using hungry = await startHungryProcess(cgroup);
+    await hungry.feed(40 * MIB);
+    await prometheus.untilFiring("OomkitReportsDropped", {
+      instance: "rejects",
+      receiver: "webhook",
+    });
+    await prometheus.untilFiring("OomkitReportsStuck", { instance: "stuck", receiver: "webhook" });
+    await prometheus.until('oomkit_notifications_sent_total{instance="works"} > 0');
+    for (const alert of ["OomkitReportsDropped", "OomkitReportsStuck"]) {
+      assert.equal(await prometheus.fires(alert, { instance: "works" }), false, alert);
+    }
+    for (const guarded of [working, rejecting, failing]) await guarded.stop();
+  },
+  { why: withoutPrometheus },
+);
+
+kernelTest(
+  "a guard that is gone, restarts, or guards nothing is an alert, one that runs is none",
+  async () => {
+    await using parent = makeRealCgroup("alerts-down");
+    limited(parent.child("some"), "a");
+    const empty = parent.child("empty");
+    const some = ["-r", "--policy", "noop", `${parent.path}/some`];
+    const runs = await startListening(some);
+    await using running = runs.guarded;
+    const nothing = await startListening(["-r", "--policy", "noop", empty.path]);
+    await using guardsNothing = nothing.guarded;
+    const port = freePort();
+    await using prometheus = startPrometheus({
+      runs: runs.address,
+      nothing: nothing.address,
+      restarts: `127.0.0.1:${port}`,
+    });
+    let before = 0;
+    for (let start = 0; start < 5; start++) {
+      const { guarded } = await startListening(some, port);
+      const [{ value: [, at] }] = await prometheus.until(
+        `process_start_time_seconds{instance="restarts"} > ${before + 0.001}`,
+      );
+      before = Number(at);
+      await guarded.stop();
+    }
+    await prometheus.untilFiring("OomkitDown", { instance: "restarts" });
+    await prometheus.untilFiring("OomkitGuardsNothing", { instance: "nothing" });
+    for (const alert of ["OomkitDown", "OomkitRestarts", "OomkitNotReady", "OomkitGuardsNothing"]) {
+      assert.equal(await prometheus.fires(alert, { instance: "runs" }), false, alert);
+    }
+    assert.equal(await prometheus.fires("OomkitAbsent", {}), false);
+    const { guarded } = await startListening(some, port);
+    await prometheus.untilFiring("OomkitRestarts", { instance: "restarts" });
+    for (const each of [guarded, running, guardsNothing]) await each.stop();
+    await prometheus.untilFiring("OomkitAbsent", {});
+  },
+  { why: withoutPrometheus },
+);
+
+/** Accepts webhooks at /ok and rejects others. */
+function serve() {
+  const server = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen() {} }, async (request) => {
+    await request.arrayBuffer();
+    return new Response(null, { status: new URL(request.url).pathname === "/ok" ? 204 : 400 });
+  });
+  return {
+    url: `http://127.0.0.1:${server.addr.port}`,
+    [Symbol.asyncDispose]: () => server.shutdown(),
+  };
+}
