@@ -19,7 +19,7 @@ import {
 } from "./config.ts";
 
 /** The keys that select the cgroups of a rule; a cgroup must match all that are given. */
-export const SELECTORS = ["cgroup", "unit", "pod-labels"] as const;
+export const SELECTORS = ["cgroup", "unit", "pod-labels", "machine"] as const;
 
 /** The keys that are neither selectors nor options. */
 export const RULE_WORDS = ["name", "exempt"] as const;
@@ -138,6 +138,14 @@ function selectorOf(table: Table, refuse: Refuse): { selector: Selector; where: 
   const cgroups = stringsOf(table, "cgroup", refuse);
   const units = stringsOf(table, "unit", refuse);
   const labels = labelsOf(table, refuse);
+  const machine = table["machine"];
+  if (machine !== undefined) {
+    if (machine !== true) refuse("machine", "machine can only be true");
+    if (cgroups || units || labels) {
+      refuse("machine", "a rule for the machine selects no cgroups", "write a rule for each");
+    }
+    return { where: "the machine", selector: { machine } };
+  }
   const where = [
     ...cgroups ? [cgroups.join(" or ")] : [],
     ...units ? [`unit ${units.join(" or ")}`] : [],

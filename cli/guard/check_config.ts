@@ -54,14 +54,14 @@ interface CheckedCgroup {
 function cgroupsOf({ policies, scopes, rules }: GuardSetup): CheckedCgroup[] {
   return [...candidatesIn(scopes)].map(({ cgroup, isTarget }) => {
     const { path } = cgroup;
-    const number = policyFor(policies, path);
+    const isMachine = cgroup.machine !== undefined;
+    const number = policyFor(policies, path, isMachine);
+    const at = { path, podUid: undefined, isMachine };
     const policy = number === undefined ? undefined : policies.all[number]!;
     return {
       path,
       policy,
-      rule: policy
-        ? policy.rule
-        : rules[ruleFor(policies.rules, { path, podUid: undefined }, policies.labels)]?.name,
+      rule: rules[number ?? ruleFor(policies.rules, at, policies.labels)]?.name,
       limit: policy && limitOf(cgroup, isTarget, policy.softLimit)?.limit,
     };
   });
@@ -78,7 +78,7 @@ function documentOf(
     targets,
     receivers: describeReceivers(flags),
     rules: policies.all.map((policy, at) => ({
-      name: policy.rule ?? null,
+      name: rules[at]?.name ?? null,
       where: rules[at]?.where ?? null,
       exempt: rules[at]?.isExempt ?? false,
       ...policyDocument(policy),
@@ -106,7 +106,7 @@ function linesOf(
     ...policies.all.flatMap((policy, at) => {
       const rule = rules[at];
       return [
-        `${nameOf(policy.rule)}${rule ? `: ${printable(rule.where)}` : ""}`,
+        `${nameOf(rule?.name)}${rule ? `: ${printable(rule.where)}` : ""}`,
         `    ${rule?.isExempt ? "not guarded" : policyText(policy)}`,
       ];
     }),

@@ -11,6 +11,7 @@ import type { CandidateJson, OomkitEvent } from "../../core/events/event.ts";
 import { toJson } from "../../core/events/json.ts";
 import { type Guard, runAll, startGuard } from "../../core/guard/guard.ts";
 import { kills } from "../../core/guard/policy.ts";
+import type { GuardedCgroup } from "../../core/guard/registry.ts";
 import { type Health, heartbeatHealth } from "../../core/receivers/prometheus/server.ts";
 import { Activity } from "../../core/status/activity.ts";
 import type { StatusSocket } from "../../core/status/socket.ts";
@@ -38,6 +39,7 @@ import {
   type GuardSetup,
   reparseGuardRequest,
 } from "./setup.ts";
+import { IMPLICIT_RULE, printMachineNotes } from "./machine.ts";
 import { openStatusSocket } from "./status.ts";
 
 export function guardCommand(finish: Finish) {
@@ -135,6 +137,7 @@ class GuardRun {
       directoryOf: (path) => this.#setup?.directoryOf(path) ?? path,
     });
     const setup = this.#setup = buildGuardSetup(this.request, receivers.labels());
+    if (machineIn(setup)) printMachineNotes(flags);
     this.#recording = await this.#openRecording(setup);
     if (shouldDrawLive(flags, this.#plainOutputReason())) {
       const { openGuardLive } = await import("../live/live.ts");
@@ -298,20 +301,32 @@ function isUserError(error: unknown): error is Error {
   return error instanceof OomkitError || (error instanceof Error && "exitCode" in error);
 }
 
-function startLine(guard: Guard, { policies, oomHero }: GuardSetup): string {
-  const all = guard.guardedCgroups();
-  const modes = new Set(all.map(({ settings }) => settings.mode));
-  const rules = policies.all.length - 1;
+const machineIn = ({ scopes }: GuardSetup) => scopes.find(({ cgroup }) => cgroup.machine)?.cgroup;
+
+/** `the machine and 3 cgroups`. */
+function guardedText(all: readonly GuardedCgroup[]): string {
+  const cgroups = all.filter(({ cgroup }) => !cgroup.machine).length;
+  const parts = cgroups < all.length ? ["the machine"] : [];
+  if (cgroups > 0 || parts.length === 0) parts.push(formatCount(cgroups, "cgroup"));
+  return parts.join(" and ");
+}
+
+function startLine(guard: Guard, { policies, rules: all, oomHero }: GuardSetup): string {
+  const guarded = guard.guardedCgroups();
+  const modes = new Set(guarded.map(({ settings }) => settings.mode));
+  const rules = all.filter((rule) => rule !== IMPLICIT_RULE).length;
   const head = [
-    `guarding ${formatCount(all.length, "cgroup")}${
-      rules > 0 ? ` under ${formatCount(rules, "rule")}` : ""
-    }`,
+    `guarding ${guardedText(guarded)}${rules > 0 ? ` under ${formatCount(rules, "rule")}` : ""}`,
     ...modes.size === 0 ? [] : [[...modes].join(" and ")],
     ...policies.all.some(({ dryRun }) => dryRun) ? ["dry run"] : [],
     ...kills(policies) ? [] : ["nothing is killed"],
     ...oomHero.length === 0 ? [] : [`signals by ${oomHero.join(" and ")} in the environment`],
   ].join(", ");
-  return `${head}; monitor thread: ${guard.scheduling}; ${guard.sources().join("; ")}`;
+  const machine = guarded.filter(({ cgroup }) => cgroup.machine).map(({ armed }) =>
+    `machine: ${armed.length > 0 ? "PSI trigger and polls" : "polls only (no PSI trigger)"}`
+  );
+  const sources = [...machine, ...guard.sources()];
+  return `${head}; monitor thread: ${guard.scheduling}; ${sources.join("; ")}`;
 }
 
 /** One line for each of the first candidates, in victim order; excluded processes are last. */

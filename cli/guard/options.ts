@@ -10,6 +10,7 @@ import {
   oneOf,
   type OptionRow,
   parseWhole,
+  separated,
   single,
   value,
   withHelp,
@@ -32,6 +33,14 @@ function parseExpression(text: string): RegExp {
   }
 }
 
+function parseName(text: string): string {
+  if (text !== "" && !/[\s/]/.test(text)) return text;
+  throw new OomkitError(
+    `"${text}" is not the name of a program`,
+    "write it without directory and arguments, such as postgres",
+  );
+}
+
 /** oom-guard's port for metrics; 0 is none. */
 function parsePort(text: string): number {
   const port = parseWhole(0)(text);
@@ -50,6 +59,11 @@ const GUARD_OPTIONS = {
     group: "targets",
     isBasic: true,
   }),
+  machine: flag(
+    "--machine",
+    "guard the machine: MemTotal is the limit, MemTotal less MemAvailable the usage (same as the target /)",
+    { group: "targets" },
+  ),
   pod: flag("--pod", "guard the containers of this pod (needs a shared process namespace)", {
     group: "targets",
   }),
@@ -72,6 +86,11 @@ const GUARD_OPTIONS = {
     ...VICTIMS,
     parse: single(parseExpression),
   }),
+  essentials: list(
+    "--essentials <names>",
+    "programs that are never killed for the machine, separated by commas (default: those of docs/machine.md, which the word default stands for)",
+    { ...VICTIMS, parse: separated(parseName) },
+  ),
   ...POLICY_OPTIONS,
   explain: flag("--explain", "print the victim order and what decides it", {
     group: "victims",

@@ -1,7 +1,12 @@
 /** From flags and variables to the policies of a guard. */
 
 import { OomkitError, shortened } from "../../core/errors.ts";
-import { type GuardPolicy, killLevel, type PolicySet } from "../../core/guard/policy.ts";
+import {
+  type GuardPolicy,
+  killLevel,
+  policyOfMachine,
+  type PolicySet,
+} from "../../core/guard/policy.ts";
 import { omitUndefined } from "../../core/omit_undefined.ts";
 import {
   type Action,
@@ -16,6 +21,7 @@ import { rankOf } from "../options/option.ts";
 import { DEFAULT_CONFIG_PATH } from "../options/subcommand.ts";
 import { formatBytes, parseDuration } from "../options/units.ts";
 import { printStderr } from "../output/output.ts";
+import { essentialExpression, essentialsOf } from "./machine.ts";
 import type { GuardFlags } from "./options.ts";
 
 /** Where the value of an option comes from, by its attribute name. */
@@ -144,6 +150,12 @@ export function policySetOf(
       (name) => name in rule.flags ? "rule" : sourceOf(name),
       rule,
     );
+    if (rule.selector.machine) {
+      const { essentials } = { ...flags, ...rule.flags } as GuardFlags;
+      const ignored = essentialsOf({ essentials }).map(essentialExpression);
+      const ofMachine = policyOfMachine(policy, ignored);
+      return rule.number === 0 ? ofMachine : { ...ofMachine, rule: rule.name };
+    }
     // A rule that kills nothing uses mode auto unless it sets a mode: in hold mode allocators would wait forever.
     const keepsMode = rule.flags.mode !== undefined || killLevel(policy.actions) !== undefined;
     return { ...policy, rule: rule.name, mode: keepsMode ? policy.mode : "auto" };

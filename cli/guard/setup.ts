@@ -30,6 +30,14 @@ import { configFileOf, targetsOf } from "../options/subcommand.ts";
 import { formatBytes } from "../options/units.ts";
 import { warnOfMissing } from "../receivers/receivers.ts";
 import { printable, printStderr } from "../output/output.ts";
+import {
+  checkMachineMode,
+  checkMachinePolicy,
+  guardsMachine,
+  IMPLICIT_RULE,
+  isEssential,
+  machineScope,
+} from "./machine.ts";
 import { guardBase, type GuardFlags } from "./options.ts";
 import {
   type FlagsPolicy,
@@ -102,7 +110,11 @@ export function buildGuardSetup(
     policyOfFlags(flags, sourceOf, targets, protectedPids, isShared);
   const { policy: defaultPolicy, ...rest } = policyUsing(flags, sourceOf);
   if (!isShared && before === undefined) warnOfUnusedVariables();
-  const rules = file === undefined ? [] : rulesOf(file, guardBase());
+  const hierarchy = rest.isPod ? undefined : discover(flags.root);
+  const given = file === undefined ? [] : rulesOf(file, guardBase());
+  const hasMachine = hierarchy !== undefined && guardsMachine(hierarchy, targets, flags, given);
+  const isRuled = given.some(({ selector }) => selector.machine);
+  const rules = hasMachine && !isRuled ? [...given, IMPLICIT_RULE] : given;
   const policyUnder = (flags: GuardFlags, sourceOf: SourceOf, { number }: Rule) => {
     try {
       return policyUsing(flags, sourceOf).policy;
@@ -112,9 +124,14 @@ export function buildGuardSetup(
     }
   };
   const policies = policySetOf(defaultPolicy, rules, request, policyUnder, labels ?? new Map());
-  const hierarchy = rest.isPod ? undefined : discover(flags.root);
-  const scopes = hierarchy ? scopesOf(hierarchy, targets, flags, before?.scopes ?? []) : [];
+  const scopes = hierarchy
+    ? scopesOf(hierarchy, targets, flags, hasMachine, before?.scopes ?? [])
+    : [];
   if (hierarchy) {
+    if (hasMachine) {
+      checkMachineMode(flags, scopes);
+      checkMachinePolicy(policies.all[rules.findIndex(({ selector }) => selector.machine)]!);
+    }
     for (const policy of policies.all) {
       checkMode(hierarchy, policy);
       checkTree(hierarchy, policy);
@@ -150,9 +167,15 @@ function scopesOf(
   hierarchy: Hierarchy,
   targets: readonly string[],
   flags: GuardFlags,
+  hasMachine: boolean,
   before: readonly Scope[],
 ): Scope[] {
   const recursive = flags.recursive === true;
+  if (hasMachine) {
+    const others = recursive ? targets : targets.filter((target) => target !== "/");
+    const cgroups = others.length === 0 ? [] : scopesOf(hierarchy, others, flags, false, before);
+    return [machineScope(hierarchy), ...cgroups];
+  }
   // As with oom-guard, --root without a target means the whole tree.
   const whole = flags.root === undefined ? undefined : openCgroup(hierarchy, hierarchy.root);
   if (targets.length === 0 && whole) return [{ cgroup: whole, recursive: true }];
@@ -241,7 +264,8 @@ function checkRules(
   const applied = new Set(locations.map((at) => ruleFor(policies.rules, at, policies.labels)));
   for (const rule of rules) {
     // The labels of the pods are not known yet.
-    if (rule.selector.labels || applied.has(rule.number - 1)) continue;
+    if (rule.selector.labels || rule.selector.machine) continue;
+    if (applied.has(rule.number - 1)) continue;
     const isShadowed = locations.some((at) => fits(rule.selector, at, none));
     printStderr(
       `${nameOf(rule)} (${printable(rule.where)}) ${
@@ -259,7 +283,8 @@ function checkPreferences(policies: readonly GuardPolicy[], scopes: readonly Sco
   const expressions = new Map(
     policies.flatMap(({ preferences }) =>
       (["prefer", "avoid", "ignore"] as const).flatMap((name) =>
-        preferences[name].map((each) => [`--${name} ${each.source}`, each] as const)
+        preferences[name].filter((each) => !isEssential(each))
+          .map((each) => [`--${name} ${each.source}`, each] as const)
       )
     ),
   );
@@ -318,7 +343,7 @@ export function checkReach(
 ): void {
   const entries = guarding.guardedCgroups();
   for (const { cgroup, recursive } of scopes) {
-    const number = policyFor(policies, cgroup.path);
+    const number = policyFor(policies, cgroup.path, cgroup.machine !== undefined);
     // Without a policy it is exempt.
     if (recursive || number === undefined) continue;
     const guarded = entries.find((each) => each.cgroup.path === cgroup.path);

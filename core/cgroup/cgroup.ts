@@ -18,6 +18,7 @@ import {
   unlessRefused,
 } from "./files.ts";
 import { directoryOf, type Hierarchy, join } from "./hierarchy.ts";
+import { type MachineFiles, readMachineUsage } from "./machine.ts";
 import type { ReadFile } from "./version.ts";
 
 export interface Cgroup {
@@ -26,6 +27,8 @@ export interface Cgroup {
   readonly path: string;
   readonly dir: string;
   readonly inode: number;
+  /** It stands for the machine: its limit and its usage are those of these files, and every process is in it. */
+  readonly machine?: MachineFiles;
 }
 
 /** linux/limits.h, PATH_MAX with its NUL, less room for the longest name of a control file. */
@@ -85,7 +88,9 @@ export const readPressure = (cgroup: Cgroup): Pressure | undefined =>
 
 /** Bytes, of the cgroup and everything below it; `undefined` if it is gone. */
 export const readUsage = (cgroup: Cgroup): number | undefined =>
-  parseSize(reader(cgroup)(cgroup.hierarchy.version.usageFile));
+  cgroup.machine
+    ? readMachineUsage(cgroup.machine)?.usage
+    : parseSize(reader(cgroup)(cgroup.hierarchy.version.usageFile));
 
 /** The highest usage so far, in bytes; `undefined` if the kernel does not record it (v2 before 5.19). */
 export const readPeak = (cgroup: Cgroup): number | undefined =>

@@ -3,6 +3,7 @@
 import { omitUndefined } from "../omit_undefined.ts";
 import { parseCount, parsePressure } from "../parse/cgroupfs.ts";
 import { type Meminfo, parseKilobytes, parseMeminfo } from "../parse/procfs.ts";
+import { type MachineUsage, parseMachineUsage } from "../parse/machine_usage.ts";
 import type { Pressure } from "../snapshot.ts";
 import { tryReadText } from "./files.ts";
 
@@ -32,11 +33,30 @@ export function readMachine(): Machine {
   });
 }
 
+/** The files that the machine is guarded by. */
+export interface MachineFiles {
+  readonly meminfo: string;
+  /** Of ZFS; absent on most machines. */
+  readonly arcstats: string;
+  readonly pressure: string;
+}
+
+export const MACHINE_FILES: MachineFiles = {
+  meminfo: "/proc/meminfo",
+  arcstats: "/proc/spl/kstat/zfs/arcstats",
+  pressure: "/proc/pressure/memory",
+};
+
+/** `undefined` where it cannot be read, or contradicts itself. */
+export const readMachineUsage = ({ meminfo, arcstats }: MachineFiles): MachineUsage | undefined =>
+  parseMachineUsage(tryReadText(meminfo) ?? "", tryReadText(arcstats));
+
 /** All fields are absent without /proc. */
-export const readMeminfo = (): Meminfo => parseMeminfo(tryReadText("/proc/meminfo") ?? "");
+export const readMeminfo = (path = MACHINE_FILES.meminfo): Meminfo =>
+  parseMeminfo(tryReadText(path) ?? "");
 
 /** Bytes. Read for each new cgroup, so it does not parse the other lines. */
-export function readSwapTotal(): number | undefined {
-  const text = tryReadText("/proc/meminfo") ?? "";
+export function readSwapTotal(path = MACHINE_FILES.meminfo): number | undefined {
+  const text = tryReadText(path) ?? "";
   return parseKilobytes(/^SwapTotal:(.*)\n/m.exec(text)?.[1]);
 }

@@ -11,7 +11,7 @@ import { tryReadText } from "./files.ts";
  * swappiness forbids to swap at a limit (mm/vmscan.c, get_scan_count).
  */
 export function readSwapLeft(cgroup: Cgroup): number {
-  const { swapFree } = readMeminfo();
+  const { swapFree } = readMeminfo(cgroup.machine?.meminfo);
   if (swapFree === undefined || swapFree === 0 || swappinessOf(cgroup) === 0) return 0;
   const chain = [cgroup, ...chargedAncestorsOf(cgroup)];
   const { roomForSwap } = cgroup.hierarchy.version;

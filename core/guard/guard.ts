@@ -409,6 +409,11 @@ export class Guard {
   #reapplyModes(): void {
     for (const guarded of this.#registry.all()) {
       const { id, cgroup, limitOwner, isTarget, requested, settings } = guarded;
+      // No notification of huge pages, hot-plugged memory and swap.
+      if (cgroup.machine) {
+        this.#registry.update(cgroup, isTarget);
+        continue;
+      }
       const isApplied = settings.mode === requested;
       if (isApplied && this.#registry.isModeInPlace(guarded)) continue;
       if (this.#staysUnthrottled(id, limitOwner, settings)) continue;
@@ -534,6 +539,7 @@ export class Guard {
     // The cgroup that is charged for a target is watched, but not guarded.
     if (scope === undefined) return;
     // Also after a removal: a new cgroup may have the same path already.
+    if (scope.cgroup.machine) return;
     const cgroup = openCgroup(scope.cgroup.hierarchy, event.cgroup);
     const isTarget = scope.pattern === undefined && event.cgroup === scope.cgroup.path;
     if (cgroup) this.#registry.update(cgroup, isTarget);
@@ -620,7 +626,9 @@ function guardArmedEvent({ limitOwner, settings, policy }: GuardedCgroup): Body 
     rule: policy.rule ?? null,
     limit: settings.limit,
     // No cgroup sets the machine's memory as its limit.
-    limit_owner: settings.limit === limitOwner.hierarchy.machineBytes ? null : limitOwner.path,
+    limit_owner: limitOwner.machine || settings.limit === limitOwner.hierarchy.machineBytes
+      ? null
+      : limitOwner.path,
     ...settings.levelBytes,
     metric: policy.metric,
     mode: settings.mode,

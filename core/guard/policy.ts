@@ -7,7 +7,9 @@ import type { DecisionPolicy, KillSettings } from "../policy/kill_cycle.ts";
 import {
   type Level,
   LEVELS,
+  MACHINE_MARGIN,
   type Margin,
+  marginOf,
   type Mode,
   type TriggerPolicy,
 } from "../policy/levels.ts";
@@ -64,6 +66,23 @@ export function actingLevels(actions: GuardPolicy["actions"]): ReadonlySet<Level
   return new Set(LEVELS.filter((level) => actions[level].length > 0));
 }
 
+/** The kernel reclaims by itself what counts as available, and no control file changes what the machine does. */
+export function policyOfMachine(
+  policy: GuardPolicy,
+  essentials: readonly RegExp[],
+): GuardPolicy {
+  const { preferences, killSettings, levels } = policy;
+  return {
+    ...policy,
+    mode: "notify",
+    levels: { ...levels, margin: marginOf(MACHINE_MARGIN, levels.margin) },
+    softLimit: false,
+    metric: "usage",
+    killSettings: { ...killSettings, reclaimFirst: false },
+    preferences: { ...preferences, ignore: [...preferences.ignore, ...essentials] },
+  };
+}
+
 /** All policies, and which applies where. Plain data, too. */
 export interface PolicySet {
   /** One for each rule, and last the default policy. */
@@ -77,9 +96,13 @@ export function singlePolicy(policy: GuardPolicy): PolicySet {
 }
 
 /** An index into `all`; `undefined` for a cgroup that is exempt. */
-export function policyFor({ rules, labels }: PolicySet, path: string): number | undefined {
+export function policyFor(
+  { rules, labels }: PolicySet,
+  path: string,
+  isMachine = false,
+): number | undefined {
   if (rules.length === 0) return 0;
-  const number = ruleFor(rules, { path, podUid: identify(path).podUid }, labels);
+  const number = ruleFor(rules, { path, podUid: identify(path).podUid, isMachine }, labels);
   return rules[number]?.isExempt ? undefined : number;
 }
 

@@ -6,6 +6,7 @@ import type { Journal, Restored } from "../control/journal.ts";
 import { mayWrite } from "../control/write.ts";
 import { OomkitError } from "../errors.ts";
 import type { EpollSet } from "../kernel/epoll.ts";
+import { SystemCallError } from "../kernel/libc.ts";
 import { pageSize } from "../kernel/page_size.ts";
 import {
   levelBytesIn,
@@ -14,7 +15,7 @@ import {
   type Mode,
   MODES,
 } from "../policy/levels.ts";
-import type { Fallback } from "../watch/fallbacks.ts";
+import { type Fallback, fallbackAfter } from "../watch/fallbacks.ts";
 import { mayShareEventfd } from "../watch/triggers.ts";
 import {
   type GuardPolicy,
@@ -30,6 +31,7 @@ import {
   type ArmedEventfd,
   type ArmingContext,
   ArmingQueue,
+  armMachinePressure,
   CgroupArming,
   disarm,
   tokenOf,
@@ -100,9 +102,11 @@ export class GuardRegistry {
     const before = this.#byPath.get(cgroup.path);
     const known = before?.cgroup.inode === cgroup.inode ? before : undefined;
     if (before && !known) this.remove(cgroup.path);
-    const number = policyFor(this.#policies, cgroup.path);
+    const number = policyFor(this.#policies, cgroup.path, cgroup.machine !== undefined);
     const policy = number === undefined ? undefined : this.#policies.all[number];
     const found = policy && limitOf(cgroup, isTarget, policy.softLimit);
+    // One read of /proc/meminfo that fails is no reason to stop: it is always there.
+    if (policy && !found && known?.cgroup.machine) return;
     if (number === undefined || !policy || !found) return this.remove(cgroup.path);
     const isUnchanged = known !== undefined && this.#isUnchanged(known, policy, found);
     if (isUnchanged && !isForced) return;
@@ -125,10 +129,12 @@ export class GuardRegistry {
     const mode = this.#applyMode(limitOwner, requested, levelBytes.imminent);
 
     // Until those for the new limit are armed, the old eventfds also cause a poll.
-    const armed = isSameOwner ? known.armed : [];
+    const kept = isSameOwner ? known.armed : [];
+    const armed = cgroup.machine && kept.length === 0 ? this.#armMachine(cgroup) : kept;
     const eventfds = armed.map(tokenOf);
     const hasChanged = !isUnchanged || known?.settings.mode !== mode;
-    const isToArm = policy.poll === undefined && limitOwner.hierarchy.version.notifiesThresholds;
+    const isToArm = policy.poll === undefined && !cgroup.machine &&
+      limitOwner.hierarchy.version.notifiesThresholds;
     const settings: GuardSettings = {
       policy: number,
       limit,
@@ -166,6 +172,17 @@ export class GuardRegistry {
     } else if (hasChanged) this.options.onArmed(guarded);
   }
 
+  /** None where there is no PSI: the machine is polled in any case. */
+  #armMachine(cgroup: Cgroup): readonly ArmedEventfd[] {
+    try {
+      return [armMachinePressure(cgroup.machine!.pressure, this.options.epoll)];
+    } catch (error) {
+      if (!(error instanceof SystemCallError)) throw error;
+      this.options.onFallback(cgroup, fallbackAfter("PSI trigger", "poll", error));
+      return [];
+    }
+  }
+
   remove(path: string): void {
     const guarded = this.#byPath.get(path);
     if (guarded === undefined) return;
@@ -191,9 +208,9 @@ export class GuardRegistry {
   }
 
   retry(): void {
-    for (const { cgroup: { hierarchy, path }, isTarget } of this.#lost.splice(0)) {
+    for (const { cgroup: { hierarchy, path, machine }, isTarget } of this.#lost.splice(0)) {
       const cgroup = openCgroup(hierarchy, path);
-      if (cgroup) this.update(cgroup, isTarget);
+      if (cgroup) this.update(machine ? { ...cgroup, machine } : cgroup, isTarget);
     }
   }
 

@@ -2,7 +2,7 @@
 
 import { readEffectiveLimit } from "../cgroup/ancestry.ts";
 import { type Cgroup, openCgroup, readSummary, walk } from "../cgroup/cgroup.ts";
-import { readSwapTotal } from "../cgroup/machine.ts";
+import { type MachineFiles, readMachineUsage, readSwapTotal } from "../cgroup/machine.ts";
 import { oomTotalBytesOf } from "../policy/victims.ts";
 import type { Scope } from "../watch/scopes.ts";
 
@@ -13,10 +13,14 @@ export interface Candidate {
 }
 
 export function* candidatesIn(scopes: readonly Scope[]): Generator<Candidate> {
-  for (const { cgroup: { hierarchy, path }, recursive, pattern } of scopes) {
-    const top = openCgroup(hierarchy, path);
+  const machine = scopes.find(({ cgroup }) => cgroup.machine)?.cgroup;
+  if (machine) yield { cgroup: machine, isTarget: true };
+  for (const { cgroup: { hierarchy, path, machine: isMachine }, recursive, pattern } of scopes) {
+    const top = isMachine ? undefined : openCgroup(hierarchy, path);
     if (top === undefined) continue;
     for (const cgroup of recursive ? walk(top) : [top]) {
+      // The machine is guarded in place of the root cgroup, which has no limit.
+      if (cgroup.path === machine?.path) continue;
       if (pattern && !pattern.test(cgroup.path)) continue;
       yield { cgroup, isTarget: pattern === undefined && cgroup.path === path };
     }
@@ -25,7 +29,7 @@ export function* candidatesIn(scopes: readonly Scope[]): Generator<Candidate> {
 
 export function sameScopes(some: readonly Scope[], others: readonly Scope[]): boolean {
   const textOf = ({ cgroup, recursive, pattern }: Scope) =>
-    `${cgroup.path}\n${recursive}\n${pattern?.source}`;
+    `${cgroup.path}\n${cgroup.machine !== undefined}\n${recursive}\n${pattern?.source}`;
   return some.map(textOf).join("\n\n") === others.map(textOf).join("\n\n");
 }
 
@@ -62,6 +66,7 @@ export function limitOf(
   isTarget: boolean,
   soft: boolean,
 ): GuardedLimit | undefined {
+  if (cgroup.machine) return limitOfMachine(cgroup, cgroup.machine);
   const own = readSummary(cgroup);
   if (own === undefined) return undefined;
   const effective = isTarget ? readEffectiveLimit(cgroup) : undefined;
@@ -79,4 +84,14 @@ export function limitOf(
   const oomTotalBytes = total !== undefined && Number.isFinite(total) ? total : hard;
   const canSwap = swapTotal !== 0;
   return { limitOwner: ancestor ?? cgroup, limit, usage, oomTotalBytes, canSwap };
+}
+
+function limitOfMachine(limitOwner: Cgroup, files: MachineFiles): GuardedLimit | undefined {
+  const found = readMachineUsage(files);
+  if (found === undefined) return undefined;
+  const { limit, usage } = found;
+  const swapTotal = readSwapTotal(files.meminfo) ?? 0;
+  // The kernel's totalpages include huge pages (mm/oom_kill.c, constrained_alloc).
+  const oomTotalBytes = (limitOwner.hierarchy.machineBytes ?? limit) + swapTotal;
+  return { limitOwner, limit, usage, oomTotalBytes, canSwap: swapTotal !== 0 };
 }

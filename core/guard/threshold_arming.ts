@@ -12,7 +12,7 @@ import { pageSize } from "../kernel/page_size.ts";
 import { holdThreshold } from "../policy/hold.ts";
 import { notificationThreshold } from "../policy/levels.ts";
 import { type Fallback, fallbackAfter } from "../watch/fallbacks.ts";
-import { TriggerEventfd } from "../watch/triggers.ts";
+import { armPsi, TriggerEventfd } from "../watch/triggers.ts";
 import type { ArmedNotifications, GuardSettings } from "./thread/protocol.ts";
 
 export interface ArmedEventfd {
@@ -145,6 +145,30 @@ export class CgroupArming {
     const fallback = fallbackAfter("threshold notification", "poll", error);
     this.context.onFallback(this.cgroup, fallback);
   };
+}
+
+/** Microseconds of stall, and within which window: memory has run short. */
+const MACHINE_PSI = [
+  // The shortest window (kernel, kernel/sched/psi.c, WINDOW_MIN_US).
+  { kind: "some", stall: 50_000, window: 500_000 },
+  // Without CAP_SYS_RESOURCE a multiple of 2 s is required (kernel, psi_trigger_create, since 6.5).
+  { kind: "some", stall: 100_000, window: 2_000_000 },
+] as const;
+
+/** Wakes the monitor thread when processes begin to wait for memory. Throws `SystemCallError`. @param path /proc/pressure/memory. */
+export function armMachinePressure(path: string, epoll: EpollSet): ArmedEventfd {
+  const token = nextToken++;
+  const tryArm = (psi: (typeof MACHINE_PSI)[number]): ArmedEventfd => {
+    const { disarm } = armPsi(path, { kind: "psi", file: path, psi }, token, epoll);
+    return { token, disarm, isReclaimNotification: false };
+  };
+  const [first, second] = MACHINE_PSI;
+  try {
+    return tryArm(first);
+  } catch (error) {
+    if (error instanceof SystemCallError && error.code === "EINVAL") return tryArm(second);
+    throw error;
+  }
 }
 
 export const tokenOf = ({ token, isReclaimNotification }: ArmedEventfd) => ({

@@ -34,6 +34,12 @@ export const THROTTLE_MARGIN: Margin = {
   maxShare: MAX_SHARE,
 };
 
+/**
+ * Of the machine: when less is available, the kernel has begun to take the pages of running programs away, long before it kills.
+ * earlyoom sends SIGKILL at the same 5 %.
+ */
+export const MACHINE_MARGIN: Margin = { ratio: 0.05, min: 16 * MIB, max: 512 * MIB };
+
 /** Fills in what `given` leaves out. If only one bound is given and contradicts the other's default, the default yields. */
 export function marginOf(defaults: Margin, given: Partial<Margin>): Margin {
   const min = given.min ?? Math.min(defaults.min, given.max ?? Infinity);
@@ -123,7 +129,7 @@ export const marginBytesIn = (policy: PolicyLevels, limit: number, mode: Mode): 
 /** The kernel checks v1 thresholds once per 128 page events of a CPU (mm/memcontrol-v1.c, THRESHOLDS_EVENTS_TARGET). */
 const PAGES_PER_THRESHOLD_CHECK = 128;
 /** More CPUs than this hardly ever fill one cgroup at the same time. */
-const MAX_FILLING_CPUS = 4;
+export const MAX_FILLING_CPUS = 4;
 
 /**
  * Usage can pass a v1 threshold by 128 pages on each CPU before the kernel signals it: 512 KiB with 4 KiB pages. An eventfd

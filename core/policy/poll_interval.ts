@@ -1,11 +1,30 @@
 /** When to poll next. Pure. */
 
+import { MAX_FILLING_CPUS } from "./levels.ts";
+import { MAX_FILL_RATE } from "./usage_trend.ts";
+
 /** A JavaScript timer is about 1.2 ms late on an idle machine: a shorter sleep only burns CPU. */
 const MIN_TIMER_MS = 5;
 /** How late a crossing in an idle cgroup may be found: at best, and at worst among many cgroups. */
 const IDLE_MS = { best: 50, worst: 1000 };
 /** A sample costs about 2 µs (docs/performance.md): at this interval per cgroup all of them take less than 0.5 % of a core. */
 const IDLE_MS_PER_CGROUP = 0.5;
+
+/** How late growth may be seen that begins on an idle machine: at best, and at worst (milliseconds). */
+const MACHINE_MS = { best: 10, worst: 5000 };
+
+/**
+ * Milliseconds between two reads of the machine's usage: half of the time in which the fastest allocators, on all CPUs, could use
+ * `left` bytes up. Nothing notifies of usage, and of pressure only when memory has run short.
+ */
+export const machinePollInterval = (left: number, cpus: number): number =>
+  Math.min(
+    MACHINE_MS.worst,
+    Math.max(
+      MACHINE_MS.best,
+      500 * Math.max(0, left) / (MAX_FILL_RATE * Math.min(cpus, MAX_FILLING_CPUS)),
+    ),
+  );
 
 /** Default interval of a cgroup when its notifications were refused: see {@link fallbackPoll}. */
 export const FALLBACK_POLL_MS = 100;

@@ -8,6 +8,8 @@ export interface Selector {
   readonly units?: readonly RegExp[];
   /** Of the pod that the cgroup belongs to. */
   readonly labels?: readonly (readonly [string, string])[];
+  /** Matches the machine, and no cgroup; other rules do not match the machine. */
+  readonly machine?: true;
 }
 
 export interface Rule {
@@ -21,6 +23,7 @@ export interface Rule {
 export interface CgroupLocation {
   readonly path: string;
   readonly podUid: string | undefined;
+  readonly isMachine?: boolean;
 }
 
 /** The labels of each pod, by the uid that its cgroups are named after. */
@@ -39,11 +42,12 @@ export function ruleFor(rules: readonly Rule[], at: CgroupLocation, labels: Labe
 
 /** @param whenUnknown the result for a pod with unknown labels. */
 export function fits(
-  { cgroups, units, labels: requested }: Selector,
-  { path, podUid }: CgroupLocation,
+  { cgroups, units, labels: requested, machine }: Selector,
+  { path, podUid, isMachine = false }: CgroupLocation,
   labels: Labels,
   whenUnknown = false,
 ): boolean {
+  if (machine || isMachine) return machine === true && isMachine;
   if (cgroups && !cgroups.some((each) => each.test(path))) return false;
   if (units && !unitsOf(path).some((name) => units.some((each) => each.test(name)))) return false;
   if (requested === undefined) return true;

@@ -1,6 +1,6 @@
 /** The guarded cgroups as they are now: usage, levels, and what the modes have changed. Read when it is asked for. */
 
-import { tryReadControl, tryReader, tryReadSnapshot } from "../cgroup/cgroup.ts";
+import { readUsage, tryReadControl, tryReader, tryReadSnapshot } from "../cgroup/cgroup.ts";
 import { identify } from "../cgroup/identity.ts";
 import { isHold } from "../guard/hold_watchdog.ts";
 import type { GuardedCgroup } from "../guard/registry.ts";
@@ -41,7 +41,9 @@ export async function readCgroups(
 function readCgroup({ cgroup, limitOwner, settings, policy, requested }: GuardedCgroup) {
   const { containerId, podUid } = identify(cgroup.path);
   const { limit, levelBytes, mode } = settings;
-  const usage = parseSize(tryReader(limitOwner)(limitOwner.hierarchy.version.usageFile));
+  const usage = limitOwner.machine
+    ? readUsage(limitOwner)
+    : parseSize(tryReader(limitOwner)(limitOwner.hierarchy.version.usageFile));
   const value = policy.metric === "usage" || usage === undefined
     ? usage
     : workingSet({ ...tryReadSnapshot(limitOwner, ["memory.stat"]), usage });
@@ -56,7 +58,9 @@ function readCgroup({ cgroup, limitOwner, settings, policy, requested }: Guarded
     usage: usage ?? null,
     metric_value: value ?? null,
     limit,
-    limit_owner: limit === limitOwner.hierarchy.machineBytes ? null : limitOwner.path,
+    limit_owner: limitOwner.machine || limit === limitOwner.hierarchy.machineBytes
+      ? null
+      : limitOwner.path,
     ...levelBytes,
     level: value === undefined ? null : levelOf(levelBytes, value) ?? null,
     mode,

@@ -148,7 +148,13 @@ export function mayShareEventfd(release = Deno.osRelease()): boolean {
   return major > 5 || (major === 5 && minor >= 6);
 }
 
-function armPsi(path: string, trigger: PsiFileTrigger, token: number, epoll: EpollSet): Armed {
+/** Throws `SystemCallError`. @param path of a pressure file. */
+export function armPsi(
+  path: string,
+  trigger: PsiFileTrigger,
+  token: number,
+  epoll: EpollSet,
+): Armed {
   const { kind, stall, window } = trigger.psi;
   using opened = new DisposableStack();
   const fd = opened.use(withinBudget(openFd(path, O_RDWR | O_NONBLOCK), "open"));

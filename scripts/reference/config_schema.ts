@@ -107,6 +107,7 @@ function rules(keys: readonly string[], options: Readonly<Record<string, Schema>
           minProperties: 1,
           additionalProperties: { type: "string" },
         },
+        machine: { description: "guard the machine, under this rule", const: true },
         ...Object.fromEntries(keys.map((key) => [key, options[key]!])),
       },
     },

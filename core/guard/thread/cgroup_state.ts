@@ -48,6 +48,7 @@ import {
   type Victim,
   type VictimSelection,
 } from "./victim_selection.ts";
+import { openMachineFiles } from "./machine_files.ts";
 
 export interface CgroupState {
   readonly id: number;
@@ -85,6 +86,8 @@ export interface ControlFiles {
   readonly statFile: LazyControlFile;
   /** v2 memory.events, for the epoll set; a read re-arms it. */
   readonly events: OpenControlFile | undefined;
+  /** Of the machine: its limit at the last read of usage (bytes), which changes with huge pages and hot-plugged memory. */
+  readonly machineLimit?: () => number;
 }
 
 export interface MemoryReading extends UsageTrend, UnreclaimableTrend {
@@ -214,11 +217,20 @@ export interface PendingKill {
   refusal: string | undefined;
 }
 
+const NO_CONTROL_FILES = {
+  directory: undefined,
+  kernelMemoryFile: undefined,
+  underOomFile: undefined,
+  events: undefined,
+};
+
 /** `undefined` when the cgroup is gone, or another has its name. Throws `SystemCallError` when descriptors run short. */
 export function openCgroupState(spec: CgroupSpec, policy: ResolvedPolicy): CgroupState | undefined {
   const { id, limitOwner: flat, scope, ...settings } = spec;
   const limitOwner = unflatten(flat);
-  const files = openControlFiles(limitOwner);
+  const files = limitOwner.machine
+    ? { ...NO_CONTROL_FILES, ...openMachineFiles(limitOwner.machine) }
+    : openControlFiles(limitOwner);
   return files && {
     id,
     // Nearly always the same cgroup, which is then stored once.
@@ -282,8 +294,10 @@ export function restFiles({ files }: CgroupState): void {
 
 export function closeCgroupState({ pinned, files }: CgroupState): void {
   pinned.selection?.close();
-  const { directory, ...others } = files;
-  for (const file of Object.values(others)) file?.close();
+  const { directory, usageFile, statFile, limitFile, kernelMemoryFile, underOomFile, events } =
+    files;
+  const others = [usageFile, statFile, limitFile, kernelMemoryFile, underOomFile, events];
+  for (const file of others) file?.close();
   directory?.rest();
 }
 

@@ -451,8 +451,10 @@ export class KillExecutor {
       const signalLatencyMs = performance.now() - now;
       const isUrgent = signal === SIGKILL &&
         msUntilLimitAtPeakRate(memory, settings.limit) < SUSPEND_WITHIN_MS;
-      // In mode throttle memory.high slows the other allocators down, without the OOM killer they wait at the limit.
-      if (isUrgent && settings.mode !== "throttle" && !isOomKillerDisabled(state)) {
+      // In mode throttle memory.high slows the other allocators down, without the OOM killer they wait at the limit. Of the machine
+      // the other candidates may be anything: a shell takes the terminal back when its program is stopped.
+      const isSlowedDown = settings.mode === "throttle" || isOomKillerDisabled(state);
+      if (isUrgent && !isSlowedDown && !state.limitOwner.machine) {
         this.#pending.suspendOthers(state, victim, present, now);
       }
       this.#pending.open(state, now, victim, killAction, signal, signalLatencyMs);

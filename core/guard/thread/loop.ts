@@ -16,8 +16,8 @@ import {
   msUntilNear,
   resetDecision,
 } from "../../policy/kill_cycle.ts";
-import { allArmed, nextTriggerAt } from "../../policy/levels.ts";
-import { maxPollInterval, nextPollIn } from "../../policy/poll_interval.ts";
+import { allArmed, levelBytesIn, nextTriggerAt } from "../../policy/levels.ts";
+import { machinePollInterval, maxPollInterval, nextPollIn } from "../../policy/poll_interval.ts";
 import { msUntilLimitAtPeakRate, updateTrend } from "../../policy/usage_trend.ts";
 import { tooFewDescriptors } from "../../watch/triggers.ts";
 import {
@@ -186,7 +186,7 @@ export class MonitorLoop {
     }
     this.#states.set(id, state);
     this.#prepareSuspensions(state);
-    if (!state.files.directory && !this.#reportedFdShortage) {
+    if (!state.files.directory && !state.limitOwner.machine && !this.#reportedFdShortage) {
       this.#reportedFdShortage = true;
       const fallback = ["control files kept open", "control files opened at each poll"] as const;
       this.#reportFallback(id, "all", ...fallback, tooFewDescriptors());
@@ -373,6 +373,7 @@ export class MonitorLoop {
     const usage = state.files.usageFile.number();
     if (usage === undefined) return this.#onUnreadable(state, now);
     schedule.unreadableSince = undefined;
+    followMachineLimit(state);
     // Usage is NaN before the first sample, which counts as growth.
     const isGrowing = !(usage <= memory.usage);
     const hasChanged = usage !== memory.usage;
@@ -516,8 +517,9 @@ export class MonitorLoop {
 
   /** The main thread has added them to the epoll set. */
   #bindEventfds(state: CgroupState): void {
+    const wakeSource = state.limitOwner.machine ? "psi" : "eventfd";
     for (const { token, isReclaimNotification } of state.settings.eventfds) {
-      this.#sources.set(token, { state, wakeSource: "eventfd", isReclaimNotification });
+      this.#sources.set(token, { state, wakeSource, isReclaimNotification });
     }
   }
 
@@ -615,8 +617,26 @@ const nextRound = (now: number, every: number) => every * (Math.floor(now / ever
 const isAboveArmed = ({ settings: { unarmed }, policy: { kills }, memory }: CgroupState): boolean =>
   kills && unarmed?.hasLevels === true && memory.usage >= unarmed.from;
 
+/** The main thread finds the new limit within seconds, in which usage would be compared with the levels of the old one. */
+function followMachineLimit(state: CgroupState): void {
+  const limit = state.files.machineLimit?.() ?? state.settings.limit;
+  if (limit === state.settings.limit) return;
+  const levelBytes = levelBytesIn(state.policy, limit, state.settings.mode);
+  if (levelBytes) state.settings = { ...state.settings, limit, levelBytes };
+}
+
+/** Until the lowest level that kills, or the highest one, may be reached. */
+function machineIntervalFor(
+  { policy, settings: { levelBytes } }: CgroupState,
+  value: number,
+): number {
+  const urgent = Math.min(levelBytes.imminent, ...[...policy.killing].map((at) => levelBytes[at]));
+  return policy.poll ?? machinePollInterval(urgent - value, navigator.hardwareConcurrency);
+}
+
 function longestFor(state: CgroupState, metricValue: number, now: number, counts: Counts): number {
   const { settings: { eventfds, levelBytes }, policy, schedule } = state;
+  if (state.limitOwner.machine) return machineIntervalFor(state, state.memory.usage);
   if (isAboveArmed(state)) {
     const interval = MS_BETWEEN_POLLS_PER_UNARMED * counts.dueBeforeNextRound;
     return Math.min(

@@ -100,8 +100,8 @@ export type Command =
   | { readonly type: "leave_to_kernel"; readonly id: number }
   | { readonly type: "stop" };
 
-/** What caused a poll: the eventfd of a threshold or of memory.pressure_level, POLLPRI on memory.events, or the time. */
-export type WakeSource = "eventfd" | "pollpri" | "poll";
+/** What caused a poll: the eventfd of a threshold or of memory.pressure_level, POLLPRI on memory.events, PSI, or the time. */
+export type WakeSource = "eventfd" | "pollpri" | "psi" | "poll";
 
 interface ReportHead {
   readonly id: number;

@@ -47,7 +47,7 @@ export interface Victim extends PinnedProcess {
   /** Stopped by another program before. */
   readonly isStopped: boolean;
   /** Of the actions: the cgroup with memory.oom.group if there is one, and the container. */
-  readonly killScopes: { readonly victim: KillScope | undefined; readonly container: KillScope };
+  readonly killScopes: Readonly<Record<"victim" | "container", KillScope | undefined>>;
 }
 
 /** A cgroup that is killed as a whole with a victim. */
@@ -146,10 +146,11 @@ export function selectVictims(
     const ranking = rankCandidates(pool, policy.preferences);
     const [first] = ranking.candidates;
     const outside = first && !isInside(first) ? scored(first.process, first) : undefined;
-    const isLastResort = first === undefined && killsContainers(policy);
+    const isLastResort = first === undefined && killsContainers(policy) && !scope.machine;
     const candidates = isLastResort ? rankImmune(pool, policy) : ranking.candidates;
     const inside = outside ? [] : candidates.filter(isInside);
-    const pinned = pinVictims(inside, pool, scope, selectionContext);
+    const ignored = new Set(ranking.excluded.map(({ process }) => process.pid));
+    const pinned = pinVictims(inside, { ...pool, ignored }, scope, selectionContext);
     return { ranking, outside, ...pinned };
   };
   let pool = readPool(scope, selectionContext);
@@ -318,6 +319,11 @@ interface ReadPool extends CandidatePool {
   readonly isPartial: boolean;
 }
 
+interface RankedPool extends ReadPool {
+  /** Pids that are never chosen. */
+  readonly ignored: ReadonlySet<number>;
+}
+
 function readPool(
   scope: Cgroup,
   context: SelectionContext,
@@ -407,7 +413,7 @@ function preferenceOf(cgroup: Cgroup, guardedBy: number): Attribute | "unknown" 
 /** Pins the first ones that can be pinned. */
 function pinVictims(
   candidates: readonly RankedCandidate[],
-  pool: ReadPool,
+  pool: RankedPool,
   scope: Cgroup,
   selectionContext: SelectionContext,
 ): Pick<VictimSelection, "victims" | "hasMore" | "pinFailure"> {
@@ -432,7 +438,7 @@ function pinVictims(
 /** `undefined` when the process or its cgroup is gone. Throws `SystemCallError`. */
 function pinVictim(
   candidate: RankedCandidate,
-  pool: ReadPool,
+  pool: RankedPool,
   byPath: ReadonlyMap<string, Cgroup>,
   scope: Cgroup,
   { limitOwner, policy, outOfTime, isExcluded }: SelectionContext,
@@ -453,11 +459,15 @@ function pinVictim(
   };
   const groupPath = groupOf(process.cgroup, limitOwner.path, hasGroup);
   const group = groupPath === undefined ? undefined : byPath.get(groupPath);
-  const container = containerAround(process.cgroup, byPath, scope);
+  const container = scope.machine
+    ? containerOnMachine(process.cgroup, byPath, pool)
+    : containerAround(process.cgroup, byPath, scope);
+  // In a container cgroup everything belongs together; on the machine essentials may be in the same cgroup.
+  const ignored = scope.machine ? pool.ignored : [];
   const scopeOf = (cgroup: Cgroup, immunity?: Immunity): KillScope => ({
     cgroup,
     spared: {
-      pids: new Set([...policy.protectedPids, ...immunity?.immune ?? []]),
+      pids: new Set([...policy.protectedPids, ...ignored, ...immunity?.immune ?? []]),
       isSparedCgroup: (path) => isExcludedIn(scope, path, isExcluded),
       ...immunity && { knownMortal: immunity.mortal },
     },
@@ -475,7 +485,7 @@ function pinVictim(
     statm: hasRivals ? tryOpenControlFile(`/proc/${pid}/statm`) : undefined,
     killScopes: {
       victim: group && scopeOf(group, immunityIn(group)),
-      container: scopeOf(container),
+      container: container && scopeOf(container),
     },
   };
 }
@@ -524,6 +534,22 @@ function containerAround(
     if (cgroup && identify(at).containerId !== undefined) outermost = cgroup;
   }
   return identify(scope.path).containerId === undefined ? outermost : scope;
+}
+
+/**
+ * The victim's own cgroup, such as that of a service, where it is in no container. `undefined` in the root, and where processes that are
+ * never chosen may not have been read.
+ */
+function containerOnMachine(
+  path: string,
+  cgroups: ReadonlyMap<string, Cgroup>,
+  { isPartial }: ReadPool,
+): Cgroup | undefined {
+  const own = cgroups.get(path);
+  if (isPartial || own === undefined || path === own.hierarchy.root) return undefined;
+  const outermost = cgroups.get(path.split("/").slice(0, 2).join("/")) ?? own;
+  const container = containerAround(path, cgroups, outermost);
+  return identify(container.path).containerId === undefined ? own : container;
 }
 
 /** `undefined` when another cgroup has its name. Throws `SystemCallError`. */

@@ -1,6 +1,10 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { maxPollInterval, nextPollIn } from "../../../core/policy/poll_interval.ts";
+import {
+  machinePollInterval,
+  maxPollInterval,
+  nextPollIn,
+} from "../../../core/policy/poll_interval.ts";
 
 const MIB = 1024 ** 2;
 
@@ -53,4 +57,14 @@ Deno.test("steady growth is polled before it crosses, however near it starts", (
       assert.ok(left > 0, `crossed ${-left} bytes before a poll`);
     }
   }));
+});
+
+Deno.test("the machine is read at half of the time in which all CPUs could fill it, within bounds", () => {
+  const GIB = 1024 ** 3;
+  assert.equal(machinePollInterval(5 * GIB, 1), 1000);
+  assert.equal(machinePollInterval(5 * GIB, 2), 500);
+  assert.equal(machinePollInterval(5 * GIB, 64), 250, "of 4 CPUs at most");
+  assert.equal(machinePollInterval(500 * GIB, 1), 5000);
+  assert.equal(machinePollInterval(0, 1), 10);
+  assert.equal(machinePollInterval(-GIB, 1), 10);
 });

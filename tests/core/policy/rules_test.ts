@@ -47,3 +47,14 @@ Deno.test("a pod with unknown labels matches a rule that never kills, and not on
   assert.equal(ruleFor(rule(false), at("/p", "unknown"), pods), 1);
   assert.equal(ruleFor(rule(true), at("/no-pod"), pods), 1);
 });
+
+Deno.test("a rule for the machine matches the machine only, and no other rule does", () => {
+  const everywhere = { selector: { cgroups: [/^/] }, isExempt: true, neverKills: true };
+  const ofMachine = { selector: { machine: true as const }, isExempt: false, neverKills: false };
+  const rules = [everywhere, ofMachine];
+  const root = { path: "/", podUid: undefined };
+  assert.equal(ruleFor(rules, { ...root, isMachine: true }, new Map()), 1);
+  assert.equal(ruleFor(rules, root, new Map()), 0);
+  assert.equal(ruleFor([ofMachine], root, new Map()), 1);
+  assert.equal(ruleFor([everywhere], { ...root, isMachine: true }, new Map()), 1);
+});

@@ -1,0 +1,145 @@
+/** The machine as a target of `guard`: where it can be guarded, its rule, and what is never killed for it. */
+
+import { oomDaemons } from "../../core/cgroup/oom_daemons.ts";
+import { globToRegExp } from "../../core/cgroup/glob.ts";
+import { openCgroup } from "../../core/cgroup/cgroup.ts";
+import { type Hierarchy, showsMachine } from "../../core/cgroup/hierarchy.ts";
+import { MACHINE_FILES, readMachineUsage } from "../../core/cgroup/machine.ts";
+import { OomkitError } from "../../core/errors.ts";
+import type { GuardPolicy } from "../../core/guard/policy.ts";
+import type { Scope } from "../../core/watch/scopes.ts";
+import type { Rule } from "../config/rules.ts";
+import { printable, printStderr } from "../output/output.ts";
+import type { GuardFlags } from "./options.ts";
+
+/** In a list of essentials: those of {@link ESSENTIALS}. */
+const DEFAULT = "default";
+
+/**
+ * Programs of the service manager, of log-ins and sessions, and of the container runtime; `*` within a name. pid 1, kernel threads and
+ * oomkit with its parents are never killed in any case.
+ */
+const ESSENTIALS: readonly string[] = [
+  ...[
+    "init",
+    "systemd",
+    "systemd-*",
+    "(sd-pam)",
+    "dbus-daemon",
+    "dbus-broker*",
+    "udevd",
+    "elogind",
+  ],
+  ...["sshd", "sshd-*", "dropbear", "login", "agetty", "getty", "polkitd"],
+  ...[
+    "gdm*",
+    "sddm*",
+    "lightdm",
+    "Xorg",
+    "Xwayland",
+    "gnome-shell",
+    "kwin_*",
+    "plasmashell",
+    "sway",
+  ],
+  ...["containerd", "containerd-shim*", "dockerd", "docker-proxy", "crio", "conmon", "podman"],
+  ...["kubelet", "k3s", "oomkit"],
+];
+
+/** The names of the essentials, the default ones in the place of the word `default`. */
+export const essentialsOf = (
+  { essentials = [DEFAULT] }: Pick<GuardFlags, "essentials">,
+): string[] => essentials.flatMap((name) => name === DEFAULT ? ESSENTIALS : [name]);
+
+const essentialExpressions = new WeakSet<RegExp>();
+
+/** Of {@link essentialExpression}. */
+export const isEssential = (expression: RegExp): boolean => essentialExpressions.has(expression);
+
+/** Matches the command line, or the title, of a process of this name, with any directory before it. */
+export function essentialExpression(name: string): RegExp {
+  const glob = globToRegExp(name).source.replace(/^\^/, "").replace(/\$$/, "");
+  const expression = new RegExp(`^-?([^ ]*/)?${glob}(?=[ :]|$)`, "u");
+  essentialExpressions.add(expression);
+  return expression;
+}
+
+/** Where the machine is a target: by the option, by the path of the root, or by a rule. */
+export function guardsMachine(
+  hierarchy: Hierarchy,
+  targets: readonly string[],
+  { machine, recursive }: GuardFlags,
+  rules: readonly Rule[],
+): boolean {
+  const isNamed = machine === true ||
+    rules.some(({ selector, isExempt }) => selector.machine && !isExempt);
+  const isRoot = targets.includes("/") && recursive !== true && showsMachine(hierarchy);
+  if (isNamed && !showsMachine(hierarchy)) {
+    throw new OomkitError(
+      "cannot guard the machine: its cgroups and processes are not all visible here",
+      "run oomkit outside of containers, or with the machine's pid and cgroup namespaces",
+    );
+  }
+  return isNamed || isRoot;
+}
+
+/** Throws {@link OomkitError} where the machine's usage is unknown. */
+export function machineScope(hierarchy: Hierarchy): Scope {
+  const root = openCgroup(hierarchy, hierarchy.root);
+  if (root === undefined || readMachineUsage(MACHINE_FILES) === undefined) {
+    throw new OomkitError(
+      "cannot guard the machine: /proc/meminfo has no MemTotal and MemAvailable that fit together",
+    );
+  }
+  return { cgroup: { ...root, machine: MACHINE_FILES }, recursive: false };
+}
+
+/** Of a file that has none for the machine: the options of the table apply. */
+export const IMPLICIT_RULE: Rule = {
+  name: "machine",
+  number: 0,
+  where: "the machine",
+  isExempt: false,
+  selector: { machine: true },
+  flags: {},
+};
+
+/** Throws {@link OomkitError} for what a guard of the machine cannot do. */
+export function checkMachinePolicy({ actions }: GuardPolicy): void {
+  const refused = Object.values(actions).flat().find(({ kind }) =>
+    kind === "signal" || kind === "reclaim"
+  );
+  if (refused === undefined) return;
+  throw new OomkitError(
+    `cannot use ${refused.kind} for the machine: ${
+      refused.kind === "signal"
+        ? "it would signal the processes of all services"
+        : "the kernel reclaims by itself"
+    }`,
+    "use noop, process, container or exec:…, or set the actions in a [[guard.rule]] with machine = true",
+  );
+}
+
+/** Throws {@link OomkitError} where a mode was asked for and nothing but the machine is guarded. */
+export function checkMachineMode({ mode }: GuardFlags, scopes: readonly Scope[]): void {
+  if (mode === "auto" || mode === "notify" || scopes.some(({ cgroup }) => !cgroup.machine)) return;
+  throw new OomkitError(
+    `cannot use --mode ${mode} for the machine: it has no control file`,
+    "use notify",
+  );
+}
+
+/** What is never killed for the machine, and which other programs kill for it. */
+export function printMachineNotes(flags: GuardFlags): void {
+  const names = essentialsOf(flags).map(printable).join(" ");
+  if (flags.quiet !== true) {
+    printStderr(`never killed for the machine: pid 1, kernel threads, oomkit, ${names}`);
+  }
+  for (const { pid, comm } of oomDaemons()) {
+    printStderr(
+      `${
+        printable(comm)
+      } (pid ${pid}) also kills processes when the machine runs short of memory; stop one of the two`,
+    );
+  }
+}

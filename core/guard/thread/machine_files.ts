@@ -1,0 +1,57 @@
+/** The machine's files in the place of a cgroup's control files. */
+
+import type { MachineFiles } from "../../cgroup/machine.ts";
+import {
+  type ControlFile,
+  type LazyControlFile,
+  openWithinBudget,
+  tryOpenControlFile,
+} from "../../kernel/control_file.ts";
+import { machineStat, type MachineUsage, parseMachineUsage } from "../../parse/machine_usage.ts";
+
+const ABSENT: LazyControlFile = {
+  text: () => undefined,
+  number: () => undefined,
+  rest() {},
+  close() {},
+};
+
+export interface OpenMachineFiles {
+  readonly usageFile: ControlFile;
+  /** The rows of memory.stat that a kill is decided by. */
+  readonly statFile: LazyControlFile;
+  /** The machine has no such file. */
+  readonly limitFile: LazyControlFile;
+  /** Bytes, at the last read of usage. */
+  machineLimit(): number;
+}
+
+/** Kept open: when memory has run out, opening a file would need some. */
+export function openMachineFiles({ meminfo, arcstats }: MachineFiles): OpenMachineFiles {
+  const file = openWithinBudget(meminfo);
+  const zfs = tryOpenControlFile(arcstats);
+  let limit = NaN;
+  const read = (): MachineUsage | undefined => {
+    const found = parseMachineUsage(file.text() ?? "", zfs?.text());
+    if (found) limit = found.limit;
+    return found;
+  };
+  const text = () => {
+    const found = read();
+    return found && machineStat(found);
+  };
+  const usageFile: ControlFile = {
+    text,
+    number: () => read()?.usage,
+    close() {
+      file.close();
+      zfs?.close();
+    },
+  };
+  return {
+    usageFile,
+    statFile: { ...ABSENT, text },
+    limitFile: ABSENT,
+    machineLimit: () => limit,
+  };
+}

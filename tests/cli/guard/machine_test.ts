@@ -1,0 +1,98 @@
+import assert from "node:assert/strict";
+import { essentialExpression, essentialsOf } from "../../../cli/guard/machine.ts";
+import { oomDaemons } from "../../../core/cgroup/oom_daemons.ts";
+import { check, stateless, write } from "../../helpers/configured.ts";
+import { runOomkit } from "../../helpers/run_oomkit.ts";
+import { makeTree } from "../../helpers/trees.ts";
+
+const isEssential = (line: string, names = essentialsOf({})) =>
+  names.some((name) => essentialExpression(name).test(line));
+
+Deno.test("the essentials are matched by the name of the program", () => {
+  const essential = [
+    "/sbin/init splash",
+    "/usr/lib/systemd/systemd --user",
+    "/usr/lib/systemd/systemd-journald",
+    "(sd-pam)",
+    "sshd: /usr/sbin/sshd -D [listener] 0 of 10-100 startups",
+    "sshd: jane@pts/0",
+    "/usr/bin/dbus-daemon --system",
+    "/usr/bin/containerd-shim-runc-v2 -namespace moby",
+    "/usr/local/bin/kubelet --config=/etc/kubelet.yaml",
+    "-login",
+  ];
+  for (const line of essential) assert.ok(isEssential(line), line);
+  const others = [
+    "/usr/bin/python3 /opt/sshd.py",
+    "postgres: checkpointer",
+    "/usr/sbin/sshdx",
+    "initdb -D /var/lib/postgresql",
+    "kubelets",
+    "java -jar /srv/systemd",
+  ];
+  for (const line of others) assert.ok(!isEssential(line), line);
+});
+
+Deno.test("a list of essentials replaces the default ones, or adds to them after the word default", () => {
+  const replaced = essentialsOf({ essentials: ["postgres"] });
+  assert.ok(isEssential("postgres: writer", replaced));
+  assert.ok(!isEssential("/usr/sbin/sshd -D", replaced));
+  const extended = essentialsOf({ essentials: ["default", "postgres"] });
+  assert.ok(isEssential("postgres: writer", extended));
+  assert.ok(isEssential("/usr/sbin/sshd -D", extended));
+});
+
+Deno.test("the machine cannot be guarded where only a part of it is visible", async () => {
+  using tree = makeTree(2, { "/a": { "memory.max": 2 ** 26 } });
+  for (const words of [["--machine"], ["--machine", "/a"]]) {
+    const { code, stderr } = await runOomkit(
+      ["guard", "--for", "1ms", "--root", tree.dir, ...words],
+      { env: stateless },
+    );
+    assert.equal(code, 2, stderr);
+    assert.match(stderr, /^oomkit: cannot guard the machine: [^\n]+\n$/);
+  }
+  using file = write("[[guard.rule]]\nmachine = true\npolicy = 'process'\n");
+  const { code, stderr } = await check(tree, file);
+  assert.equal(code, 2);
+  assert.match(stderr, /cannot guard the machine/);
+});
+
+Deno.test("the root of a tree that is not the machine's is a cgroup like others", async () => {
+  using tree = makeTree(1, { "/": { "memory.limit_in_bytes": 2 ** 26 } });
+  const ran = await runOomkit(["guard", "--check-config", "--root", tree.dir, "/"], {
+    env: stateless,
+  });
+  assert.match(ran.stdout, /^\/: default policy, limit 64\.0 MiB$/m, ran.stderr);
+});
+
+Deno.test("a rule for the machine selects nothing else", async () => {
+  using tree = makeTree(2, {});
+  const cases: readonly [text: string, message: RegExp][] = [
+    ["machine = false", /:2: machine can only be true/],
+    ["machine = true\ncgroup = '/a'", /a rule for the machine selects no cgroups/],
+    ["machine = true\nessentials = ['a b']", /"a b" is not the name of a program/],
+  ];
+  for (const [text, message] of cases) {
+    using file = write(`[[guard.rule]]\n${text}\n`);
+    const { code, stderr } = await check(tree, file);
+    assert.equal(code, 2);
+    assert.match(stderr, message);
+  }
+});
+
+Deno.test("other programs that kill for the machine are found by their name", () => {
+  const proc = Deno.makeTempDirSync({ prefix: "oomkit-test-" });
+  try {
+    const comms = { 1: "systemd", 7: "earlyoom", 8: "systemd-oomd", 9: "earlyoom-stats" };
+    for (const [pid, comm] of Object.entries(comms)) {
+      Deno.mkdirSync(`${proc}/${pid}`);
+      Deno.writeTextFileSync(`${proc}/${pid}/comm`, `${comm}\n`);
+    }
+    Deno.mkdirSync(`${proc}/sys`);
+    const found = oomDaemons(proc).toSorted((a, b) => a.pid - b.pid);
+    assert.deepEqual(found, [{ pid: 7, comm: "earlyoom" }, { pid: 8, comm: "systemd-oomd" }]);
+  } finally {
+    Deno.removeSync(proc, { recursive: true });
+  }
+});

@@ -1,0 +1,208 @@
+import assert from "node:assert/strict";
+import { type Cgroup, openCgroup } from "../../../../core/cgroup/cgroup.ts";
+import { discover } from "../../../../core/cgroup/hierarchy.ts";
+import { type GuardPolicy, policyOfMachine, singlePolicy } from "../../../../core/guard/policy.ts";
+import { limitOf } from "../../../../core/guard/targets.ts";
+import { MonitorLoop } from "../../../../core/guard/thread/loop.ts";
+import { MACHINE_FILES } from "../../../../core/cgroup/machine.ts";
+import { NOTHING_KNOWN, selectVictims } from "../../../../core/guard/thread/victim_selection.ts";
+import { flatten, type Report } from "../../../../core/guard/thread/protocol.ts";
+import { WARM_UP_POLICY } from "../../../../core/guard/thread/warmup.ts";
+import { levelBytesIn } from "../../../../core/policy/levels.ts";
+import { libc } from "../../../../core/kernel/libc.ts";
+import { idleEpoll } from "../../../helpers/guarded_tree.ts";
+import { meminfoOf, type MeminfoRows } from "../../../helpers/meminfo.ts";
+import { makeTree } from "../../../helpers/trees.ts";
+import { startWaitingProcesses } from "../../../helpers/waiting_processes.ts";
+
+// Loaded once for all tests.
+libc();
+
+/** As the default: 65 %, 90 %, and the margin of the machine. */
+const LEVELS = { warn: 65, critical: 90, margin: {} };
+const NEARLY_FULL = { MemAvailable: 100, Cached: 200 };
+
+interface GuardedMachine extends Disposable {
+  readonly cgroup: Cgroup;
+  /** Replaces the figures; MiB. */
+  become(rows: MeminfoRows, arcstats?: string): void;
+  /** Some polls. @returns the reports of them. */
+  poll(): Report[];
+}
+
+/** A dry run over a tree and files of this test. @param pids in the cgroup /svc. @param rows MiB. */
+function guardMachine(
+  pids: readonly number[],
+  rows: MeminfoRows,
+  part: Partial<GuardPolicy> = {},
+  essentials: readonly RegExp[] = [],
+): GuardedMachine {
+  using stack = new DisposableStack();
+  const procs = pids.map((pid) => `${pid}\n`).join("");
+  const tree = stack.use(makeTree(2, { "/svc": { "cgroup.procs": procs } }));
+  const machine = {
+    meminfo: `${tree.dir}/meminfo`,
+    arcstats: `${tree.dir}/arcstats`,
+    pressure: `${tree.dir}/pressure`,
+  };
+  const become = (rows: MeminfoRows, arcstats?: string) => {
+    Deno.writeTextFileSync(machine.meminfo, meminfoOf(rows));
+    if (arcstats !== undefined) Deno.writeTextFileSync(machine.arcstats, arcstats);
+  };
+  become(rows, "");
+  const cgroup = { ...openCgroup(discover(tree.dir), "/")!, machine };
+  const policy = policyOfMachine({ ...WARM_UP_POLICY, levels: LEVELS, ...part }, essentials);
+  const found = limitOf(cgroup, true, false)!;
+  const reports: Report[] = [];
+  const loop = new MonitorLoop(singlePolicy(policy), idleEpoll, (report) => reports.push(report));
+  stack.defer(() => loop.close());
+  const root = flatten(cgroup);
+  loop.add({
+    id: 1,
+    policy: 0,
+    mode: "notify",
+    eventfds: [],
+    limit: found.limit,
+    oomTotalBytes: found.oomTotalBytes,
+    canSwap: found.canSwap,
+    levelBytes: levelBytesIn(policy, found.limit, "notify")!,
+    limitOwner: root,
+    scope: root,
+  });
+  const kept = stack.move();
+  return {
+    cgroup,
+    become,
+    poll() {
+      reports.length = 0;
+      for (let poll = 0; poll < 4; poll++) {
+        // Makes it due.
+        loop.updateSettings(1, {});
+        loop.runOnce();
+      }
+      return [...reports];
+    },
+    [Symbol.dispose]: () => kept.dispose(),
+  };
+}
+
+const killsIn = (reports: readonly Report[]) =>
+  reports.flatMap((report) => report.type === "kill" ? [report.kill] : []);
+const levelsIn = (reports: readonly Report[]) =>
+  reports.flatMap((report) => report.type === "level_reached" ? [report.body.level] : []);
+
+Deno.test("a machine with less available memory than the margin has a process killed", async () => {
+  await using processes = startWaitingProcesses();
+  using guarded = guardMachine(processes.pids, NEARLY_FULL);
+  const kills = killsIn(guarded.poll());
+  assert.equal(kills[0]?.outcome, "dry_run");
+  assert.ok(processes.pids.some((pid) => pid === kills[0]?.victim?.pid));
+  assert.equal(kills[0]?.victim?.cgroup, "/svc");
+});
+
+const NEVER: Readonly<Record<string, readonly [rows: MeminfoRows, arcstats?: string]>> = {
+  "full of page cache": [{ MemFree: 100, MemAvailable: 14_000, Cached: 15_000 }],
+  "with half of its memory in huge pages": [{ MemAvailable: 4000, MemFree: 1000, Hugetlb: 8000 }],
+  "with half of its memory in slab that cannot be reclaimed": [
+    { MemAvailable: 5000, MemFree: 500, SUnreclaim: 8000 },
+  ],
+  "with its memory in the cache of ZFS": [
+    { MemAvailable: 100, MemFree: 100, SUnreclaim: 14_000, Cached: 100 },
+    `c_min 4 ${2 ** 30}\nsize 4 ${13 * 2 ** 30}\n`,
+  ],
+  "with figures of a container and of the machine": [{ MemTotal: 1000, MemAvailable: 12_000 }],
+};
+
+for (const [what, [rows, arcstats]] of Object.entries(NEVER)) {
+  Deno.test(`nothing is killed on a machine ${what}`, async () => {
+    await using processes = startWaitingProcesses();
+    using guarded = guardMachine(processes.pids, {});
+    guarded.become(rows, arcstats);
+    assert.deepEqual(killsIn(guarded.poll()), []);
+    guarded.become(NEARLY_FULL, "");
+    assert.equal(killsIn(guarded.poll()).length, 1, "the test could fail");
+  });
+}
+
+Deno.test("huge pages that are set up while the machine is guarded reach no level", () => {
+  using guarded = guardMachine([], {});
+  guarded.become({ MemAvailable: 4000, Hugetlb: 8000 });
+  assert.deepEqual(levelsIn(guarded.poll()), []);
+  guarded.become({ MemAvailable: 700, Hugetlb: 8000 });
+  assert.deepEqual(levelsIn(guarded.poll()), ["critical"], "90 % of what is left");
+});
+
+Deno.test("while swap has room for anonymous memory nothing is killed, and then something is", async () => {
+  await using processes = startWaitingProcesses();
+  const swapping = { ...NEARLY_FULL, SwapTotal: 8000, "Inactive(anon)": 14_000 };
+  using guarded = guardMachine(processes.pids, { ...swapping, SwapFree: 4000 });
+  const reports = guarded.poll();
+  assert.deepEqual(killsIn(reports), []);
+  assert.match(JSON.stringify(reports), /"action_skipped".*"reason":"swap"/);
+});
+
+Deno.test("an essential program is not killed, however large it is", async () => {
+  await using processes = startWaitingProcesses();
+  using guarded = guardMachine(processes.pids, NEARLY_FULL, {}, [/^(.*\/)?cat$/]);
+  const [kill] = killsIn(guarded.poll());
+  assert.equal(kill?.outcome, "failed");
+  assert.equal(kill?.victim, null);
+  assert.deepEqual(kill?.candidates.map(({ preference }) => preference), ["excluded", "excluded"]);
+});
+
+const SESSION = "/user.slice/session.scope";
+const CONTAINER = `/kubepods/pod1/${"a".repeat(64)}`;
+
+/** What is killed with each process as a container, by pid. */
+function containersOf(cgroups: Readonly<Record<string, readonly number[]>>, ignore: RegExp[] = []) {
+  const files = Object.entries(cgroups).map(([path, pids]) =>
+    [path, { "cgroup.procs": pids.map((pid) => `${pid}\n`).join("") }] as const
+  );
+  using tree = makeTree(2, Object.fromEntries(files));
+  const root = { ...openCgroup(discover(tree.dir), "/")!, machine: MACHINE_FILES };
+  const actions = { warn: [], critical: [], imminent: [{ kind: "container" }] } as const;
+  const selection = selectVictims(root, {
+    policy: policyOfMachine({ ...WARM_UP_POLICY, actions }, ignore),
+    isExcluded: () => false,
+    limitOwner: root,
+    oomTotalBytes: 2 ** 34,
+    outOfTime: () => false,
+    usage: () => 0,
+    signalled: new Set(),
+    known: NOTHING_KNOWN,
+  })!;
+  selection.close();
+  return new Map(selection.victims.map(({ pid, killScopes }) => [pid, killScopes.container]));
+}
+
+Deno.test("with a process its container is killed, else its own cgroup, and never the root", async () => {
+  await using processes = startWaitingProcesses<[number, number, number]>(3);
+  const [inRoot, inSession, inContainer] = processes.pids;
+  const containers = containersOf({
+    "/": [inRoot],
+    "/user.slice": [],
+    [SESSION]: [inSession],
+    "/kubepods": [],
+    "/kubepods/pod1": [],
+    [CONTAINER]: [],
+    [`${CONTAINER}/inner`]: [inContainer],
+  });
+  assert.equal(containers.get(inRoot), undefined);
+  assert.equal(containers.get(inSession)?.cgroup.path, SESSION);
+  assert.equal(containers.get(inContainer)?.cgroup.path, CONTAINER);
+});
+
+Deno.test("an essential program in the cgroup of a victim is spared", async () => {
+  await using processes = startWaitingProcesses();
+  const [first] = processes.pids;
+  const child = new Deno.Command("sleep", { args: ["600"] }).spawn();
+  try {
+    const mixed = containersOf({ "/user.slice": [], [SESSION]: [first, child.pid] }, [
+      /sleep 600$/,
+    ]);
+    assert.deepEqual([...mixed.get(first)!.spared.pids], [child.pid]);
+  } finally {
+    child.kill("SIGKILL");
+    await child.status;
+  }
+});

@@ -1,0 +1,85 @@
+/** The machine itself, guarded: only in the emulated machine, which is filled. */
+
+import assert from "node:assert/strict";
+import { isAlive, isKillAction, killActionsOf, startGuarded } from "../helpers/guarded.ts";
+import { machineKills, meminfo, startAllocator, whyNotFilled } from "../helpers/filled_machine.ts";
+import { startHungryProcess } from "../helpers/hungry_process.ts";
+import { makeRealCgroup } from "../helpers/real_cgroup.ts";
+import { kernelTest, MIB } from "../helpers/kernel_cases.ts";
+import type { Json } from "../helpers/event_stream.ts";
+
+const why = whyNotFilled();
+const RUNS = 3;
+
+const isArmedMachine = (event: Json) => event.type === "guard_armed" && event.cgroup === "/";
+
+/** Prints how close it was: the figures of the last kill. */
+function printFigures(
+  what: string,
+  { usage_before: usage, limit, signal_ms, exit_ms, freed }: Json,
+) {
+  // deno-lint-ignore no-console
+  console.log(
+    `${what}: killed with ${((limit - usage) / MIB).toFixed(1)} MiB available, ` +
+      `signalled in ${signal_ms} ms, exited in ${exit_ms} ms, freed ${
+        (freed / MIB).toFixed(0)
+      } MiB`,
+  );
+}
+
+kernelTest(
+  "the guard kills the process that fills the machine before the kernel does, and spares a larger one that is ignored",
+  async () => {
+    const before = machineKills();
+    const words = ["--machine", "--policy", "process", "--ignore", "^tail -c"];
+    await using guarded = await startGuarded(words);
+    await guarded.next(isArmedMachine);
+    // Larger than what the other one can reach: the kernel would kill it first.
+    await using cgroup = makeRealCgroup("ignored");
+    const bytes = Math.floor(0.55 * meminfo("MemAvailable"));
+    await using ignored = await startHungryProcess(cgroup, { maxBytes: 2 * bytes });
+    await ignored.feed(bytes);
+    for (let run = 0; run < RUNS; run++) {
+      const allocator = startAllocator();
+      await allocator.status;
+      assert.equal(machineKills(), before, "the kernel has killed");
+      const action = await guarded.next((event) =>
+        isKillAction(event) && event.victim?.pid === allocator.pid
+      );
+      assert.equal(action.outcome, "killed");
+      assert.equal(action.cgroup, "/");
+      printFigures(`run ${run + 1}`, {
+        ...action,
+        limit: meminfo("MemTotal") - meminfo("Hugetlb"),
+      });
+    }
+    assert.ok(isAlive(ignored.pid));
+    assert.equal(killActionsOf(await guarded.stop()).length, RUNS);
+  },
+  { why },
+);
+
+kernelTest(
+  "files in a tmpfs and page cache up to the last tenth of memory have nothing killed",
+  async () => {
+    const before = machineKills();
+    await using guarded = await startGuarded(["/", "--policy", "process"]);
+    await guarded.next(isArmedMachine);
+    const directory = Deno.makeTempDirSync({ prefix: "oomkit-test-" });
+    const mount = (...args: string[]) => new Deno.Command("mount", { args }).outputSync();
+    assert.ok(mount("-t", "tmpfs", "-o", "size=100%", "tmpfs", directory).success);
+    try {
+      const piece = new Uint8Array(MIB);
+      using file = Deno.openSync(`${directory}/file`, { write: true, create: true });
+      while (meminfo("MemAvailable") > 0.1 * meminfo("MemTotal")) file.writeSync(piece);
+      await guarded.next((event) => event.type === "level_reached" && event.level === "warn");
+    } finally {
+      new Deno.Command("umount", { args: ["-l", directory] }).outputSync();
+      Deno.removeSync(directory);
+    }
+    const rest = await guarded.stop();
+    assert.deepEqual(killActionsOf(rest), []);
+    assert.equal(machineKills(), before);
+  },
+  { why },
+);
