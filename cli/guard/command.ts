@@ -1,6 +1,8 @@
 /** `oomkit guard`. */
 
 import type { CommandUnknownOpts } from "@commander-js/extra-typings";
+import { discover } from "../../core/cgroup/hierarchy.ts";
+import { readOwnLimits } from "../../core/cgroup/own_limits.ts";
 import { cgroupsOfProcesses } from "../../core/cgroup/shared_pid_namespace.ts";
 import type { MonitoredCgroup } from "../../core/collect/metric_readings.ts";
 import { restoreStale, runningGuards } from "../../core/control/journal.ts";
@@ -40,6 +42,7 @@ import {
   reparseGuardRequest,
 } from "./setup.ts";
 import { IMPLICIT_RULE, printMachineNotes } from "./machine.ts";
+import { ownSizeWarning } from "./own_size.ts";
 import { openStatusSocket } from "./status.ts";
 
 export function guardCommand(finish: Finish) {
@@ -172,7 +175,11 @@ class GuardRun {
       activity: this.#activity,
     }));
     const line = startLine(guard, setup);
-    if (!flags.quiet) printStderr(line);
+    const warning = ownSizeWarning(
+      guard.guardedCgroups().length,
+      readOwnLimits(discover(flags.root)),
+    );
+    for (const each of flags.quiet ? [] : [line, warning]) if (each) printStderr(each);
     this.#serviceManager?.ready(line, guard.isAlive);
     this.#started.resolve();
     if (flags.for !== undefined) {

@@ -9,6 +9,8 @@ import {
   type Json,
   podOf,
 } from "../../scripts/manifests/kustomize.ts";
+import { findShell } from "../../scripts/build/rootfs.ts";
+import { outputOf } from "../../scripts/command.ts";
 import { fieldOffences } from "../../scripts/manifests/fields.ts";
 import { kustomizations, manifests, offencesOf } from "../../scripts/manifests.ts";
 
@@ -82,6 +84,11 @@ Deno.test("the base is sized for a full node, in the Guaranteed class; a compone
   }
   const small = own("resources: [kubernetes/base]\ncomponents: [kubernetes/components/small]\n");
   assert.deepEqual(await amounts(small), { cpu: "10m", memory: "60Mi" });
+  const budget = ({ startupProbe: { periodSeconds, failureThreshold } }: Json) =>
+    periodSeconds * failureThreshold;
+  // Measured: 29 and 570 s.
+  assert.equal(budget(containerOf(await built("base"))), 300);
+  assert.equal(budget(containerOf(await small)), 1200);
 });
 
 Deno.test("no overlay excludes arm64", async () => {
@@ -237,6 +244,22 @@ Deno.test("the node check is a pod on every node, ready where the node is fit", 
   // A node that is not fit is no reason to start the container again.
   assert.deepEqual([livenessProbe, startupProbe], [undefined, undefined]);
   assert.ok(volumeMounts.every((mount: Json) => mount.readOnly));
+});
+
+Deno.test("the image's shell is the sleep that the node check's pod waits in", async () => {
+  const [{ command: [shell, option, script] }] = containersOf((await built("node-check"))[0]);
+  const directory = Deno.makeTempDirSync({ prefix: "oomkit-test-" });
+  try {
+    const own = join(directory, "sh");
+    Deno.copyFileSync(findShell()!, own);
+    Deno.chmodSync(own, 0o755);
+    const brief = script.replace(shell, own).replace(/\d+$/, "0");
+    // Nothing else is in the image's PATH.
+    const { code, stderr } = await outputOf(own, [option, brief], { env: { PATH: directory } });
+    assert.equal(code, 0, stderr);
+  } finally {
+    Deno.removeSync(directory, { recursive: true });
+  }
 });
 
 Deno.test("a misspelt field, a wrong type and a bad quantity are found, with their place", async () => {
