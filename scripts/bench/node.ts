@@ -31,6 +31,8 @@ const PORT = 19_000 + Deno.pid % 1000;
 const START_MS = 900_000;
 const SCRAPES = 5;
 const USER = "65532";
+/** Of util-linux: BusyBox, which the guest has, knows neither its options nor those of dd. */
+const SETPRIV = "/usr/bin/setpriv";
 
 /** The shell's process becomes the guard. */
 const SCRIPT = 'for procs in $PROCS; do echo 0 >"$procs"; done; exec "$@" 2>"$ERR" >/dev/null';
@@ -181,10 +183,10 @@ const get = (path: string, signal?: AbortSignal) =>
 
 /** As the container of the base, or of the overlays that kill. */
 function privileges(policy: string): string[] {
-  const ids = ["setpriv", `--reuid=${USER}`, `--regid=${USER}`, "--clear-groups"];
+  const ids = [SETPRIV, `--reuid=${USER}`, `--regid=${USER}`, "--clear-groups"];
   return policy === "noop"
     ? [...ids, "--bounding-set=-all", "--inh-caps=-all"]
-    : ["setpriv", "--bounding-set=-all,+kill,+sys_nice"];
+    : [SETPRIV, "--bounding-set=-all,+kill,+sys_nice"];
 }
 
 /** No page of it is in the page cache. @returns its path. */
@@ -193,7 +195,7 @@ async function coldCopy(directory: string): Promise<string> {
   await succeed("cp", [executable, copy]);
   await succeed("sync", [copy]);
   // posix_fadvise(2), POSIX_FADV_DONTNEED, of the whole file.
-  await succeed("dd", [`if=${copy}`, "iflag=nocache", "count=0", "status=none"]);
+  await succeed("/usr/bin/dd", [`if=${copy}`, "iflag=nocache", "count=0", "status=none"]);
   return copy;
 }
 

@@ -40,7 +40,7 @@ async function offencesAfter(
   return await offencesOf(objects);
 }
 
-/** What kustomize builds of a directory of its own, whose `kustomization.yaml` has the text. */
+/** What kustomize builds of a directory of its own, with the text as its `kustomization.yaml`. */
 async function own(text: string): Promise<Json[]> {
   const directory = Deno.makeTempDirSync({ prefix: "oomkit-test-" });
   try {
