@@ -3,6 +3,7 @@
 import type { CommandUnknownOpts } from "@commander-js/extra-typings";
 import { OomkitError } from "../../core/errors.ts";
 import { EVENT_TYPES, type EventType } from "../../core/events/event.ts";
+import { KUBERNETES_EVENT_TYPES } from "../../core/receivers/kubernetes/event_object.ts";
 import { parseListen } from "../../core/receivers/prometheus/listen.ts";
 import { checkWebhookUrl } from "../../core/receivers/webhook.ts";
 import { choice, flag, type FlagsOf, list, oneOf, separated, single, value } from "./option.ts";
@@ -39,6 +40,8 @@ function checkListen(text: string): string {
   parseListen(text);
   return text;
 }
+
+const KUBERNETES_TYPES = [...KUBERNETES_EVENT_TYPES, "warn"] as const;
 
 const RECEIVERS = { group: "receivers" } as const;
 const KUBERNETES = { group: "kubernetes" } as const;
@@ -105,6 +108,16 @@ export const RECEIVER_OPTIONS = {
     "report kills and warnings as Kubernetes Events",
     KUBERNETES,
   ),
+  kubernetesTypes: list(
+    "--kubernetes-types <types>",
+    "event types that become Kubernetes Events, instead of those of --event-types; warn: level_reached at warn too",
+    {
+      ...KUBERNETES,
+      words: KUBERNETES_TYPES,
+      isClosed: true,
+      parse: separated(oneOf(KUBERNETES_TYPES)),
+    },
+  ),
   kubernetesApi: value(
     "--kubernetes-api <url>",
     "URL of the API server, outside of a pod",
@@ -139,6 +152,7 @@ const REQUIRED_OPTIONS: Readonly<Record<string, readonly string[]>> = {
   webhookCa: ["webhookUrl"],
   webhookTimeout: ["webhookUrl"],
   execTimeout: ["exec"],
+  kubernetesTypes: ["kubernetesEvents"],
   kubernetesApi: CLUSTER,
   kubernetesTokenFile: CLUSTER,
   kubernetesCa: CLUSTER,

@@ -41,8 +41,9 @@ export function openCluster(flags: ReceiverFlags, podsChanged: () => void) {
         ),
       ),
     /** @param oomGuard writes events in oom-guard's format; absent for oomkit's own format. */
-    openReceiver: (oomGuard: KubernetesReceiverOptions["oomGuard"]) =>
+    openReceiver: (oomGuard: KubernetesReceiverOptions["oomGuard"], withWarn: boolean) =>
       new KubernetesReceiver({
+        withWarn,
         api,
         pods,
         node,

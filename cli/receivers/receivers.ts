@@ -5,7 +5,7 @@
 
 import { OomkitError, shortened } from "../../core/errors.ts";
 import { cloudEvents, type HttpMessage } from "../../core/events/cloud_event.ts";
-import type { OomkitEvent } from "../../core/events/event.ts";
+import { EVENT_TYPES, type OomkitEvent } from "../../core/events/event.ts";
 import { oomGuardEvent } from "../../core/events/oom_guard.ts";
 import { omitUndefined } from "../../core/omit_undefined.ts";
 import type { Labels } from "../../core/policy/rules.ts";
@@ -49,8 +49,8 @@ interface ReceiverRow {
   describe(flags: ReceiverFlags): readonly string[];
   /** Called if `describe` lists anything. Throws {@link OomkitError}. */
   open(context: ReceiverContext): readonly Receiver[];
-  /** Gets events of all types, regardless of `--event-types`. */
-  readonly getsAllTypes?: true;
+  /** The event types that it gets, instead of those of `--event-types`. */
+  types?(flags: ReceiverFlags): readonly string[] | undefined;
   /** `open` only reads files, so that `--check-config` may call it. */
   readonly isCheckable?: true;
 }
@@ -66,7 +66,7 @@ const RECEIVERS: readonly ReceiverRow[] = [
   {
     describe: ({ logFile }) => logFile === undefined ? [] : [`log ${logFile}`],
     open: ({ flags }) => [new LogFile(flags.logFile!, printStderr)],
-    getsAllTypes: true,
+    types: () => EVENT_TYPES,
   },
   {
     describe: ({ webhookUrl = [] }) => webhookUrl.map((url) => `webhook ${shownUrl(url)}`),
@@ -83,7 +83,11 @@ const RECEIVERS: readonly ReceiverRow[] = [
   },
   {
     describe: ({ kubernetesEvents }) => kubernetesEvents ? ["Kubernetes events"] : [],
-    open: ({ cluster, oomGuardJson }) => [cluster!.openReceiver(oomGuardJson)],
+    open: ({ flags: { kubernetesTypes }, cluster, oomGuardJson }) => [
+      cluster!.openReceiver(oomGuardJson, kubernetesTypes?.includes("warn") ?? false),
+    ],
+    types: ({ kubernetesTypes }) =>
+      kubernetesTypes?.map((type) => type === "warn" ? "level_reached" : type),
   },
 ];
 
@@ -128,16 +132,18 @@ export async function openReceivers(
   const oomGuardJson = oomGuardWriter(source.directoryOf);
   const isOomGuardFormat = (flags.webhookFormat ?? flags.eventFormat) === "oom-guard";
   const context = { flags, cluster, oomGuardJson: isOomGuardFormat ? oomGuardJson : undefined };
-  const types = new Set(flags.eventTypes ?? DEFAULT_EVENT_TYPES);
   const rows = RECEIVERS.filter(({ describe }) => describe(flags).length > 0)
-    .map(({ open, getsAllTypes }) => ({ getsAllTypes, receivers: open(context) }));
+    .map(({ open, types }) => ({
+      types: new Set<string>(types?.(flags) ?? flags.eventTypes ?? DEFAULT_EVENT_TYPES),
+      receivers: open(context),
+    }));
   const all = rows.flatMap(({ receivers }) => receivers);
   const metrics = await openMetrics(flags, source, all);
   return {
     report(event, stat) {
       metrics?.receiver.report(event);
-      for (const { getsAllTypes, receivers } of rows) {
-        if (!getsAllTypes && !types.has(event.type)) continue;
+      for (const { types, receivers } of rows) {
+        if (!types.has(event.type)) continue;
         for (const receiver of receivers) receiver.report(event, stat);
       }
       return oomGuardJson(event, stat);

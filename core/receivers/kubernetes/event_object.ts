@@ -13,7 +13,7 @@
  * own mechanisms do not concern the pod.
  */
 
-import type { EventOf, OomkitEvent } from "../../events/event.ts";
+import type { EventOf, EventType, OomkitEvent } from "../../events/event.ts";
 import { ACTIONS } from "../../policy/actions.ts";
 import type { JsonObject } from "./json.ts";
 import type { Pod } from "./pods.ts";
@@ -26,14 +26,25 @@ export interface EventKind {
 
 const warning = (pattern: string): EventKind => ({ reason: "OomGuardWarning", pattern });
 
-export function kindOf(event: OomkitEvent): EventKind | undefined {
+/** The types that can become an Event. */
+export const KUBERNETES_EVENT_TYPES = [
+  "oom",
+  "oom_kill",
+  "action",
+  "level_reached",
+  "threshold",
+  "restored",
+] as const satisfies readonly EventType[];
+
+/** @param withWarn the level `warn` is one, too. */
+export function kindOf(event: OomkitEvent, withWarn = false): EventKind | undefined {
   switch (event.type) {
     case "oom":
       return { reason: "CgroupOOM", pattern: "oom" };
     case "oom_kill":
       return { reason: event.scope === "system" ? "SystemOOM" : "CgroupOOM", pattern: "oom_kill" };
     case "level_reached":
-      return isReportable(event) ? warning(`level ${event.level}`) : undefined;
+      return isReportable(event, withWarn) ? warning(`level ${event.level}`) : undefined;
     case "threshold":
       return event.direction === "above" ? warning(`threshold ${event.threshold}`) : undefined;
     case "restored":
@@ -48,9 +59,12 @@ export function kindOf(event: OomkitEvent): EventKind | undefined {
   return undefined;
 }
 
-/** Half of all pods live at the warn level, and page cache above a level is dropped by the kernel. */
-function isReportable({ level, working_set: used, level_bytes: bytes }: EventOf<"level_reached">) {
-  return level !== "warn" && (used === undefined || used === null || used >= bytes);
+/** Many pods live at the warn level, and page cache above a level is dropped by the kernel. */
+function isReportable(
+  { level, working_set: used, level_bytes: bytes }: EventOf<"level_reached">,
+  withWarn: boolean,
+) {
+  return (withWarn || level !== "warn") && (used === undefined || used === null || used >= bytes);
 }
 
 /** What an Event is about. */

@@ -1,14 +1,15 @@
 /**
  * Reports oomkit's events as Kubernetes Events: on the pod when it is known, else on the Node. The first of its kind on an object
- * is posted immediately; repetitions raise its count, every few seconds at most.
+ * is posted immediately; repetitions raise its count: every few seconds at most, and only
+ * as often as the budgets of the object and of the node allow.
  */
 
 import { type EventType, hasPriority, type OomkitEvent } from "../../events/event.ts";
-import { delay } from "../../timing.ts";
 import { type Attempt, Delivery, type DeliveryOptions } from "../delivery.ts";
 import { DropCounts, totalOf, type TypeCounts, typesText } from "../dropped_events.ts";
 import type { Receiver, ReceiverCounts } from "../receiver.ts";
 import type { Answer, KubernetesApi } from "./api.ts";
+import { ObjectBudgets, requestBudget } from "./budget.ts";
 import {
   type EventContent,
   type EventKind,
@@ -29,6 +30,8 @@ export interface KubernetesReceiverOptions {
   readonly pods?: PodWatcher;
   /** Name of the Node. */
   readonly node: string;
+  /** Also the level `warn`. */
+  readonly withWarn?: boolean;
   /** What happened, in one line of text without time and place. */
   describe(event: OomkitEvent): string;
   /**
@@ -48,9 +51,15 @@ const LIMITS = {
   repetitionWindowMs: 600_000,
   /** A node has some hundred pods. Series of events with priority have the same number for themselves. */
   maxSeries: 500,
-  /** client-go's defaults: 25 events of one object in a row, 5 requests per second. A cluster may have a thousand nodes. */
-  requestBurst: 25,
-  requestsPerSecond: 5,
+  /** Requests for one object, of all its series: client-go's defaults, 25 in a row, then one per five minutes. */
+  objectBurst: 25,
+  msPerObjectRequest: 300_000,
+  /**
+   * Requests of this node for kills and actions, and the same for others: an estimate. 2,000 nodes on which every container is killed
+   * in a loop send 400 a second.
+   */
+  requestBurst: 100,
+  msPerRequest: 10_000,
 };
 /** The missing RBAC rule may be about to be created, but a lasting refusal must not block the rest for long. */
 const MAX_FORBIDDEN_ATTEMPTS = 3;
@@ -91,6 +100,8 @@ class EventSeries implements EventContent {
   constructor(
     readonly key: string,
     readonly reason: string,
+    /** What its budget is of: the pod, else the cgroup. */
+    readonly object: string,
     { type, ts, pod_uid, container_id }: OomkitEvent,
     public involved: Involved | undefined,
   ) {
@@ -111,7 +122,10 @@ export class KubernetesReceiver implements Receiver {
   readonly #poster: EventPoster;
   readonly #delivery: Delivery<EventSeries>;
   /** Of events with priority, and of the others. */
-  readonly #rateLimits: Readonly<Record<"priority" | "other", RateLimit>>;
+  readonly #requestBudgets: Readonly<
+    Record<"priority" | "other", ReturnType<typeof requestBudget>>
+  >;
+  readonly #objectBudgets: ObjectBudgets;
   /** By key, in the order of their latest occurrence. */
   readonly #series = new Map<string, EventSeries>();
   readonly #limits: typeof LIMITS;
@@ -128,11 +142,12 @@ export class KubernetesReceiver implements Receiver {
     this.#poster = oomGuard === undefined
       ? new EventPoster(api, pods, node, "oomkit")
       : new EventPoster(api, undefined, node, "oom-guard");
-    const { requestBurst, requestsPerSecond } = this.#limits;
-    this.#rateLimits = {
-      priority: rateLimit(requestBurst, requestsPerSecond),
-      other: rateLimit(requestBurst, requestsPerSecond),
+    const { requestBurst, msPerRequest, objectBurst, msPerObjectRequest } = this.#limits;
+    this.#requestBudgets = {
+      priority: requestBudget(requestBurst, msPerRequest),
+      other: requestBudget(requestBurst, msPerRequest),
     };
+    this.#objectBudgets = new ObjectBudgets(objectBurst, msPerObjectRequest);
     this.#delivery = new Delivery({
       what: `report events to ${api.url}`,
       deliver: (series, ending) => this.#deliver(series, ending),
@@ -146,7 +161,7 @@ export class KubernetesReceiver implements Receiver {
   }
 
   report(event: OomkitEvent, stat: string): void {
-    const kind = kindOf(event);
+    const kind = kindOf(event, this.#options.withWarn);
     if (kind === undefined) return;
     if (this.#isClosing) return this.#drops.add(event.type, 1, true);
     const series = this.#seriesOf(event, kind);
@@ -207,7 +222,7 @@ export class KubernetesReceiver implements Receiver {
       this.#series.delete(key);
     }
     if (!this.#makeRoom(hasPriority(event.type))) return undefined;
-    return new EventSeries(key, reason, event, pod && podObject(pod, fieldPath));
+    return new EventSeries(key, reason, object, event, pod && podObject(pod, fieldPath));
   }
 
   /** Removes the series of this lane that was quiet for longest and is fully sent; false when none is. */
@@ -220,20 +235,28 @@ export class KubernetesReceiver implements Receiver {
 
   #schedule(series: EventSeries): void {
     if (series.isQueued || series.timer !== undefined) return;
-    const due = series.sentAt + this.#limits.msBetweenPatches - performance.now();
+    const due = Math.max(
+      series.sentAt + this.#limits.msBetweenPatches - performance.now(),
+      this.#objectBudgets.msUntilRequest(series.object),
+    );
     if (due <= 0 || this.#isClosing) return this.#enqueue(series);
-    series.timer = setTimeout(() => this.#enqueue(series), due);
+    series.timer = setTimeout(() => {
+      series.timer = undefined;
+      // Another series of the object may have used the budget meanwhile.
+      this.#schedule(series);
+    }, Math.ceil(due));
   }
 
   #enqueue(series: EventSeries): void {
     clearTimeout(series.timer);
     series.timer = undefined;
     series.isQueued = true;
+    this.#objectBudgets.take(series.object);
     this.#delivery.send(series, series.type);
   }
 
   async #deliver(series: EventSeries, ending: AbortSignal): Promise<Attempt> {
-    await this.#rateLimits[hasPriority(series.type) ? "priority" : "other"](ending);
+    await this.#requestBudgets[hasPriority(series.type) ? "priority" : "other"](ending);
     const { answer, sentCount } = await this.#poster.send(series, ending);
     if (answer.is === "ok") {
       this.#markSent(series, sentCount);
@@ -285,24 +308,6 @@ export class KubernetesReceiver implements Receiver {
       `events of ${this.#limits.maxSeries} kinds and objects wait for ${api.url}, and more are dropped`,
     );
   }
-}
-
-type RateLimit = (ending: AbortSignal) => Promise<void>;
-
-/**
- * A token bucket. The returned function resolves when the next request may be sent, or once `ending` is aborted.
- *
- * @param burst requests in a row after a quiet time.
- */
-function rateLimit(burst: number, perSecond: number): RateLimit {
-  let tokens = burst;
-  let at = performance.now();
-  return async (ending) => {
-    const now = performance.now();
-    tokens = Math.min(burst, tokens + (now - at) / 1000 * perSecond) - 1;
-    at = now;
-    if (tokens < 0) await delay(-tokens / perSecond * 1000, ending);
-  };
 }
 
 /** Creates a Kubernetes Event for the first occurrence, and patches its count for repetitions. */

@@ -144,6 +144,12 @@ Deno.test("each event type has its reason, and the other types have no Event", a
   }
 });
 
+Deno.test("the level warn is an Event only where it is asked for", async () => {
+  await using server = await startKubernetes();
+  const { events } = await reportAll(server, [level("/a", "warn")], { ...node, withWarn: true });
+  assert.deepEqual(events.map(({ reason }) => reason), ["OomGuardWarning"]);
+});
+
 Deno.test("repetitions raise the count of one Event, with the latest time and message", async () => {
   await using server = await startKubernetes();
   server.putPod(podShape({ containers: { [idOf(7)]: "nginx" } }));
@@ -354,7 +360,7 @@ Deno.test("a burst is sent immediately, and the rest at the rate limit", async (
   const events = Array.from({ length: 8 }, (_, at) => oomKill(`/${at}`));
   const { counts } = await reportAll(server, events, {
     ...node,
-    limits: { requestBurst: 3, requestsPerSecond: 20 },
+    limits: { requestBurst: 3, msPerRequest: 50 },
   });
   assert.equal(counts.sent, 8);
   assert.ok(performance.now() - started >= 240);
