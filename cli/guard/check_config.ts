@@ -121,6 +121,14 @@ function linesOf(
   ];
 }
 
+const swapText = ({ countSwap, swapUsedLimit }: GuardPolicy["killSettings"]): string => {
+  if (!countSwap) return "ignore";
+  return swapUsedLimit === undefined ? "count" : `${100 * swapUsedLimit}%`;
+};
+
+const pressureText = ({ pressure }: GuardPolicy): string | undefined =>
+  pressure && `${pressure.kind}:${100 * pressure.share}%/${pressure.window / 1000}s`;
+
 /** `null` for the parts of the margin that the mode decides. */
 function policyDocument(policy: GuardPolicy) {
   const {
@@ -145,7 +153,8 @@ function policyDocument(policy: GuardPolicy) {
     metric,
     actions: mapActions(actions, actionText),
     reclaim: killSettings.reclaimFirst,
-    swap: killSettings.countSwap ? "count" : "ignore",
+    swap: swapText(killSettings),
+    psi: pressureText(policy) ?? null,
     grace_ms: killSettings.graceMs,
     kill_timeout_ms: killSettings.exitTimeoutMs,
     hysteresis: triggerPolicy.hysteresis,
@@ -178,6 +187,8 @@ function policyText(policy: GuardPolicy): string {
     ...killSettings.graceMs > 0 ? [`grace period ${killSettings.graceMs} ms`] : [],
     ...killSettings.reclaimFirst ? [] : ["no reclaim"],
     ...killSettings.countSwap ? [] : ["swap ignored"],
+    ...killSettings.swapUsedLimit === undefined ? [] : [`swap ${swapText(killSettings)}`],
+    ...policy.pressure ? [`psi ${pressureText(policy)}`] : [],
     ...policy.softLimit ? ["soft limits"] : [],
     ...policy.poll === undefined ? [] : [`poll ${policy.poll} ms`],
     `hysteresis ${triggerPolicy.hysteresis * 100}%`,

@@ -140,7 +140,6 @@ class GuardRun {
       directoryOf: (path) => this.#setup?.directoryOf(path) ?? path,
     });
     const setup = this.#setup = buildGuardSetup(this.request, receivers.labels());
-    if (machineIn(setup)) printMachineNotes(flags);
     this.#recording = await this.#openRecording(setup);
     if (shouldDrawLive(flags, this.#plainOutputReason())) {
       const { openGuardLive } = await import("../live/live.ts");
@@ -174,6 +173,7 @@ class GuardRun {
       receivers,
       activity: this.#activity,
     }));
+    if (setup.scopes.some(({ cgroup }) => cgroup.machine)) printMachineNotes(flags);
     const line = startLine(guard, setup);
     const warning = ownSizeWarning(
       guard.guardedCgroups().length,
@@ -307,8 +307,6 @@ function* monitoredCgroups(guard: Guard | undefined): Generator<MonitoredCgroup>
 function isUserError(error: unknown): error is Error {
   return error instanceof OomkitError || (error instanceof Error && "exitCode" in error);
 }
-
-const machineIn = ({ scopes }: GuardSetup) => scopes.find(({ cgroup }) => cgroup.machine)?.cgroup;
 
 /** `the machine and 3 cgroups`. */
 function guardedText(all: readonly GuardedCgroup[]): string {

@@ -4,9 +4,9 @@ import { oomDaemons } from "../../core/cgroup/oom_daemons.ts";
 import { globToRegExp } from "../../core/cgroup/glob.ts";
 import { openCgroup } from "../../core/cgroup/cgroup.ts";
 import { type Hierarchy, showsMachine } from "../../core/cgroup/hierarchy.ts";
-import { MACHINE_FILES, readMachineUsage } from "../../core/cgroup/machine.ts";
+import { MACHINE_FILES, readMachine, readMachineUsage } from "../../core/cgroup/machine.ts";
 import { OomkitError } from "../../core/errors.ts";
-import type { GuardPolicy } from "../../core/guard/policy.ts";
+import { type GuardPolicy, killLevel } from "../../core/guard/policy.ts";
 import type { Scope } from "../../core/watch/scopes.ts";
 import type { Rule } from "../config/rules.ts";
 import { printable, printStderr } from "../output/output.ts";
@@ -105,7 +105,8 @@ export const IMPLICIT_RULE: Rule = {
 };
 
 /** Throws {@link OomkitError} for what a guard of the machine cannot do. */
-export function checkMachinePolicy({ actions }: GuardPolicy): void {
+export function checkMachinePolicy({ actions, pressure }: GuardPolicy): void {
+  if (pressure) checkPressure(actions);
   const refused = Object.values(actions).flat().find(({ kind }) =>
     kind === "signal" || kind === "reclaim"
   );
@@ -117,6 +118,36 @@ export function checkMachinePolicy({ actions }: GuardPolicy): void {
         : "the kernel reclaims by itself"
     }`,
     "use noop, process, container or exec:…, or set the actions in a [[guard.rule]] with machine = true",
+  );
+}
+
+function checkPressure(actions: GuardPolicy["actions"]): void {
+  if (!["warn", "critical"].includes(killLevel(actions) ?? "")) {
+    throw new OomkitError(
+      "cannot use --psi: only a kill below the imminent level waits for pressure",
+      "add --on-critical process",
+    );
+  }
+  if (readMachine().pressure !== undefined) return;
+  throw new OomkitError(
+    "cannot use --psi: the kernel has no PSI (/proc/pressure/memory)",
+    "boot with psi=1, or leave it out",
+  );
+}
+
+/** Throws {@link OomkitError} for a condition of pressure where that is not for the machine. */
+export function checkPressureOwner(
+  { psi }: GuardFlags,
+  rules: readonly Rule[],
+  hasMachine: boolean,
+): void {
+  const misplaced = rules.find(({ selector, flags }) => "psi" in flags && !selector.machine);
+  if (misplaced === undefined && (psi === undefined || hasMachine)) return;
+  throw new OomkitError(
+    `cannot use --psi${
+      misplaced ? ` in the rule "${printable(misplaced.name)}"` : ""
+    }: it is a condition for the machine only`,
+    misplaced ? "set it in a rule with machine = true" : "add --machine",
   );
 }
 

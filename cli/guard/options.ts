@@ -17,7 +17,8 @@ import {
 } from "../options/option.ts";
 import { checkRequiredOptions, RECEIVER_OPTIONS } from "../options/receivers.ts";
 import { type Common, LIVE_OPTIONS, subcommand } from "../options/subcommand.ts";
-import { parseDuration, parsePositiveDuration } from "../options/units.ts";
+import type { PressureCondition } from "../../core/policy/pressure_window.ts";
+import { parseDuration, parsePercent, parsePositiveDuration } from "../options/units.ts";
 import { POLICY_OPTIONS } from "./policy_options.ts";
 import { SUMMARIES } from "../summaries.ts";
 
@@ -31,6 +32,16 @@ function parseExpression(text: string): RegExp {
       "escape special characters, such as \\(",
     );
   }
+}
+
+function parsePressure(text: string): PressureCondition {
+  const [, kind, share, window] = /^(some|full):(.+)\/(.+)$/.exec(text.trim()) ?? [];
+  if (kind === undefined) {
+    throw new OomkitError(`"${text}" is not a pressure`, "use full or some, such as full:10%/10s");
+  }
+  const [percent, ms] = [parsePercent(share!), parsePositiveDuration(window!)];
+  if (percent > 0 && ms >= 1000) return { kind: kind as "some", share: percent / 100, window: ms };
+  throw new OomkitError(`"${text}" is out of range`, "use more than 0% of at least 1s");
 }
 
 function parseName(text: string): string {
@@ -90,6 +101,11 @@ const GUARD_OPTIONS = {
     "--essentials <names>",
     "programs that are never killed for the machine, separated by commas (default: those of docs/machine.md, which the word default stands for)",
     { ...VICTIMS, parse: separated(parseName) },
+  ),
+  psi: value(
+    "--psi <pressure>",
+    "for the machine: kill below the imminent level only after this share of stall, such as full:10%/10s",
+    { group: "levels", inRules: true, parse: parsePressure },
   ),
   ...POLICY_OPTIONS,
   explain: flag("--explain", "print the victim order and what decides it", {

@@ -98,7 +98,8 @@ export function policyOfFlags(
       repeat: flags.repeat === true || (hero !== undefined && !overridesOomHero("repeat")),
     },
     killSettings: {
-      countSwap: flags.swap === "count",
+      countSwap: flags.swap !== "ignore",
+      ...typeof flags.swap === "number" && { swapUsedLimit: flags.swap / 100 },
       reclaimFirst: flags.reclaim,
       graceMs: flags.gracePeriod,
       exitTimeoutMs: flags.guardMs ?? flags.killTimeout,
@@ -114,6 +115,7 @@ export function policyOfFlags(
       flags.openSoftLimit === "true",
     dryRun: flags.dryRun === true,
     ...(flags.poll === undefined ? {} : { poll: flags.poll }),
+    ...(flags.psi === undefined ? {} : { pressure: flags.psi }),
     protectedPids,
   };
   if (policy.dryRun && changesCgroups) {
@@ -158,10 +160,11 @@ export function policySetOf(
     }
     // A rule that kills nothing uses mode auto unless it sets a mode: in hold mode allocators would wait forever.
     const keepsMode = rule.flags.mode !== undefined || killLevel(policy.actions) !== undefined;
-    return { ...policy, rule: rule.name, mode: keepsMode ? policy.mode : "auto" };
+    const mode = keepsMode ? policy.mode : "auto";
+    return { ...ofCgroups(policy), rule: rule.name, mode };
   });
   return {
-    all: [...policies, defaultPolicy],
+    all: [...policies, ofCgroups(defaultPolicy)],
     // Only the fields that the monitor thread needs, because they are sent to it.
     rules: rules.map(({ selector, isExempt }, at) => ({
       selector,
@@ -181,6 +184,9 @@ function metricOf(
   const acts = Object.values(actions).flat().some(({ kind }) => kind !== "noop");
   return acts ? "usage" : "working-set";
 }
+
+/** Pressure is a condition of the machine's policy only. */
+const ofCgroups = ({ pressure: _, ...policy }: GuardPolicy): GuardPolicy => policy;
 
 /** `--policy` is short for `--on-imminent`; of the two, the one with the higher precedence counts. */
 function imminentActions(

@@ -44,6 +44,19 @@ function parseMargin(text: string): number {
   return parseSize(/^\d+(\.\d+)?$/.test(text.trim()) ? `${text.trim()}M` : text);
 }
 
+const SWAP_WORDS = ["count", "ignore"] as const;
+type Swap = (typeof SWAP_WORDS)[number] | number;
+
+function parseSwap(text: string): Swap {
+  const word = SWAP_WORDS.find((word) => word === text);
+  if (word) return word;
+  if (/%$/.test(text.trim())) return parsePercent(text);
+  throw new OomkitError(
+    `"${text}" is not a way to count swap`,
+    "use count, ignore, or a percentage such as 90%",
+  );
+}
+
 const LEVELS = { group: "levels", inRules: true } as const;
 const BASIC_LEVELS = { ...LEVELS, isBasic: true } as const;
 const ACTIONS = (defaultSignal: SignalName) => ({
@@ -128,10 +141,10 @@ export const POLICY_OPTIONS = {
     { ...VICTIMS, parse: parsePositiveDuration, default: [500, "500ms"] },
   ),
   reclaim: negated("--no-reclaim", "do not reclaim memory before a kill", VICTIMS),
-  swap: choice(
+  swap: value(
     "--swap <how>",
-    "count: kill nothing while there is swap left; ignore: kill at the level all the same",
-    { ...LEVELS, choices: ["count", "ignore"], default: ["count", "count"] },
+    "count: kill nothing while there is swap left; a percentage: while less of it is used; ignore: kill at the level all the same",
+    { ...LEVELS, words: SWAP_WORDS, parse: parseSwap, default: ["count" as Swap, "count"] },
   ),
   mode: choice(
     "--mode <mode>",

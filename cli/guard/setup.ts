@@ -33,6 +33,7 @@ import { printable, printStderr } from "../output/output.ts";
 import {
   checkMachineMode,
   checkMachinePolicy,
+  checkPressureOwner,
   guardsMachine,
   IMPLICIT_RULE,
   isEssential,
@@ -115,6 +116,7 @@ export function buildGuardSetup(
   const hasMachine = hierarchy !== undefined && guardsMachine(hierarchy, targets, flags, given);
   const isRuled = given.some(({ selector }) => selector.machine);
   const rules = hasMachine && !isRuled ? [...given, IMPLICIT_RULE] : given;
+  checkPressureOwner(flags, given, hasMachine);
   const policyUnder = (flags: GuardFlags, sourceOf: SourceOf, { number }: Rule) => {
     try {
       return policyUsing(flags, sourceOf).policy;

@@ -109,6 +109,7 @@ function overridden(recorded: GuardPolicy, requested: GuardPolicy, values: Value
       repeat: from("repeat").triggerPolicy.repeat,
     },
     killSettings: {
+      // A recording has the room that swap had.
       countSwap: from("swap").killSettings.countSwap,
       reclaimFirst: from("reclaim").killSettings.reclaimFirst,
       graceMs: from("gracePeriod").killSettings.graceMs,

@@ -9,13 +9,17 @@ import { tryReadText } from "./files.ts";
  * Bytes that the kernel may still swap before an OOM at the cgroup's limit: the least of what is left of the machine's swap and of the
  * swap limits of the cgroup and its ancestors (mm/memcontrol.c, mem_cgroup_get_nr_swap_pages). 0 when any of it is unknown, and where
  * swappiness forbids to swap at a limit (mm/vmscan.c, get_scan_count).
+ *
+ * @param usedLimit the share of the machine's swap that may be in use.
  */
-export function readSwapLeft(cgroup: Cgroup): number {
-  const { swapFree } = readMeminfo(cgroup.machine?.meminfo);
-  if (swapFree === undefined || swapFree === 0 || swappinessOf(cgroup) === 0) return 0;
+export function readSwapLeft(cgroup: Cgroup, usedLimit = 1): number {
+  const { swapTotal, swapFree } = readMeminfo(cgroup.machine?.meminfo);
+  if (swapTotal === undefined || swapFree === undefined) return 0;
+  const left = swapFree - (1 - usedLimit) * swapTotal;
+  if (left <= 0 || swappinessOf(cgroup) === 0) return 0;
   const chain = [cgroup, ...chargedAncestorsOf(cgroup)];
   const { roomForSwap } = cgroup.hierarchy.version;
-  return Math.max(0, Math.min(swapFree, ...chain.map((each) => roomForSwap(tryReader(each)))));
+  return Math.max(0, Math.min(left, ...chain.map((each) => roomForSwap(tryReader(each)))));
 }
 
 /** v1 has one for each cgroup, v2 only that of the machine. */

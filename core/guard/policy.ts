@@ -13,6 +13,7 @@ import {
   type Mode,
   type TriggerPolicy,
 } from "../policy/levels.ts";
+import type { PressureCondition } from "../policy/pressure_window.ts";
 import { type Labels, type Rule, ruleFor } from "../policy/rules.ts";
 import type { VictimPreferences } from "../policy/victims.ts";
 
@@ -37,6 +38,8 @@ export interface GuardPolicy {
   readonly softLimit: boolean;
   /** Evaluate and report, but do not signal, kill or write. */
   readonly dryRun: boolean;
+  /** Of the machine: below the imminent level nothing is killed unless processes wait for memory for so long. */
+  readonly pressure?: PressureCondition;
   /** Poll at least this often, in milliseconds, instead of waiting for notifications. */
   readonly poll?: number;
   /** The guard itself and its ancestors: never victims. */

@@ -56,6 +56,8 @@ export interface Observation {
 export interface KillSettings {
   /** Memory that swap has room for is no reason to kill; if false, swap counts as full. */
   readonly countSwap: boolean;
+  /** How much of the machine's swap may be in use before it counts as full, 0 to 1; all of it where absent. */
+  readonly swapUsedLimit?: number;
   /** Make the kernel reclaim memory before a kill; if false, the kernel does so by itself at the limit. */
   readonly reclaimFirst: boolean;
   /** Milliseconds between SIGTERM and SIGKILL; 0 sends SIGKILL immediately. */

@@ -27,6 +27,7 @@ import {
   type Observation,
   type SkipReason,
 } from "../../policy/kill_cycle.ts";
+import { PressureWindow } from "../../policy/pressure_window.ts";
 import {
   metricOf,
   MIN_MS_FOR_RATE,
@@ -57,6 +58,8 @@ export interface CgroupState {
   readonly files: ControlFiles;
   /** Written by this module. */
   readonly memory: MemoryReading;
+  /** Written by `loop.ts`, and by `kill_executor.ts` after a kill. */
+  pressure: PressureState | undefined;
   /** Written by `core/policy/kill_cycle.ts`, and by `kill_executor.ts` at each step. */
   readonly decision: DecisionState;
   /** Written by `loop.ts`, as are the settings and the policy. */
@@ -88,6 +91,8 @@ export interface ControlFiles {
   readonly events: OpenControlFile | undefined;
   /** Of the machine: its limit at the last read of usage (bytes), which changes with huge pages and hot-plugged memory. */
   readonly machineLimit?: () => number;
+  /** Of the machine; absent without PSI. */
+  readonly pressureFile?: ControlFile | undefined;
 }
 
 export interface MemoryReading extends UsageTrend, UnreclaimableTrend {
@@ -106,6 +111,14 @@ export interface MemoryReading extends UsageTrend, UnreclaimableTrend {
   metricValue: number;
   metricAt: number;
   metricRate: number | undefined;
+}
+
+/** Of the machine, for a policy with a condition of pressure. */
+export interface PressureState {
+  readonly window: PressureWindow;
+  /** At the last poll, and there for the first time. */
+  isReached: boolean;
+  isNew: boolean;
 }
 
 export interface Schedule {
@@ -217,6 +230,16 @@ export interface PendingKill {
   refusal: string | undefined;
 }
 
+export const pressureOf = ({ pressure }: ResolvedPolicy): PressureState | undefined =>
+  pressure && { window: new PressureWindow(pressure), isReached: false, isNew: false };
+
+/**
+ * Whether the levels below the imminent one kill nothing now, because processes have not waited for memory long enough. At the imminent
+ * level the kernel is about to kill, whether or not they have.
+ */
+export const lacksPressure = ({ pressure }: CgroupState): boolean =>
+  pressure !== undefined && !pressure.isReached;
+
 const NO_CONTROL_FILES = {
   directory: undefined,
   kernelMemoryFile: undefined,
@@ -262,6 +285,7 @@ export function openCgroupState(spec: CgroupSpec, policy: ResolvedPolicy): Cgrou
     },
     settings,
     policy,
+    pressure: pressureOf(policy),
     actions: {
       reclaim: undefined,
       reportedAt: new Map(),
@@ -294,10 +318,8 @@ export function restFiles({ files }: CgroupState): void {
 
 export function closeCgroupState({ pinned, files }: CgroupState): void {
   pinned.selection?.close();
-  const { directory, usageFile, statFile, limitFile, kernelMemoryFile, underOomFile, events } =
-    files;
-  const others = [usageFile, statFile, limitFile, kernelMemoryFile, underOomFile, events];
-  for (const file of others) file?.close();
+  const { directory, machineLimit: _, ...others } = files;
+  for (const file of Object.values(others)) file?.close();
   directory?.rest();
 }
 
@@ -383,8 +405,13 @@ export function observe(
   if (age > MAX_STAT_AGE_MS || (age > 0 && !isUrgent)) readStat(state, now);
   const { inactiveFile, reclaimable, writeback = 0, reclaimed } = memory.reclaimStat;
   const killLevelBytes = levelBytes[decision.killLevel];
+  const isImminent = decision.killLevel === "imminent" ||
+    (policy.killing.has("imminent") && memory.usage >= levelBytes.imminent);
   return {
-    metricValue: metricOf(policy.metric, memory.usage, inactiveFile),
+    // The kill cycle of a lower level ends with the pressure.
+    metricValue: lacksPressure(state) && !isImminent
+      ? 0
+      : metricOf(policy.metric, memory.usage, inactiveFile),
     killLevelBytes,
     usage: memory.usage,
     limit,
@@ -422,7 +449,7 @@ export function readStat(state: CgroupState, now: number): void {
   memory.reclaimStat = parseReclaimStat(text, pageSize());
   memory.kernelMemory = hasWaitingAllocator(state) ? 0 : files.kernelMemoryFile?.number() ?? 0;
   if (canSwap && killSettings.countSwap && now - memory.swapLeftAt > MAX_SWAP_AGE_MS) {
-    memory.swapLeft = readSwapLeft(state.limitOwner);
+    memory.swapLeft = Math.floor(readSwapLeft(state.limitOwner, killSettings.swapUsedLimit));
     memory.swapLeftAt = now;
   }
   const unreclaimable = withoutPageCache(memory.usage, memory.reclaimStat.reclaimable) -

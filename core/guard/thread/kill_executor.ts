@@ -458,6 +458,7 @@ export class KillExecutor {
         this.#pending.suspendOthers(state, victim, present, now);
       }
       this.#pending.open(state, now, victim, killAction, signal, signalLatencyMs);
+      state.pressure?.window.restart();
       state.actions.reportedFailures.clear();
       for (const each of refused) this.#pending.markRefused(state, now, killAction, each);
       return undefined;

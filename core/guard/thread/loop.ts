@@ -16,7 +16,9 @@ import {
   msUntilNear,
   resetDecision,
 } from "../../policy/kill_cycle.ts";
+import { parsePressure } from "../../parse/cgroupfs.ts";
 import { allArmed, levelBytesIn, nextTriggerAt } from "../../policy/levels.ts";
+import { pressureInterval } from "../../policy/pressure_window.ts";
 import { machinePollInterval, maxPollInterval, nextPollIn } from "../../policy/poll_interval.ts";
 import { msUntilLimitAtPeakRate, updateTrend } from "../../policy/usage_trend.ts";
 import { tooFewDescriptors } from "../../watch/triggers.ts";
@@ -31,8 +33,10 @@ import {
   byHeadroom,
   type CgroupState,
   closeCgroupState,
+  lacksPressure,
   observe,
   openCgroupState,
+  pressureOf,
   readMetric,
   reportHead,
   resetThrottle,
@@ -206,6 +210,7 @@ export class MonitorLoop {
     if (policy !== state.policy) {
       this.#killExecutor.reset(state, performance.now());
       resetDecision(state.decision);
+      state.pressure = pressureOf(policy);
     }
     state.policy = policy;
     resetThrottle(state);
@@ -379,6 +384,7 @@ export class MonitorLoop {
     const hasChanged = usage !== memory.usage;
     if (hasChanged) this.#updateRest(state, usage, now);
     updateTrend(memory, usage, now);
+    updatePressure(state, now);
     this.#askToArm(state);
     this.#updateFar(state, now);
     this.#switchOomKiller(state, now);
@@ -437,7 +443,8 @@ export class MonitorLoop {
     const { memory, schedule, decision, pinned } = state;
     const { settings: { levelBytes, limit }, policy } = state;
     const metricValue = readMetric(state, now);
-    const { reached, levels } = evaluateLevels(decision, policy, levelBytes, metricValue, now);
+    const applied = underPressure(state);
+    const { reached, levels } = evaluateLevels(decision, applied, levelBytes, metricValue, now);
     if (decision.killCycle) {
       this.samples?.triggered(levels);
       schedule.nextPollAt = this.#killExecutor.runStep(state, now);
@@ -625,13 +632,35 @@ function followMachineLimit(state: CgroupState): void {
   if (levelBytes) state.settings = { ...state.settings, limit, levelBytes };
 }
 
+function updatePressure({ pressure, policy, files }: CgroupState, now: number): void {
+  if (pressure === undefined || policy.pressure === undefined) return;
+  const total = parsePressure(files.pressureFile?.text() ?? "")?.[policy.pressure.kind]?.total;
+  const isReached = total !== undefined && pressure.window.isReached(now, Number(total));
+  pressure.isNew = isReached && !pressure.isReached;
+  pressure.isReached = isReached;
+  if (total !== undefined) pressure.window.add(now, Number(total));
+}
+
+/** The policy as it applies now. */
+function underPressure(state: CgroupState): ResolvedPolicy {
+  const { policy, pressure } = state;
+  if (lacksPressure(state)) {
+    const killing = [...policy.killing].filter((level) => level === "imminent");
+    return { ...policy, killing: new Set(killing) };
+  }
+  // A dry run evaluates a kill when a level triggers, which it may have done before.
+  return pressure?.isNew ? { ...policy, dryRun: false } : policy;
+}
+
 /** Until the lowest level that kills, or the highest one, may be reached. */
 function machineIntervalFor(
   { policy, settings: { levelBytes } }: CgroupState,
   value: number,
 ): number {
   const urgent = Math.min(levelBytes.imminent, ...[...policy.killing].map((at) => levelBytes[at]));
-  return policy.poll ?? machinePollInterval(urgent - value, navigator.hardwareConcurrency);
+  const longest = policy.pressure ? pressureInterval(policy.pressure) : Infinity;
+  const interval = machinePollInterval(urgent - value, navigator.hardwareConcurrency);
+  return policy.poll ?? Math.min(longest, interval);
 }
 
 function longestFor(state: CgroupState, metricValue: number, now: number, counts: Counts): number {

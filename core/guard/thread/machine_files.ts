@@ -24,10 +24,11 @@ export interface OpenMachineFiles {
   readonly limitFile: LazyControlFile;
   /** Bytes, at the last read of usage. */
   machineLimit(): number;
+  readonly pressureFile: ControlFile | undefined;
 }
 
 /** Kept open: when memory has run out, opening a file would need some. */
-export function openMachineFiles({ meminfo, arcstats }: MachineFiles): OpenMachineFiles {
+export function openMachineFiles({ meminfo, arcstats, pressure }: MachineFiles): OpenMachineFiles {
   const file = openWithinBudget(meminfo);
   const zfs = tryOpenControlFile(arcstats);
   let limit = NaN;
@@ -53,5 +54,6 @@ export function openMachineFiles({ meminfo, arcstats }: MachineFiles): OpenMachi
     statFile: { ...ABSENT, text },
     limitFile: ABSENT,
     machineLimit: () => limit,
+    pressureFile: tryOpenControlFile(pressure),
   };
 }

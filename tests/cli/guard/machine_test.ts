@@ -96,3 +96,22 @@ Deno.test("other programs that kill for the machine are found by their name", ()
     Deno.removeSync(proc, { recursive: true });
   }
 });
+
+Deno.test("pressure is a condition for the machine only", async () => {
+  using tree = makeTree(2, { "/a": { "memory.max": 2 ** 26 } });
+  const words = ["guard", "--for", "1ms", "--root", tree.dir, "/a", "--psi"];
+  for (const text of ["full:10%/10s", "some:1%/1s"]) {
+    const { code, stderr } = await runOomkit([...words, text], { env: stateless });
+    assert.equal(code, 2);
+    assert.match(stderr, /--psi: it is a condition for the machine only; add --machine\n$/);
+  }
+  for (const text of ["full", "full:10/10s", "full:0%/10s", "full:10%/10ms", "none:10%/10s"]) {
+    const { code, stderr } = await runOomkit([...words, text], { env: stateless });
+    assert.equal(code, 2);
+    assert.match(stderr, /^oomkit: cannot use --psi \S+: [^\n]+\n$/);
+  }
+  using file = write("[[guard.rule]]\ncgroup = '/a'\npsi = 'full:10%/10s'\n");
+  const { code, stderr } = await check(tree, file);
+  assert.equal(code, 2);
+  assert.match(stderr, /in the rule "rule 1": it is a condition for the machine only/);
+});

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { type Cgroup, openCgroup } from "../../../../core/cgroup/cgroup.ts";
+import { openCgroup } from "../../../../core/cgroup/cgroup.ts";
 import { discover } from "../../../../core/cgroup/hierarchy.ts";
 import { type GuardPolicy, policyOfMachine, singlePolicy } from "../../../../core/guard/policy.ts";
 import { limitOf } from "../../../../core/guard/targets.ts";
@@ -10,6 +10,8 @@ import { flatten, type Report } from "../../../../core/guard/thread/protocol.ts"
 import { WARM_UP_POLICY } from "../../../../core/guard/thread/warmup.ts";
 import { levelBytesIn } from "../../../../core/policy/levels.ts";
 import { libc } from "../../../../core/kernel/libc.ts";
+import { delay } from "../../../../core/timing.ts";
+import { until } from "../../../helpers/guarded.ts";
 import { idleEpoll } from "../../../helpers/guarded_tree.ts";
 import { meminfoOf, type MeminfoRows } from "../../../helpers/meminfo.ts";
 import { makeTree } from "../../../helpers/trees.ts";
@@ -23,9 +25,10 @@ const LEVELS = { warn: 65, critical: 90, margin: {} };
 const NEARLY_FULL = { MemAvailable: 100, Cached: 200 };
 
 interface GuardedMachine extends Disposable {
-  readonly cgroup: Cgroup;
   /** Replaces the figures; MiB. */
   become(rows: MeminfoRows, arcstats?: string): void;
+  /** Processes have waited for memory for so long since boot; milliseconds. */
+  stall(total: number): void;
   /** Some polls. @returns the reports of them. */
   poll(): Report[];
 }
@@ -49,7 +52,12 @@ function guardMachine(
     Deno.writeTextFileSync(machine.meminfo, meminfoOf(rows));
     if (arcstats !== undefined) Deno.writeTextFileSync(machine.arcstats, arcstats);
   };
+  const stall = (total: number) => {
+    const line = `avg10=0.00 avg60=0.00 avg300=0.00 total=${1000 * total}\n`;
+    Deno.writeTextFileSync(machine.pressure, `some ${line}full ${line}`);
+  };
   become(rows, "");
+  stall(0);
   const cgroup = { ...openCgroup(discover(tree.dir), "/")!, machine };
   const policy = policyOfMachine({ ...WARM_UP_POLICY, levels: LEVELS, ...part }, essentials);
   const found = limitOf(cgroup, true, false)!;
@@ -71,8 +79,8 @@ function guardMachine(
   });
   const kept = stack.move();
   return {
-    cgroup,
     become,
+    stall,
     poll() {
       reports.length = 0;
       for (let poll = 0; poll < 4; poll++) {
@@ -141,13 +149,55 @@ Deno.test("while swap has room for anonymous memory nothing is killed, and then 
   assert.match(JSON.stringify(reports), /"action_skipped".*"reason":"swap"/);
 });
 
+/** A process that has just been started has no command line for a moment (kernel, fs/exec.c, begin_new_exec). */
+const hasStarted = (pid: number) => () =>
+  Deno.readTextFileSync(`/proc/${pid}/cmdline`).split("\0").length > 1;
+
 Deno.test("an essential program is not killed, however large it is", async () => {
   await using processes = startWaitingProcesses();
+  for (const pid of processes.pids) await until("it has a command line", hasStarted(pid));
   using guarded = guardMachine(processes.pids, NEARLY_FULL, {}, [/^(.*\/)?cat$/]);
   const [kill] = killsIn(guarded.poll());
   assert.equal(kill?.outcome, "failed");
   assert.equal(kill?.victim, null);
   assert.deepEqual(kill?.candidates.map(({ preference }) => preference), ["excluded", "excluded"]);
+});
+
+const UNDER_PRESSURE: Partial<GuardPolicy> = {
+  pressure: { kind: "full", share: 0.1, window: 1 },
+  actions: { warn: [], critical: [{ kind: "process" }], imminent: [] },
+};
+
+Deno.test("with --psi the critical level kills only when processes have waited for memory", async () => {
+  await using processes = startWaitingProcesses();
+  using guarded = guardMachine(processes.pids, { MemAvailable: 1400 }, UNDER_PRESSURE);
+  await delay(2);
+  assert.deepEqual(killsIn(guarded.poll()), []);
+  await delay(2);
+  guarded.stall(60_000);
+  const [kill] = killsIn(guarded.poll());
+  assert.equal(kill?.level, "critical");
+  assert.equal(kill?.outcome, "dry_run");
+});
+
+Deno.test("with --psi the imminent level kills without pressure", async () => {
+  await using processes = startWaitingProcesses();
+  const imminent = { ...UNDER_PRESSURE.actions!, imminent: [{ kind: "process" }] } as const;
+  const policy = { ...UNDER_PRESSURE, actions: imminent };
+  using guarded = guardMachine(processes.pids, NEARLY_FULL, policy);
+  assert.equal(killsIn(guarded.poll())[0]?.level, "imminent");
+});
+
+Deno.test("with --swap 90% swap makes room until nine tenths of it are used", async () => {
+  await using processes = startWaitingProcesses();
+  const swapping = { ...NEARLY_FULL, SwapTotal: 8000, "Inactive(anon)": 14_000 };
+  const killSettings = { ...WARM_UP_POLICY.killSettings, swapUsedLimit: 0.9 };
+  using guarded = guardMachine(processes.pids, { ...swapping, SwapFree: 2800 }, { killSettings });
+  assert.deepEqual(killsIn(guarded.poll()), []);
+  guarded.become({ ...swapping, SwapFree: 700 });
+  // A reading of swap counts for 5 ms.
+  await delay(6);
+  assert.equal(killsIn(guarded.poll()).length, 1);
 });
 
 const SESSION = "/user.slice/session.scope";
@@ -197,6 +247,7 @@ Deno.test("an essential program in the cgroup of a victim is spared", async () =
   const [first] = processes.pids;
   const child = new Deno.Command("sleep", { args: ["600"] }).spawn();
   try {
+    await until("it has a command line", hasStarted(child.pid));
     const mixed = containersOf({ "/user.slice": [], [SESSION]: [first, child.pid] }, [
       /sleep 600$/,
     ]);
