@@ -45,7 +45,7 @@ export async function runProgram(
   version: string,
   finish: Finish,
 ): Promise<void> {
-  const { own, afterDashes } = splitCommand(args);
+  const { own, afterDashes } = splitCommand(await inOwnOptions(args));
   const mistake = misplaced(own);
   if (mistake !== undefined) throw mistake;
   const help = own.length === 0 ? "-h" : own.find((arg) => HELP.includes(arg));
@@ -64,6 +64,14 @@ export async function runProgram(
     if (!(error instanceof CommanderError)) throw error;
     finish(error.exitCode === 0 ? 0 : 2);
   }
+}
+
+/** A command line with the options of another program. Throws {@link OomkitError}. */
+export async function inOwnOptions(args: readonly string[]): Promise<readonly string[]> {
+  const [command, ...words] = args;
+  if (command !== "guard" || !words.some((word) => /^--as(=|$)/.test(word))) return args;
+  const { fromEarlyoom, isEarlyoom } = await import("./guard/earlyoom.ts");
+  return isEarlyoom(words) ? [command, ...fromEarlyoom(words)] : args;
 }
 
 /** All commands with their definitions, to be read rather than run. */

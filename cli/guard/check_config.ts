@@ -155,6 +155,7 @@ function policyDocument(policy: GuardPolicy) {
     reclaim: killSettings.reclaimFirst,
     swap: swapText(killSettings),
     psi: pressureText(policy) ?? null,
+    match: preferences.byName ? "name" : "command-line",
     grace_ms: killSettings.graceMs,
     kill_timeout_ms: killSettings.exitTimeoutMs,
     hysteresis: triggerPolicy.hysteresis,
@@ -194,6 +195,7 @@ function policyText(policy: GuardPolicy): string {
     `hysteresis ${triggerPolicy.hysteresis * 100}%`,
     `cooldown ${triggerPolicy.cooldown} ms`,
     ...triggerPolicy.repeat ? ["repeat"] : [],
+    ...policy.preferences.byName ? ["names matched"] : [],
     ...(["prefer", "avoid", "ignore"] as const).flatMap((name) =>
       policy.preferences[name].map(({ source }) => `${name} ${printable(source)}`)
     ),

@@ -97,6 +97,11 @@ const GUARD_OPTIONS = {
     ...VICTIMS,
     parse: single(parseExpression),
   }),
+  match: choice(
+    "--match <what>",
+    "what --prefer, --avoid and --ignore match besides the cgroup: the command line, or the name (comm) of the process",
+    { ...VICTIMS, choices: ["command-line", "name"], default: ["command-line", "command-line"] },
+  ),
   essentials: list(
     "--essentials <names>",
     "programs that are never killed for the machine, separated by commas (default: those of docs/machine.md, which the word default stands for)",
@@ -154,6 +159,11 @@ const GUARD_OPTIONS = {
   ),
   checkConfig: flag("--check-config", "print the effective configuration and exit", {
     group: "general",
+    isNotInFile: true,
+  }),
+  as: choice("--as <program>", "read the options on the command line as earlyoom's", {
+    group: "general",
+    choices: ["earlyoom"],
     isNotInFile: true,
   }),
   restore: flag("--restore", "restore settings left by a guard that was killed, and exit", {

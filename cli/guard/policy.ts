@@ -53,6 +53,9 @@ export function policyOfFlags(
   protectedPids: ReadonlySet<number>,
   isShared: boolean,
 ): FlagsPolicy {
+  if (flags.as !== undefined) {
+    throw new OomkitError("cannot use OOMKIT_AS: only a command line can be another program's");
+  }
   const isGiven = (name: string) => (sourceOf(name) ?? "default") !== "default";
   const overridesOomHero = (name: string) => isGiven(name) && sourceOf(name) !== "config";
   const oomHero = isShared ? oomHeroVariables() : [];
@@ -110,6 +113,7 @@ export function policyOfFlags(
       prefer: flags.prefer ?? [],
       avoid: flags.avoid ?? [],
       ignore: flags.ignore ?? [],
+      ...flags.match === "name" && { byName: true as const },
     },
     softLimit: flags.softLimit === true || flags.openSoftLimit === true ||
       flags.openSoftLimit === "true",

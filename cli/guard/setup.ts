@@ -293,7 +293,7 @@ function checkPreferences(policies: readonly GuardPolicy[], scopes: readonly Sco
   if (expressions.size === 0) return;
   const processes = scopes.flatMap(({ cgroup }) => listProcesses(cgroup).processes);
   const texts = [
-    ...processes.map(matchedLine),
+    ...processes.flatMap((process) => [matchedLine(process), process.comm]),
     ...scopes.flatMap(({ cgroup }) => [...walk(cgroup)].map(({ path }) => path)),
   ];
   for (const [option, expression] of expressions) {

@@ -101,6 +101,8 @@ export interface VictimPreferences {
   readonly prefer: readonly RegExp[];
   readonly avoid: readonly RegExp[];
   readonly ignore: readonly RegExp[];
+  /** The comm is matched in the place of the command line: it can be read also when the process's memory is swapped out. */
+  readonly byName?: true;
 }
 
 /** The extended attributes of a cgroup that systemd-oomd and oomd read; see `core/cgroup/preference.ts`. */
@@ -161,7 +163,7 @@ export function rankCandidates(
 function exclusionReason(
   process: Process,
   { protectedPids, attributes, pidOneIsInit }: CandidatePool,
-  { ignore }: VictimPreferences,
+  { ignore, byName }: VictimPreferences,
 ): string | undefined {
   if (protectedPids.has(process.pid)) return "oomkit itself, or one of its parents";
   if (process.pid === 1 && pidOneIsInit) return "init of the machine";
@@ -169,7 +171,7 @@ function exclusionReason(
   if (process.oomScoreAdj === OOM_SCORE_ADJ_MIN) return "oom_score_adj is -1000";
   // Kernel threads, and processes that have already freed their memory.
   if (process.rss === undefined) return "no memory of its own";
-  const expression = matching(process, ignore);
+  const expression = matching(process, ignore, byName);
   if (expression) return `--ignore ${expression.source}`;
   const attribute = attributes.get(process.cgroup);
   if (attribute === "excluded") return "excluded by the rule for its cgroup";
@@ -180,11 +182,11 @@ function exclusionReason(
 function preferenceOf(
   process: Process,
   { attributes }: CandidatePool,
-  { prefer, avoid }: VictimPreferences,
+  { prefer, avoid, byName }: VictimPreferences,
 ): Pick<RankedCandidate, "preference" | "preferenceReason"> {
-  const avoided = matching(process, avoid);
+  const avoided = matching(process, avoid, byName);
   if (avoided) return { preference: "avoid", preferenceReason: `--avoid ${avoided.source}` };
-  const preferred = matching(process, prefer);
+  const preferred = matching(process, prefer, byName);
   if (preferred) return { preference: "prefer", preferenceReason: `--prefer ${preferred.source}` };
   const attribute = attributes.get(process.cgroup);
   return attribute === "avoid" || attribute === "prefer"
@@ -206,8 +208,12 @@ export function matchedLine({ cmdline, comm }: Pick<Process, "cmdline" | "comm">
   return cmdline.slice(0, MAX_MATCHED_CHARACTERS + 1).join(" ").slice(0, MAX_MATCHED_CHARACTERS);
 }
 
-function matching(process: Process, expressions: readonly RegExp[]): RegExp | undefined {
+function matching(
+  process: Process,
+  expressions: readonly RegExp[],
+  byName = false,
+): RegExp | undefined {
   if (expressions.length === 0) return undefined;
-  const line = matchedLine(process);
+  const line = byName ? process.comm : matchedLine(process);
   return expressions.find((each) => each.test(line) || each.test(process.cgroup));
 }

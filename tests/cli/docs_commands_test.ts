@@ -9,7 +9,7 @@ import { applyConfig, readConfig } from "../../cli/config/config.ts";
 import { rulesOf } from "../../cli/config/rules.ts";
 import { guardBase } from "../../cli/guard/options.ts";
 import { definitionsOf } from "../../cli/options/definitions.ts";
-import { splitCommand, wholeProgram } from "../../cli/program.ts";
+import { inOwnOptions, splitCommand, wholeProgram } from "../../cli/program.ts";
 import config from "../../deno.json" with { type: "json" };
 import { runOomkit } from "../helpers/run_oomkit.ts";
 import { shellCommands } from "../helpers/shell_words.ts";
@@ -109,7 +109,7 @@ async function parse(args: readonly string[]): Promise<void> {
   });
   program.configureOutput({ writeOut: () => {}, writeErr: () => {} });
   for (const command of program.commands) command.copyInheritedSettings(program);
-  const { own } = splitCommand(args);
+  const { own } = splitCommand(await inOwnOptions(args));
   try {
     await program.parseAsync(own, { from: "user" });
   } catch (error) {
@@ -213,6 +213,7 @@ const ELSEWHERE: readonly (readonly [pattern: RegExp, test: string])[] = [
   [/--config /, "tests/cli/config/config_test.ts"],
   [/--check-config/, "tests/cli/config/config_test.ts"],
   [/--kubernetes/, "tests/core/receivers/kubernetes/receiver_test.ts"],
+  [/^guard --as earlyoom/, "tests/cli/guard/earlyoom_test.ts"],
   [/--webhook/, "tests/core/receivers/webhook_test.ts"],
   [/--listen/, "tests/core/receivers/prometheus/listen_test.ts"],
   [/--exec /, "tests/core/control/hook_test.ts"],

@@ -330,7 +330,8 @@ function readPool(
 ): ReadPool {
   const { limitOwner, policy, oomTotalBytes, isExcluded, signalled, known: { first } } = context;
   const { preferences, protectedPids } = policy;
-  const withCmdline = Object.values(preferences).some(({ length }) => length > 0);
+  const { prefer, avoid, ignore, byName } = preferences;
+  const withCmdline = !byName && [prefer, avoid, ignore].some(({ length }) => length > 0);
   const read = (pid: number, path: string) =>
     readCandidate(pid, path, withCmdline && !protectedPids.has(pid));
   const cgroups: Cgroup[] = [];

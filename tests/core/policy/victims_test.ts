@@ -288,3 +288,15 @@ Deno.test("each process is a candidate or excluded, and all candidates are candi
     ),
   );
 });
+
+Deno.test("by name an expression is matched against the comm, and not against the command line", () => {
+  const all = [process(1001, { comm: "java", cmdline: ["/opt/jre/bin/java", "-jar"] })];
+  const ignored = (expression: RegExp, byName?: true) => {
+    const preferences = { prefer: [], avoid: [], ignore: [expression], ...byName && { byName } };
+    return rankCandidates(pool(all), preferences).excluded.length === 1;
+  };
+  assert.ok(ignored(/^java$/, true));
+  assert.ok(!ignored(/^java$/));
+  assert.ok(!ignored(/jre/, true));
+  assert.ok(ignored(/jre/));
+});
