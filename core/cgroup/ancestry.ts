@@ -24,7 +24,7 @@ import {
   tryReadSnapshot,
 } from "./cgroup.ts";
 import { exists } from "./files.ts";
-import { readMeminfo } from "./machine.ts";
+import { readMachineUsage, readMeminfo } from "./machine.ts";
 
 export interface Ancestry {
   /** The cgroup itself, then its ancestors, nearest first. */
@@ -119,6 +119,7 @@ function readHierarchicalLimit(cgroup: Cgroup): number | undefined {
 }
 
 export function readLimitAndUsage(cgroup: Cgroup): AncestorLimit {
+  if (cgroup.machine) return { path: cgroup.path, ...readMachineUsage(cgroup.machine) };
   const { version } = cgroup.hierarchy;
   const read = tryReader(cgroup);
   return {

@@ -3,7 +3,7 @@
  * which rarely change, are read less often.
  */
 
-import { readMachineMemory } from "../cgroup/ancestry.ts";
+import { readLimitAndUsage, readMachineMemory } from "../cgroup/ancestry.ts";
 import { type Cgroup, parentOf, readUsage, tryReader } from "../cgroup/cgroup.ts";
 import { parentPath } from "../cgroup_path.ts";
 import { OomkitError } from "../errors.ts";
@@ -54,7 +54,9 @@ class Track {
   readLimits(): void {
     const { version, hidden } = this.cgroup.hierarchy;
     const readFile = tryReader(this.cgroup);
-    this.limit = version.limit(readFile);
+    this.limit = this.cgroup.machine
+      ? readLimitAndUsage(this.cgroup).limit
+      : version.limit(readFile);
     // Only v1 has the row; it includes ancestors that a container's mount does not show.
     this.hierarchicalLimit = hidden
       ? version.snapshot((name) => name === "memory.stat" ? readFile(name) : undefined)

@@ -146,7 +146,9 @@ function read(
   if (!isStillThere(cgroup)) return undefined;
   const [own, ...ancestors] = chain as [AncestorLimit, ...AncestorLimit[]];
   const { usage } = own;
-  const used = workingSet(usage === undefined ? snapshot : { ...snapshot, usage });
+  const used = cgroup.machine
+    ? usage
+    : workingSet(usage === undefined ? snapshot : { ...snapshot, usage });
   const bounds = { hierarchical: hidden ? snapshot.limits.hierarchical : undefined, machine };
   return {
     path: cgroup.path,

@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { openCgroup } from "../../../core/cgroup/cgroup.ts";
 import { discover } from "../../../core/cgroup/hierarchy.ts";
+import { MACHINE_FILES } from "../../../core/cgroup/machine.ts";
 import { LiveUsage, MAX_INTERVALS, UsageHistory } from "../../../core/collect/live_usage.ts";
+import { meminfoOf } from "../../helpers/meminfo.ts";
 import { makeTree, type Tree } from "../../helpers/trees.ts";
 
 const open = (tree: Tree, ...paths: string[]) =>
@@ -117,4 +119,18 @@ Deno.test("a rate is that of the last few values, and unknown after a long gap",
   assert.equal(history.rate(), 100);
   history.add(100_000, 5000);
   assert.equal(history.rate(), undefined);
+});
+
+Deno.test("the limit of the machine is above all others", async () => {
+  using tree = makeTree(2, {
+    "/a": { "memory.max": 900 * 2 ** 20, "memory.current": 100 * 2 ** 20 },
+  });
+  const meminfo = `${tree.dir}/meminfo`;
+  Deno.writeTextFileSync(meminfo, meminfoOf({ MemTotal: 1000, MemAvailable: 300 }));
+  const [root, cgroup] = open(tree, "/", "/a");
+  const { live } = liveUsage();
+  await live.round([{ ...root!, machine: { ...MACHINE_FILES, meminfo } }, cgroup!]);
+  assert.equal(live.of("/")?.limit, 1000 * 2 ** 20);
+  assert.equal(live.of("/")?.usage, 700 * 2 ** 20);
+  assert.equal(live.of("/a")?.headroom, 300 * 2 ** 20);
 });

@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { type Cgroup, openCgroup } from "../../../core/cgroup/cgroup.ts";
 import { discover } from "../../../core/cgroup/hierarchy.ts";
+import { MACHINE_FILES } from "../../../core/cgroup/machine.ts";
 import { collectAll, recentCollections } from "../../../core/collect/metric_readings.ts";
+import { meminfoOf } from "../../helpers/meminfo.ts";
 import { makeTree, type Tree } from "../../helpers/trees.ts";
 
 const open = (tree: Tree, path: string) => openCgroup(discover(tree.dir), path)!;
@@ -138,4 +140,16 @@ Deno.test("a failed collection rejects, and the next request tries again", async
   await assert.rejects(collect(), /no tree/);
   works = true;
   assert.deepEqual((await collect()).readings, []);
+});
+
+Deno.test("the machine has its own usage and limit, not those of the root cgroup", async () => {
+  using tree = makeTree(1, { "/": { "memory.usage_in_bytes": 5 } });
+  const meminfo = `${tree.dir}/meminfo`;
+  Deno.writeTextFileSync(meminfo, meminfoOf({ MemTotal: 1000, MemAvailable: 300 }));
+  const machine = { ...MACHINE_FILES, meminfo };
+  const collected = await collectAll(monitored([{ ...open(tree, "/"), machine }]), 10);
+  const [reading] = collected.readings;
+  const mib = [reading?.usage, reading?.workingSet, reading?.limit, reading?.headroom]
+    .map((bytes) => bytes! / 1024 ** 2);
+  assert.deepEqual(mib, [700, 700, 1000, 300]);
 });
