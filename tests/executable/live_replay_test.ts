@@ -45,7 +45,7 @@ const screens: Readonly<
   "details-120x40": {
     columns: 120,
     rows: 40,
-    steps: [...SECOND_KILL, [["Enter"], /USAGE/]],
+    steps: [...SECOND_KILL, [["Enter"], /esc back/]],
   },
   "kill-40x10": { columns: 40, rows: 10, steps: SECOND_KILL },
 };
