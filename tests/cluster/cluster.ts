@@ -1,8 +1,8 @@
 /** A real Kubernetes API server with etcd, and kubectl and Helm for it. No kubelet and no controllers run: objects are only stored. */
 
 import assert from "node:assert/strict";
-import { join } from "node:path";
-import { type ClusterPrograms, clusterPrograms } from "../../scripts/cluster/build.ts";
+import { basename, join } from "node:path";
+import { clusterPrograms } from "../../scripts/cluster/build.ts";
 import { kubernetesProgram } from "../../scripts/build/kubernetes_programs.ts";
 import { outputOf, type Ran, succeed } from "../../scripts/command.ts";
 
@@ -17,66 +17,85 @@ export interface Cluster extends AsyncDisposable {
   /** As an administrator. @param input the text of `--filename -`. */
   kubectl(args: readonly string[], input?: string): Promise<Ran>;
   helm(args: readonly string[]): Promise<Ran>;
+  /** The API server ends, runs `during`, and starts again at the same address; etcd keeps what it knows. */
+  outage(during: () => Promise<void>): Promise<void>;
 }
 
 export async function startCluster(): Promise<Cluster> {
-  const programs = await clusterPrograms();
+  const { apiServer, etcd } = await clusterPrograms();
   const directory = Deno.makeTempDirSync({ prefix: "oomkit-cluster-" });
-  const children: Deno.ChildProcess[] = [];
+  const [client, peer, port] = freePorts(3) as [number, number, number];
+  const url = `https://127.0.0.1:${port}`;
+  const store = start(directory, etcd, etcdArguments(directory, client, peer));
+  const serverArguments = await apiServerArguments(directory, client, port);
+  let server = start(directory, apiServer, serverArguments);
   const end = async () => {
-    for (const child of children.toReversed()) {
-      child.kill("SIGTERM");
-      await child.status;
-    }
+    await ended(server);
+    await ended(store);
     Deno.removeSync(directory, { recursive: true });
   };
   try {
-    const url = await startServers(programs, directory, children);
-    return { ...await clients(url, directory), url, [Symbol.asyncDispose]: end };
+    await ready(url, directory);
+    return {
+      ...await clients(url, directory),
+      url,
+      async outage(during) {
+        // SIGTERM would wait a minute for watches.
+        await ended(server, "SIGKILL");
+        await during();
+        server = start(directory, apiServer, serverArguments);
+        await ready(url, directory);
+      },
+      [Symbol.asyncDispose]: end,
+    };
   } catch (error) {
     await end();
     throw error;
   }
 }
 
-/** @returns the address of the API server, which is ready. */
-async function startServers(
-  { apiServer, etcd }: ClusterPrograms,
-  directory: string,
-  children: Deno.ChildProcess[],
-): Promise<string> {
-  const start = (name: string, program: string, args: readonly string[]) => {
-    const script = 'exec "$0" "$@" >"$LOG" 2>&1';
-    const env = { LOG: join(directory, `${name}.log`) };
-    const words = ["-c", script, program, ...args];
-    children.push(new Deno.Command("sh", { args: words, env, stdin: "null" }).spawn());
-  };
-  const [client, peer, port] = freePorts(3) as [number, number, number];
+/** What it prints goes to a file. */
+function start(directory: string, program: string, args: readonly string[]): Deno.ChildProcess {
+  const env = { LOG: join(directory, `${basename(program)}.log`) };
+  const words = ["-c", 'exec "$0" "$@" >"$LOG" 2>&1', program, ...args];
+  return new Deno.Command("sh", { args: words, env, stdin: "null" }).spawn();
+}
+
+async function ended(child: Deno.ChildProcess, signal: Deno.Signal = "SIGTERM"): Promise<void> {
+  child.kill(signal);
+  await child.status;
+}
+
+function etcdArguments(directory: string, client: number, peer: number): string[] {
   const store = `http://127.0.0.1:${client}`;
-  start("etcd", etcd, [
+  return [
     ...["--data-dir", join(directory, "etcd"), "--name", "one"],
     ...["--listen-client-urls", store, "--advertise-client-urls", store],
     ...["--listen-peer-urls", `http://127.0.0.1:${peer}`],
     ...["--initial-advertise-peer-urls", `http://127.0.0.1:${peer}`],
     ...["--initial-cluster", `one=http://127.0.0.1:${peer}`, "--unsafe-no-fsync"],
-  ]);
+  ];
+}
+
+async function apiServerArguments(
+  directory: string,
+  client: number,
+  port: number,
+): Promise<string[]> {
   const key = join(directory, "accounts.key");
   await succeed("openssl", ["genrsa", "-out", key, "2048"]);
   const tokens = join(directory, "tokens.csv");
   Deno.writeTextFileSync(tokens, `${ADMIN},admin,1,"system:masters"\n`);
-  start("kube-apiserver", apiServer, [
-    `--etcd-servers=${store}`,
+  return [
+    `--etcd-servers=http://127.0.0.1:${client}`,
     `--cert-dir=${join(directory, "certificates")}`,
     ...["--bind-address=127.0.0.1", `--secure-port=${port}`, "--authorization-mode=RBAC"],
     ...[`--token-auth-file=${tokens}`, "--service-cluster-ip-range=10.0.0.0/24"],
     ...[`--service-account-key-file=${key}`, `--service-account-signing-key-file=${key}`],
-    ...["--service-account-issuer=https://oomkit.test", "--allow-privileged"],
     // No controller makes the accounts of new namespaces.
     "--disable-admission-plugins=ServiceAccount",
-  ]);
-  const url = `https://127.0.0.1:${port}`;
-  await ready(url, directory);
-  return url;
+    ...["--service-account-issuer=https://oomkit.test", "--allow-privileged"],
+  ];
 }
 
 async function ready(url: string, directory: string): Promise<void> {

@@ -11,7 +11,8 @@ import { makeRealCgroup } from "../helpers/real_cgroup.ts";
 import { type Cluster, startCluster, succeeded } from "./cluster.ts";
 
 const chart = fileURLToPath(new URL("../../deploy/helm/oomkit", import.meta.url));
-const MIB = 1024 ** 2;
+const LIMIT = 48 * 1024 ** 2;
+const NODE = "node-1";
 /** The file of a kustomization beside the manifests. */
 const HEAD = "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\n";
 
@@ -117,60 +118,119 @@ Deno.test("the chart is installed, upgraded and removed, with the same rights", 
     assert.deepEqual(await rightsOf(cluster, "observability"), []);
   }));
 
-Deno.test("a guard with the account's token posts the kill of a container as an event of its pod", () =>
+Deno.test("a guard with the account's token posts the kills of two containers as events of their pod", () =>
   onCluster(async (cluster) => {
-    const objects = await built(cluster, "resources: [kubernetes/overlays/v1-hold]\n");
-    await succeeded(cluster.kubectl(["apply"], objects));
-    const [id, node] = [idOf(1), "node-1"];
-    const uid = await createPod(cluster, id, node);
-    await using parent = makeRealCgroup("kubepods");
-    const container = parent.child(`pod${uid}`).child(id);
-    container.limit(48 * MIB);
-    const tokenFile = join(cluster.directory, "token");
+    await withGuard(cluster, async ({ kill, uid }) => {
+      for (const at of [1, 2]) {
+        const pid = await kill(at);
+        const { involvedObject, message } = await eventAbout(cluster, pid);
+        assert.equal(involvedObject.uid, uid);
+        assert.equal(involvedObject.fieldPath, `spec.containers{app-${at}}`);
+        assert.match(message, new RegExp(`pid ${pid} `));
+      }
+    });
+  }));
+
+Deno.test("a kill while the API server is away is posted when it is back", () =>
+  onCluster(async (cluster) => {
+    await withGuard(cluster, async ({ kill }) => {
+      let pid = 0;
+      await cluster.outage(async () => void (pid = await kill(1)));
+      await eventAbout(cluster, pid);
+    });
+  }));
+
+Deno.test("a guard goes on with the token that replaces one that is no longer valid", () =>
+  onCluster(async (cluster) => {
+    await withGuard(cluster, async ({ kill, renewToken }) => {
+      // A token is bound to the uid of its account.
+      const account = ["serviceaccount", "oomkit", "--namespace", "kube-system"];
+      await succeeded(cluster.kubectl(["delete", ...account]));
+      await succeeded(cluster.kubectl(["create", ...account]));
+      await renewToken();
+      await eventAbout(cluster, await kill(1));
+    });
+  }));
+
+interface GuardedPod {
+  readonly uid: string;
+  /** Fills container 1 or 2. @returns the pid that the guard has killed. */
+  kill(at: number): Promise<number>;
+  renewToken(): Promise<void>;
+}
+
+/** A guard of a pod with two containers, with the rights of the overlay. */
+async function withGuard(cluster: Cluster, use: (pod: GuardedPod) => Promise<void>) {
+  const objects = await built(cluster, "resources: [kubernetes/overlays/v1-hold]\n");
+  await succeeded(cluster.kubectl(["apply"], objects));
+  const uid = await createPod(cluster);
+  await using parent = makeRealCgroup("kubepods");
+  const pod = parent.child(`pod${uid}`);
+  const containers = [1, 2].map((at) => {
+    const container = pod.child(idOf(at));
+    container.limit(LIMIT);
+    return container;
+  });
+  const tokenFile = join(cluster.directory, "token");
+  const renewToken = async () => {
     const token = ["create", "token", "oomkit", "--namespace", "kube-system"];
     Deno.writeTextFileSync(tokenFile, (await succeeded(cluster.kubectl(token))).trim());
-    await using guarded = await startGuarded([
-      ...["-r", "--policy", "process", "--kubernetes-events", "--kubernetes-api", cluster.url],
-      ...["--kubernetes-token-file", tokenFile, "--kubernetes-ca", cluster.caFile],
-      ...["--node-name", node, parent.path],
-    ]);
-    await using hungry = await startHungryProcess(container);
-    await feedWhileItLives(hungry, 48 * MIB);
-    const { victim } = await guarded.next(isKillAction);
-    assert.equal(victim.pid, hungry.pid);
-    const found = await eventOf(cluster, "OomGuardKillProcess");
-    assert.equal(found.involvedObject.uid, uid);
-    assert.match(found.message, new RegExp(`pid ${victim.pid} `));
-    await guarded.stop();
-  }));
+  };
+  await renewToken();
+  await using guarded = await startGuarded([
+    ...["-r", "--policy", "process", "--kubernetes-events", "--kubernetes-api", cluster.url],
+    ...["--kubernetes-token-file", tokenFile, "--kubernetes-ca", cluster.caFile],
+    ...["--node-name", NODE, parent.path],
+  ]);
+  await use({
+    uid,
+    renewToken,
+    async kill(at) {
+      await using hungry = await startHungryProcess(containers[at - 1]!);
+      await feedWhileItLives(hungry, LIMIT);
+      const killed = await guarded.next((event) =>
+        isKillAction(event) && event.victim.pid === hungry.pid
+      );
+      return killed.victim.pid;
+    },
+  });
+  await guarded.stop();
+}
 
 const EVENT_MS = 60_000;
 
-async function eventOf(
-  { kubectl }: Cluster,
-  reason: string,
-): Promise<{ involvedObject: { uid: string }; message: string }> {
+interface PodEvent {
+  readonly involvedObject: { readonly uid: string; readonly fieldPath: string };
+  readonly message: string;
+}
+
+/** The event of the kill of a process. */
+async function eventAbout({ kubectl }: Cluster, pid: number): Promise<PodEvent> {
   const get = ["get", "events", "--namespace", "shop", "--output=json"];
   for (const deadline = performance.now() + EVENT_MS;;) {
     const { items } = JSON.parse(await succeeded(kubectl(get)));
-    const found = items.find((each: { reason: string }) => each.reason === reason);
+    const found = items.find((each: PodEvent & { reason: string }) =>
+      each.reason === "OomGuardKillProcess" && each.message.includes(`pid ${pid} `)
+    );
     if (found !== undefined) return found;
-    assert.ok(performance.now() < deadline, `no event ${reason} among ${JSON.stringify(items)}`);
+    assert.ok(performance.now() < deadline, `no event of ${pid} among ${JSON.stringify(items)}`);
   }
 }
 
 /** A pod that runs, as a kubelet would report it. @returns its uid. */
-async function createPod(cluster: Cluster, id: string, node: string): Promise<string> {
+async function createPod(cluster: Cluster): Promise<string> {
   await createNamespace(cluster, "shop");
-  const { status } = podShape({ containers: { [id]: "app" } });
+  const names = Object.fromEntries([1, 2].map((at) => [idOf(at), `app-${at}`]));
+  const image = "registry.test/image:1";
   const pod = {
     apiVersion: "v1",
     kind: "Pod",
     metadata: { name: "web-0", namespace: "shop" },
-    spec: { nodeName: node, containers: [{ name: "app", image: "registry.test/image:1" }] },
+    spec: { nodeName: NODE, containers: Object.values(names).map((name) => ({ name, image })) },
   };
   await succeeded(cluster.kubectl(["apply"], JSON.stringify(pod)));
   const at = ["pod", "web-0", "--namespace", "shop"];
+  const { status } = podShape({ containers: names });
   const patch = ["patch", ...at, "--subresource=status", "--type=merge", "--patch"];
   await succeeded(cluster.kubectl([...patch, JSON.stringify({ status })]));
   return await succeeded(cluster.kubectl(["get", ...at, "-o", "jsonpath={.metadata.uid}"]));

@@ -13,6 +13,7 @@ import {
   parseYaml,
   podOf,
 } from "../../scripts/manifests/kustomize.ts";
+import project from "../../deno.json" with { type: "json" };
 import { manifests, offencesOf } from "../../scripts/manifests.ts";
 
 const chart = fileURLToPath(new URL("../../deploy/helm/oomkit", import.meta.url));
@@ -204,6 +205,15 @@ Deno.test("the chart's node check is that of the kustomization", async () => {
   const { image: _, imagePullPolicy: __, ...container } = ours;
   const { image: ___, ...wanted } = expected;
   assert.deepEqual(container, wanted);
+});
+
+Deno.test("the chart and the kustomizations have the program's version", async () => {
+  const [{ version, appVersion }] = parseYaml(Deno.readTextFileSync(join(chart, "Chart.yaml")), "");
+  assert.deepEqual([version, appVersion], [project.version, project.version]);
+  for (const objects of [await render({}), await buildKustomization(join(manifests, "base"))]) {
+    const [{ image }] = containersOf(only(objects, "DaemonSet"));
+    assert.equal(image, `ghcr.io/oomkit/oomkit:${project.version}`);
+  }
 });
 
 Deno.test("a value that the chart does not know is refused", async () => {
