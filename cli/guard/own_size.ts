@@ -9,9 +9,9 @@ const MIB = 1024 ** 2;
 const FIXED_BYTES = 50 * MIB;
 const BYTES_PER_CGROUP = 0.16 * MIB;
 
-/** CPU seconds of a start at 10m: 0.5 for 41 cgroups, 5.7 for 441; and the seconds that a start may take. */
+/** CPU seconds of a start at 10m: 0.5 for 41 cgroups, 4.8 for 441; and the seconds that a start may take. */
 const FIXED_CPU_SECONDS = 0.4;
-const CPU_SECONDS_PER_CGROUP = 0.013;
+const CPU_SECONDS_PER_CGROUP = 0.011;
 const START_SECONDS = 300;
 
 /** @returns a sentence for a guard with too little; `undefined` for one with enough. */

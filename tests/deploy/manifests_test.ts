@@ -86,7 +86,7 @@ Deno.test("the base is sized for a full node, in the Guaranteed class; a compone
   assert.deepEqual(await amounts(small), { cpu: "10m", memory: "60Mi" });
   const budget = ({ startupProbe: { periodSeconds, failureThreshold } }: Json) =>
     periodSeconds * failureThreshold;
-  // Measured: 29 and 570 s.
+  // Measured: 29 and 476 s.
   assert.equal(budget(containerOf(await built("base"))), 300);
   assert.equal(budget(containerOf(await small)), 1200);
 });
