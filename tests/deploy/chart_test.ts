@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parse } from "smol-toml";
+import { MODES } from "../../core/policy/levels.ts";
 import { outputOf } from "../../scripts/command.ts";
 import { kubernetesProgram } from "../../scripts/build/kubernetes_programs.ts";
 import {
@@ -214,6 +215,11 @@ Deno.test("the chart and the kustomizations have the program's version", async (
     const [{ image }] = containersOf(only(objects, "DaemonSet"));
     assert.equal(image, `ghcr.io/oomkit/oomkit:${project.version}`);
   }
+});
+
+Deno.test("the chart takes the modes of the guard", () => {
+  const schema = JSON.parse(Deno.readTextFileSync(join(chart, "values.schema.json")));
+  assert.deepEqual(schema.properties.mode.enum, ["", ...MODES]);
 });
 
 Deno.test("a value that the chart does not know is refused", async () => {
