@@ -1,12 +1,23 @@
 /** Options of `watch` and `guard` for receivers: where events go besides stdout. */
 
 import type { CommandUnknownOpts } from "@commander-js/extra-typings";
+import { SELECTIONS } from "../../core/collect/selection.ts";
 import { OomkitError } from "../../core/errors.ts";
 import { EVENT_TYPES, type EventType } from "../../core/events/event.ts";
 import { KUBERNETES_EVENT_TYPES } from "../../core/receivers/kubernetes/event_object.ts";
 import { parseListen } from "../../core/receivers/prometheus/listen.ts";
 import { checkWebhookUrl } from "../../core/receivers/webhook.ts";
-import { choice, flag, type FlagsOf, list, oneOf, separated, single, value } from "./option.ts";
+import {
+  choice,
+  flag,
+  type FlagsOf,
+  list,
+  oneOf,
+  parseWhole,
+  separated,
+  single,
+  value,
+} from "./option.ts";
 import { RECORD_OPTIONS } from "./subcommand.ts";
 import { parsePositiveDuration } from "./units.ts";
 
@@ -53,6 +64,16 @@ export const RECEIVER_OPTIONS = {
     "--listen <address>",
     "serve /metrics, /healthz and /readyz: :9101 (this machine only) or host:port",
     { ...RECEIVERS, parse: checkListen },
+  ),
+  metricsCgroups: choice(
+    "--metrics-cgroups <which>",
+    "cgroups with series of their own: all, limited (a limit applies), near (less than half of it is left), off",
+    { ...RECEIVERS, choices: SELECTIONS, default: ["limited", "limited"] },
+  ),
+  metricsMax: value(
+    "--metrics-max <count>",
+    "how many of them: those with the smallest share of their limit left",
+    { ...RECEIVERS, parse: parseWhole(0), default: [50, "50"] },
   ),
   webhookUrl: list(
     "--webhook-url <url>",

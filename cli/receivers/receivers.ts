@@ -29,7 +29,7 @@ export type ReceiverSetupFlags = ReceiverFlags & {
 
 /** What the receivers may ask of the command that emits the events. */
 export interface EmittingCommand
-  extends Omit<MetricsOptions, "version" | "receivers" | "maxCgroups" | "now"> {
+  extends Omit<MetricsOptions, "version" | "receivers" | "collect" | "now"> {
   /** Called after pods came or went, or their labels changed. */
   podsChanged?(): void;
   directoryOf?(path: string): string;
@@ -177,7 +177,7 @@ function oomGuardWriter(directoryOf = (path: string) => path): OomGuardWriter {
 
 /** The metrics are no row of the table: they count what the other receivers delivered. Loaded only if needed. */
 async function openMetrics(
-  { listen, port = 0 }: ReceiverSetupFlags,
+  { listen, port = 0, metricsCgroups: select, metricsMax: max }: ReceiverSetupFlags,
   source: EmittingCommand,
   receivers: readonly Receiver[],
 ) {
@@ -187,7 +187,12 @@ async function openMetrics(
     import("../../core/receivers/prometheus/server.ts"),
   ]);
   const { alive, ready } = source;
-  const receiver = new Metrics({ ...source, version: VERSION, receivers: () => receivers });
+  const receiver = new Metrics({
+    ...source,
+    version: VERSION,
+    receivers: () => receivers,
+    collect: { select, max },
+  });
   const values = { metrics: () => receiver.text(), alive, ready };
   const server = new MetricsServer(parseListen(listen ?? String(port)), values);
   printStderr(`listening on ${formatListen(server.address)}`);

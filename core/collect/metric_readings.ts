@@ -12,6 +12,7 @@ import {
 } from "../policy/limits.ts";
 import type { Pressure } from "../snapshot.ts";
 import { delay } from "../timing.ts";
+import type { CollectOptions, Selection } from "./selection.ts";
 
 /** A cgroup that is watched or guarded. */
 export interface MonitoredCgroup {
@@ -30,17 +31,19 @@ export interface Reading {
   readonly limit: number;
   /** By working sets: the kernel drops idle page cache before a limit is hit. */
   readonly headroom: number | undefined;
+  /** Of the cgroup limit that is hit first, not of the machine's memory; `Infinity` without one. */
+  readonly percentLeft: number;
   readonly pressure: Pressure | undefined;
   readonly imminent: number | undefined;
 }
 
 export interface Collection {
-  /** Least headroom first. */
+  /** Those with the smallest share of their limit left first. */
   readonly readings: readonly Reading[];
   /** How many cgroups are in each mode. */
   readonly byMode: ReadonlyMap<string, number>;
   readonly monitored: number;
-  /** Monitored and there, but left out of `readings`. */
+  /** Selected and near their limit, but left out of `readings`. */
   readonly omitted: number;
   /** Milliseconds. */
   readonly took: number;
@@ -56,21 +59,22 @@ const MAX_PATH_LENGTH = 1024;
 /** The cgroups above several others, read once in each collection. */
 type AncestorsByPath = Map<string, readonly AncestorLimit[]>;
 
+/** Working sets of more cgroups are not read: reading 2,000 takes about 0.1 s. */
+const MAX_READINGS = 2000;
+const MAX_PERCENT_LEFT_NEAR = 50;
+
 interface MeasuredCgroup {
   readonly monitored: MonitoredCgroup;
   /** The cgroup itself, then its ancestors, nearest first. */
   readonly chain: readonly AncestorLimit[];
-  /** By usage, which is cheaper to read. */
-  readonly headroom: number;
+  /** By usage, which is cheaper to read; so no more is left by working set. */
+  readonly percentLeft: number;
 }
 
-/**
- * @param maxReadings of more cgroups, those with the most headroom are read only as far as is needed to know that.
- * @param yieldTurn lets other work of this thread run.
- */
+/** @param yieldTurn lets other work of this thread run. */
 export async function collectAll(
   monitored: Iterable<MonitoredCgroup>,
-  maxReadings: number,
+  { select, max }: CollectOptions,
   yieldTurn: () => Promise<void> = () => delay(0),
 ): Promise<Collection> {
   const startedAt = performance.now();
@@ -88,35 +92,61 @@ export async function collectAll(
   let machine: MachineMemory | undefined;
   for (const each of all.values()) {
     const { mode, cgroup } = each;
-    machine ??= readMachineMemory(cgroup);
     if (mode !== undefined) byMode.set(mode, (byMode.get(mode) ?? 0) + 1);
-    if (cgroup.path.length <= MAX_PATH_LENGTH) {
-      const chain = [readLimitAndUsage(cgroup), ...readAncestors(cgroup, ancestors)];
-      const bytes = headroom(chain, "usage", { machine })?.bytes ?? Infinity;
-      measured.push({ monitored: each, chain, headroom: bytes });
+    if (select === "off" || cgroup.path.length > MAX_PATH_LENGTH) continue;
+    machine ??= readMachineMemory(cgroup);
+    const chain = [readLimitAndUsage(cgroup), ...readAncestors(cgroup, ancestors)];
+    const percentLeft = headroom(chain, "usage")?.percent ?? Infinity;
+    // A limit outside the visible hierarchy is known only after memory.stat is read.
+    const { hidden } = cgroup.hierarchy;
+    if (hidden || isSelected(select, percentLeft, chain)) {
+      measured.push({ monitored: each, chain, percentLeft });
     }
     await yieldIfDue();
   }
   measured.sort((a, b) =>
-    a.headroom - b.headroom || (a.monitored.cgroup.path < b.monitored.cgroup.path ? -1 : 1)
+    byShareLeft(a.percentLeft, b.percentLeft) || byPath(a.monitored.cgroup, b.monitored.cgroup)
   );
   const readings: Reading[] = [];
-  let gone = 0;
-  for (const each of measured) {
-    if (readings.length >= maxReadings) break;
+  for (const each of measured.slice(0, MAX_READINGS)) {
     const reading = read(each, machine);
-    if (reading) readings.push(reading);
-    else gone += 1;
+    const isKept = reading && isSelected(select, reading.percentLeft, [reading]);
+    if (isKept) readings.push(reading);
     await yieldIfDue();
   }
+  readings.sort((a, b) => byShareLeft(a.percentLeft, b.percentLeft) || byPath(a, b));
+  const isNear = ({ percentLeft }: { percentLeft: number }) => percentLeft < MAX_PERCENT_LEFT_NEAR;
+  const omitted = [...readings.slice(max), ...measured.slice(MAX_READINGS)].filter(isNear).length;
   return {
-    readings,
+    readings: readings.slice(0, max),
     byMode,
     monitored: all.size,
-    omitted: all.size - readings.length - gone,
+    omitted,
     took: performance.now() - startedAt,
     at: Date.now(),
   };
+}
+
+const byShareLeft = (a: number, b: number): number => a === b ? 0 : a - b;
+
+const byPath = (a: { readonly path: string }, b: { readonly path: string }): number =>
+  a.path < b.path ? -1 : 1;
+
+function isSelected(
+  select: Selection,
+  percentLeft: number,
+  chain: readonly { readonly limit?: number | undefined }[],
+): boolean {
+  switch (select) {
+    case "all":
+      return true;
+    case "limited":
+      return chain.some(({ limit = Infinity }) => limit !== Infinity);
+    case "near":
+      return percentLeft < MAX_PERCENT_LEFT_NEAR;
+    case "off":
+      return false;
+  }
 }
 
 function readAncestors(cgroup: Cgroup, known: AncestorsByPath): readonly AncestorLimit[] {
@@ -149,13 +179,16 @@ function read(
   const used = cgroup.machine
     ? usage
     : workingSet(usage === undefined ? snapshot : { ...snapshot, usage });
-  const bounds = { hierarchical: hidden ? snapshot.limits.hierarchical : undefined, machine };
+  const hierarchical = hidden ? snapshot.limits.hierarchical : undefined;
+  const bounds = { hierarchical, machine };
+  const usedChain = [{ ...own, workingSet: used }, ...ancestors];
   return {
     path: cgroup.path,
     usage,
     workingSet: used,
     limit: effectiveLimit(chain, bounds).bytes,
-    headroom: headroom([{ ...own, workingSet: used }, ...ancestors], "workingSet", bounds)?.bytes,
+    headroom: headroom(usedChain, "workingSet", bounds)?.bytes,
+    percentLeft: headroom(usedChain, "workingSet", { hierarchical })?.percent ?? Infinity,
     pressure: snapshot.pressure,
     imminent,
   };
@@ -188,7 +221,7 @@ const MAX_SHARE_OF_TIME = 1 / 20;
  */
 export function recentCollections(
   cgroups: () => Iterable<MonitoredCgroup>,
-  maxReadings: number,
+  options: CollectOptions,
   now: () => number,
 ): () => Promise<Collection> {
   let last: Collection | undefined;
@@ -197,7 +230,7 @@ export function recentCollections(
 
   const collect = async () => {
     const startedAt = now();
-    last = await collectAll(cgroups(), maxReadings);
+    last = await collectAll(cgroups(), options);
     nextAt = Math.max(
       startedAt + MIN_MS_BETWEEN_COLLECTIONS,
       now() + last.took / MAX_SHARE_OF_TIME,

@@ -1,6 +1,9 @@
 /** promtool of Debian's package `prometheus`, and what the metrics export for comparison with queries. */
 
 import assert from "node:assert/strict";
+import { EVENT_TYPES } from "../../core/events/event.ts";
+import { ACTION_KINDS, actionSpec } from "../../core/policy/actions.ts";
+import { LEVELS } from "../../core/policy/levels.ts";
 import { Metrics } from "../../core/receivers/prometheus/metrics.ts";
 
 export const DIRECTORY = new URL("../../deploy/", import.meta.url).pathname;
@@ -53,6 +56,12 @@ export async function checkLabels(queries: readonly string[]): Promise<void> {
     ready: () => ({ ok: true }),
   });
   const exported = new Map(FREE_LABELS.map((label) => [label, new Set<string>()]));
+  // Exported once they occur.
+  exported.set("type", new Set(EVENT_TYPES));
+  exported.set("action", new Set(ACTION_KINDS));
+  exported.set("outcome", new Set(ACTION_KINDS.flatMap((kind) => actionSpec(kind).outcomes)));
+  exported.set("level", new Set(LEVELS));
+  exported.set("stage", new Set(["signal", "exit", "freed"]));
   for (const [, label, value] of (await metrics.text()).matchAll(/(\w+)="([^"]*)"/g)) {
     if (!exported.has(label!)) exported.set(label!, new Set());
     exported.get(label!)!.add(value!);

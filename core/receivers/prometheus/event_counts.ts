@@ -1,7 +1,7 @@
 /** Counts events for the metrics. Its size does not depend on how many cgroups come and go. Pure. */
 
-import { EVENT_TYPES, type EventOf, type OomkitEvent } from "../../events/event.ts";
-import { ACTION_KINDS, actionSpec, KILL_ACTIONS } from "../../policy/actions.ts";
+import type { EventOf, OomkitEvent } from "../../events/event.ts";
+import { KILL_ACTIONS } from "../../policy/actions.ts";
 import { LEVELS } from "../../policy/levels.ts";
 import { family } from "./families.ts";
 import { type Family, type HistogramSample, labels, type Sample } from "./text.ts";
@@ -16,11 +16,11 @@ const MAX_NAME_CHARACTERS = 1024;
 
 export class EventCounts {
   readonly #command: "watch" | "guard";
-  readonly #events = new LabelledCounts(EVENT_TYPES.map((type) => labels({ type })));
+  readonly #events = new LabelledCounts();
   readonly #kills: LabelledCounts;
   readonly #killsByCgroup: CappedCounts;
   readonly #levels = new LabelledCounts(LEVELS.map((level) => labels({ level })));
-  readonly #actions = new LabelledCounts(allActionLabels());
+  readonly #actions = new LabelledCounts();
   readonly #skipped = new LabelledCounts(SKIP_REASONS.map((reason) => labels({ reason })));
   readonly #restores = new LabelledCounts(RESTORE_OUTCOMES.map((outcome) => labels({ outcome })));
   readonly #latencies = new Map<string, Histogram>();
@@ -76,7 +76,9 @@ export class EventCounts {
       family("oomkit_oom_kills_total", this.#kills.samples()),
     ];
     if (this.#command === "watch") return general;
-    const latencies = [...this.#latencies].map(([labels, each]) => each.sample(labels));
+    // An empty histogram has 20 series, of which a guard that kills nothing would have six.
+    const latencies = [...this.#latencies].filter(([, { isEmpty }]) => !isEmpty)
+      .map(([labels, each]) => each.sample(labels));
     return [
       ...general,
       family("oomkit_guard_levels_total", this.#levels.samples()),
@@ -112,20 +114,12 @@ function killLabels(command: "watch" | "guard"): string[] {
   });
 }
 
-function allActionLabels(): string[] {
-  return ACTION_KINDS.flatMap((action) =>
-    actionSpec(action).outcomes.flatMap((outcome) =>
-      LEVELS.map((level) => labels({ action, outcome, level }))
-    )
-  );
-}
-
 /** Counts by label set. The known ones appear as 0 from the start, so that the first count is an increase. */
 export class LabelledCounts {
   readonly #counts: Map<string, bigint>;
 
-  /** @param known each as `labels` of text.ts writes it. */
-  constructor(known: readonly string[]) {
+  /** @param known each as `labels` of text.ts writes it; the others have a series once they are counted. */
+  constructor(known: readonly string[] = []) {
     this.#counts = new Map(known.map((labels) => [labels, 0n]));
   }
 
@@ -198,6 +192,10 @@ export class Histogram {
   /** @param bounds upper bounds of the buckets, ascending, without the infinite one. */
   constructor(private readonly bounds = LATENCY_BUCKETS) {
     this.#counts = Array.from({ length: bounds.length + 1 }, () => 0);
+  }
+
+  get isEmpty(): boolean {
+    return this.#counts.every((count) => count === 0);
   }
 
   /** Ignores a value that is not finite. */

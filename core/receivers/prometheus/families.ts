@@ -27,7 +27,7 @@ export const FAMILIES = withNames({
   oomkit_guarded_cgroups: gauge("Cgroups guarded now, by mode."),
   oomkit_watched_cgroups: gauge("Cgroups watched now."),
   oomkit_cgroups_omitted: gauge(
-    "Cgroups left out of the per-cgroup series: those with the most headroom, beyond the cardinality limit.",
+    "Cgroups with less than half of their limit left that have no series of their own, beyond --metrics-max.",
   ),
   oomkit_collect_duration_seconds: gauge("Duration of the last read of all cgroups."),
   oomkit_collect_timestamp_seconds: gauge("Unix time at the end of the last read of all cgroups."),
@@ -51,7 +51,7 @@ export const FAMILIES = withNames({
     'Processes killed by the kernel, by cgroup; cgroups dropped to bound the cardinality count in cgroup="other".',
   ),
 
-  oomkit_events_total: counter("Events emitted, by type."),
+  oomkit_events_total: counter("Events emitted, by type; a type has a series once it occurs."),
   oomkit_oom_kills_total: counter(
     "Processes killed by the kernel's OOM killer, by scope (cgroup or system), and whether a policy of this guard kills for the limit that was hit.",
   ),
@@ -59,7 +59,9 @@ export const FAMILIES = withNames({
     "Cgroups that lack a requested mechanism now, so that a fallback is in use; 1 where it affects all alike.",
   ),
   oomkit_guard_levels_total: counter("Times a level was reached."),
-  oomkit_guard_actions_total: counter("Actions of the guard, by outcome and level."),
+  oomkit_guard_actions_total: counter(
+    "Actions of the guard, by outcome and level; each has a series once it occurs.",
+  ),
   oomkit_guard_actions_skipped_total: counter(
     "Times a level was reached but no action was taken, by reason.",
   ),

@@ -8,7 +8,8 @@ import {
   type Reading,
   recentCollections,
 } from "../../collect/metric_readings.ts";
-import { EVENT_TYPES, type EventOf, type EventType, type OomkitEvent } from "../../events/event.ts";
+import type { CollectOptions } from "../../collect/selection.ts";
+import type { EventOf, EventType, OomkitEvent } from "../../events/event.ts";
 import { MODES } from "../../policy/levels.ts";
 import type { TypeCounts } from "../dropped_events.ts";
 import type { Receiver, ReceiverCounts } from "../receiver.ts";
@@ -33,8 +34,8 @@ export interface MetricsOptions {
   killsFor?(event: EventOf<"oom_kill">): boolean;
   /** Of a guard: milliseconds since the last heartbeat of its monitor thread. */
   heartbeatAge?(): number;
-  /** Bounds the cgroups that have series of their own; those with the least headroom come first. */
-  readonly maxCgroups?: number;
+  /** Which cgroups have series of their own, and how many; default: all, up to 2,000. */
+  readonly collect?: Partial<CollectOptions>;
   /** For tests: milliseconds of a monotonic clock. */
   readonly now?: () => number;
 }
@@ -56,15 +57,16 @@ export class Metrics implements Receiver {
   #reported = 0;
 
   constructor(options: MetricsOptions) {
-    const { command, cgroups, maxCgroups = MAX_LISTED_CGROUPS } = options;
+    const { command, cgroups } = options;
+    const collect = { select: "all", max: MAX_LISTED_CGROUPS, ...options.collect } as const;
     const now = options.now ?? (() => performance.now());
     this.#options = options;
     this.#events = new EventCounts(
       command,
-      maxCgroups + MAX_REMOVED_CGROUPS,
+      collect.max + MAX_REMOVED_CGROUPS,
       (path) => this.#listed.has(path),
     );
-    this.#collect = recentCollections(cgroups, maxCgroups, now);
+    this.#collect = recentCollections(cgroups, collect, now);
   }
 
   report(event: OomkitEvent): void {
@@ -164,10 +166,9 @@ class ReceiverTotals {
       family(
         "oomkit_notifications_dropped_total",
         [...totals].flatMap(([name, { dropped }]) =>
-          // All types from the start, so that the first drop is an increase.
-          EVENT_TYPES.map((type) => ({
+          [...dropped].map(([type, value]) => ({
             labels: labels({ receiver: name, type }),
-            value: dropped.get(type) ?? 0,
+            value,
           }))
         ),
       ),

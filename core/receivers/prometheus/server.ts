@@ -140,7 +140,7 @@ export class MetricsServer {
 interface Answer {
   readonly status: keyof typeof REASON_PHRASES;
   readonly type: string;
-  readonly body: string;
+  readonly body: string | Uint8Array;
   /** A header line of its own. */
   readonly header?: string;
 }
@@ -204,10 +204,29 @@ async function serveRequest(
     await write(conn, plain(405, "only GET and HEAD", "Allow: GET, HEAD\r\n"));
   } else {
     const path = target.replace(/^https?:\/\/[^/]*/i, "").split("?")[0]!;
-    await write(conn, await answer(path), method === "GET");
+    const found = await answer(path);
+    await write(conn, acceptsGzip(head) ? await zipped(found) : found, method === "GET");
   }
   await conn.closeWrite();
   await drain(conn);
+}
+
+/** A shorter body gains nothing. */
+const MIN_ZIPPED_CHARACTERS = 1024;
+
+/** RFC 9110, 12.5.3; a quality of 0 refuses. */
+function acceptsGzip(head: string): boolean {
+  const codings = /^accept-encoding:(.*)$/im.exec(head)?.[1]?.split(",") ?? [];
+  return codings.some((each) =>
+    /^\s*(?:gzip|x-gzip)\s*(?:;\s*q=(?!0(?:\.0*)?\s*$).*)?\s*$/i.test(each)
+  );
+}
+
+async function zipped(answer: Answer): Promise<Answer> {
+  if (answer.body.length < MIN_ZIPPED_CHARACTERS) return answer;
+  const { gzipSync } = await import("node:zlib");
+  const header = `${answer.header ?? ""}Content-Encoding: gzip\r\nVary: Accept-Encoding\r\n`;
+  return { ...answer, body: gzipSync(answer.body, { level: 1 }), header };
 }
 
 /** Up to the empty line, or {@link TOO_LONG}; `undefined` when the client closes before. */
@@ -230,7 +249,7 @@ async function write(
   withBody = true,
 ): Promise<void> {
   const encoder = new TextEncoder();
-  const content = encoder.encode(body);
+  const content = typeof body === "string" ? encoder.encode(body) : body;
   const head = `HTTP/1.1 ${status} ${REASON_PHRASES[status]}\r\nContent-Type: ${type}\r\n` +
     `Content-Length: ${content.length}\r\nCache-Control: no-store\r\n` +
     `X-Content-Type-Options: nosniff\r\n${header}Connection: close\r\n\r\n`;

@@ -9,6 +9,8 @@ import { makeTree, type Tree } from "../../helpers/trees.ts";
 const open = (tree: Tree, path: string) => openCgroup(discover(tree.dir), path)!;
 const monitored = (cgroups: readonly Cgroup[]) => cgroups.map((cgroup) => ({ cgroup }));
 
+const upTo = (max: number) => ({ select: "all", max }) as const;
+
 const PRESSURE = (some: number, full: number) =>
   `some avg10=0.00 avg60=0.00 avg300=0.00 total=${some}\n` +
   `full avg10=0.00 avg60=0.00 avg300=0.00 total=${full}\n`;
@@ -28,7 +30,10 @@ Deno.test("usage, working set, effective limit, headroom and pressure are read o
       "memory.pressure": PRESSURE(1500000, 250000),
     },
   });
-  const { readings } = await collectAll([{ cgroup: open(tree, "/pod/c"), imminent: 950 }], 10);
+  const { readings } = await collectAll(
+    [{ cgroup: open(tree, "/pod/c"), imminent: 950 }],
+    upTo(10),
+  );
   const [{ pressure, ...reading }] = readings as [(typeof readings)[0]];
   assert.deepEqual(reading, {
     path: "/pod/c",
@@ -36,6 +41,7 @@ Deno.test("usage, working set, effective limit, headroom and pressure are read o
     workingSet: 300,
     limit: 1000,
     headroom: 500,
+    percentLeft: 50,
     imminent: 950,
   });
   assert.deepEqual([pressure?.some?.total, pressure?.full?.total], [1500000n, 250000n]);
@@ -45,7 +51,7 @@ Deno.test("v1 has no pressure, and includes the limit of an ancestor that is hid
   const stat = "inactive_file 5\ntotal_inactive_file 50\nhierarchical_memory_limit 900\n";
   using tree = makeTree(1, { "/c": { "memory.stat": stat, "memory.usage_in_bytes": 300 } });
   const hidden = openCgroup({ ...discover(tree.dir), hidden: true }, "/c")!;
-  const { readings: [reading] } = await collectAll(monitored([hidden]), 10);
+  const { readings: [reading] } = await collectAll(monitored([hidden]), upTo(10));
   assert.deepEqual([reading?.limit, reading?.headroom, reading?.workingSet], [900, 650, 250]);
   assert.equal(reading?.pressure, undefined);
 });
@@ -59,13 +65,14 @@ Deno.test("what cannot be read or is truncated is unknown, never zero", async ()
       "memory.pressure": "",
     },
   });
-  const { readings: [reading] } = await collectAll(monitored([open(tree, "/a")]), 10);
+  const { readings: [reading] } = await collectAll(monitored([open(tree, "/a")]), upTo(10));
   assert.deepEqual(reading, {
     path: "/a",
     usage: undefined,
     workingSet: undefined,
     limit: Infinity,
     headroom: undefined,
+    percentLeft: Infinity,
     pressure: undefined,
     imminent: undefined,
   });
@@ -78,11 +85,11 @@ Deno.test("a cgroup that is gone, or was replaced by another of the same path, i
   // The old one is kept, because the new one could get its inode.
   Deno.renameSync(`${tree.dir}/b`, `${tree.dir}/old`);
   tree.add("/b");
-  const { readings, omitted } = await collectAll(monitored(cgroups), 10);
+  const { readings, omitted } = await collectAll(monitored(cgroups), upTo(10));
   assert.deepEqual([readings.map(({ path }) => path), omitted], [["/c"], 0]);
 });
 
-Deno.test("beyond the maximum, the cgroups with the least headroom are read, and the omitted ones counted", async () => {
+Deno.test("beyond the maximum, the cgroups with the smallest share of their limit left are read", async () => {
   const limits = { "/far": 1000, "/near": 200, "/free": "max\n", "/nearest": 150, "/next": 300 };
   using tree = makeTree(
     2,
@@ -95,9 +102,12 @@ Deno.test("beyond the maximum, the cgroups with the least headroom are read, and
   );
   const long = { ...open(tree, "/free"), path: `/${"x".repeat(2000)}` };
   const cgroups = [...Object.keys(limits).map((path) => open(tree, path)), long];
-  const collection = await collectAll(monitored([...cgroups, ...cgroups]), 3);
+  const collection = await collectAll(monitored([...cgroups, ...cgroups]), upTo(3));
   assert.deepEqual(collection.readings.map(({ path }) => path), ["/nearest", "/near", "/next"]);
-  assert.deepEqual([collection.monitored, collection.omitted], [6, 3]);
+  assert.deepEqual([collection.monitored, collection.omitted], [6, 0]);
+  const { omitted } = await collectAll(monitored(cgroups), upTo(0));
+  // Less than half of the limit is left of one.
+  assert.equal(omitted, 1);
 });
 
 Deno.test("modes are counted over all cgroups, including omitted ones", async () => {
@@ -107,7 +117,7 @@ Deno.test("modes are counted over all cgroups, including omitted ones", async ()
     cgroup: open(tree, path),
     mode: modes[at]!,
   }));
-  const { byMode } = await collectAll(guarded, 1);
+  const { byMode } = await collectAll(guarded, upTo(1));
   assert.deepEqual(Object.fromEntries(byMode), { hold: 2, notify: 1 });
 });
 
@@ -119,7 +129,7 @@ Deno.test("requests within a second, or during a collection, get the same collec
     collections += 1;
     return monitored([open(tree, "/a")]);
   };
-  const collect = recentCollections(cgroups, 10, () => now);
+  const collect = recentCollections(cgroups, upTo(10), () => now);
   const [first, second] = await Promise.all([collect(), collect()]);
   assert.equal(first, second);
   now = 999;
@@ -136,7 +146,7 @@ Deno.test("a failed collection rejects, and the next request tries again", async
     if (!works) throw new Error("no tree");
     return [];
   };
-  const collect = recentCollections(cgroups, 10, () => 0);
+  const collect = recentCollections(cgroups, upTo(10), () => 0);
   await assert.rejects(collect(), /no tree/);
   works = true;
   assert.deepEqual((await collect()).readings, []);
@@ -147,9 +157,32 @@ Deno.test("the machine has its own usage and limit, not those of the root cgroup
   const meminfo = `${tree.dir}/meminfo`;
   Deno.writeTextFileSync(meminfo, meminfoOf({ MemTotal: 1000, MemAvailable: 300 }));
   const machine = { ...MACHINE_FILES, meminfo };
-  const collected = await collectAll(monitored([{ ...open(tree, "/"), machine }]), 10);
+  const collected = await collectAll(monitored([{ ...open(tree, "/"), machine }]), {
+    select: "all",
+    max: 10,
+  });
   const [reading] = collected.readings;
   const mib = [reading?.usage, reading?.workingSet, reading?.limit, reading?.headroom]
     .map((bytes) => bytes! / 1024 ** 2);
   assert.deepEqual(mib, [700, 700, 1000, 300]);
+});
+
+Deno.test("cgroups are selected by their limit, and by the share of it that the working set leaves", async () => {
+  const stat = "anon 0\ninactive_file 80\nactive_file 0\n";
+  using tree = makeTree(2, {
+    "/free": { "memory.current": 90 },
+    "/idle": { "memory.max": 100, "memory.current": 10 },
+    "/cached": { "memory.max": 100, "memory.current": 90, "memory.stat": stat },
+    "/used": { "memory.max": 100, "memory.current": 90 },
+    "/used/inner": { "memory.current": 5 },
+  });
+  const cgroups = monitored(
+    ["/free", "/idle", "/cached", "/used", "/used/inner"].map((path) => open(tree, path)),
+  );
+  const selected = async (select: "all" | "limited" | "near" | "off") =>
+    (await collectAll(cgroups, { select, max: 10 })).readings.map(({ path }) => path);
+  assert.deepEqual(await selected("near"), ["/used", "/used/inner"]);
+  assert.deepEqual(await selected("limited"), ["/used", "/used/inner", "/cached", "/idle"]);
+  assert.deepEqual(await selected("all"), ["/used", "/used/inner", "/cached", "/idle", "/free"]);
+  assert.deepEqual(await selected("off"), []);
 });

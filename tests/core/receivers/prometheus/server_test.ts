@@ -59,6 +59,26 @@ Deno.test("/metrics has Prometheus' content type, and unknown paths are 404", as
   assert.equal((await get(`${server.url}/metrics/x`))[0], 404);
 });
 
+Deno.test("a long body is compressed for a client that accepts gzip", async () => {
+  const text = "oomkit_build_info 1\n".repeat(1000);
+  await using server = serve({ metrics: () => Promise.resolve(text) });
+  const answerTo = async (header: string) => {
+    using conn = await connect(server.port);
+    await send(conn, `GET /metrics HTTP/1.1\r\nHost: x\r\n${header}\r\n`);
+    return await rest(conn);
+  };
+  const accepting = { headers: { "accept-encoding": "gzip" } };
+  assert.deepEqual(await get(`${server.url}/metrics`, accepting), [200, text]);
+  for (const header of ["Accept-Encoding: gzip\r\n", "accept-encoding: br, gzip;q=0.5\r\n"]) {
+    const zipped = await answerTo(header);
+    assert.match(zipped, /\r\nContent-Encoding: gzip\r\n/);
+    assert.ok(zipped.length < text.length / 10, String(zipped.length));
+  }
+  for (const header of ["", "Accept-Encoding: gzip;q=0\r\n", "Accept-Encoding: br\r\n"]) {
+    assert.ok((await answerTo(header)).endsWith(`\r\n\r\n${text}`), header);
+  }
+});
+
 Deno.test("health is evaluated for each request, and a failure states the reason", async () => {
   let alive: Health = { ok: true };
   let ready: Health = { ok: false, reason: "nothing is armed yet" };
