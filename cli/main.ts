@@ -5,12 +5,13 @@ import { BUG, ERROR, type ExitCode, NOT_OK, OK } from "./exit.ts";
 import { OutputClosed, print, printable, printStderr } from "./output/output.ts";
 import { asCalled } from "./output/shell.ts";
 import { runProgram } from "./program.ts";
-import { type BuildInfo, versionText } from "./version.ts";
+import { type BuildInfo, setBuild, versionText } from "./version.ts";
 
 export async function main(build?: BuildInfo): Promise<void> {
   // Only that variable shows a stack, and to record one takes longer than to read a file: most files that are tried do not exist.
   if (!Deno.env.get("OOMKIT_DEBUG")) Error.stackTraceLimit = 0;
   let code: ExitCode = OK;
+  setBuild(build);
   const version = versionText(build);
   try {
     if (["-V", "--version"].includes(Deno.args[0]!)) {

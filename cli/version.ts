@@ -12,6 +12,15 @@ export interface BuildInfo {
 
 export const VERSION = config.version;
 
+let commit: string | undefined;
+
+export function setBuild(build: BuildInfo | undefined): void {
+  commit = build?.commit;
+}
+
+/** `undefined` when it runs from source. */
+export const buildCommit = (): string | undefined => commit;
+
 /** Of the requests to webhooks and to the API server. */
 export const USER_AGENT = `oomkit/${VERSION}`;
 

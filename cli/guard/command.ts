@@ -156,7 +156,7 @@ class GuardRun {
       ...(this.#recording && { recordSink: this.#recording }),
       ...(setup.isPod ? { findCgroups: () => cgroupsOfProcesses(setup.protectedPids) } : {}),
       hookTimeout: flags.hookTimeout,
-      describe: withMessage,
+      describe: (event) => this.#describe(event),
       holdTimeout: flags.holdTimeout,
       stateDirectory: stateDirectory(),
       restoreCommand: [...selfCommand(), "guard", "--restore"],
@@ -208,10 +208,15 @@ class GuardRun {
     ]);
   }
 
+  #describe(event: OomkitEvent): OomkitEvent {
+    const described = withMessage(event);
+    return this.#receivers?.located(described) ?? described;
+  }
+
   #emit(emitted: OomkitEvent, stat = ""): void {
     const { flags } = this.request;
     this.#recording?.event(emitted);
-    const event = withMessage(emitted);
+    const event = this.#describe(emitted);
     this.#activity.add(event);
     const oomGuardJson = this.#receivers?.report(event, stat);
     if (flags.eventFormat === "oom-guard") {

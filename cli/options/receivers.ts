@@ -163,6 +163,10 @@ export const RECEIVER_OPTIONS = {
 
 export type ReceiverFlags = FlagsOf<typeof RECEIVER_OPTIONS>;
 
+/** As Kubernetes knows this machine; `undefined` outside of a cluster. */
+export const nodeNameOf = ({ nodeName }: Pick<ReceiverFlags, "nodeName">): string | undefined =>
+  (nodeName ?? Deno.env.get("NODE_NAME")) || undefined;
+
 const CLUSTER = ["kubernetes", "kubernetesEvents"];
 /** Options that require one of the others. */
 const REQUIRED_OPTIONS: Readonly<Record<string, readonly string[]>> = {

@@ -6,6 +6,7 @@
 import { OomkitError, shortened } from "../../core/errors.ts";
 import { cloudEvents, type HttpMessage } from "../../core/events/cloud_event.ts";
 import { EVENT_TYPES, type OomkitEvent } from "../../core/events/event.ts";
+import { type Place, withPlace } from "../../core/events/place.ts";
 import { oomGuardEvent } from "../../core/events/oom_guard.ts";
 import { omitUndefined } from "../../core/omit_undefined.ts";
 import type { Labels } from "../../core/policy/rules.ts";
@@ -16,10 +17,10 @@ import { formatListen, parseListen } from "../../core/receivers/prometheus/liste
 import type { MetricsOptions } from "../../core/receivers/prometheus/metrics.ts";
 import type { Receiver, ReceiverCounts } from "../../core/receivers/receiver.ts";
 import { shownUrl, Webhook } from "../../core/receivers/webhook.ts";
-import { DEFAULT_EVENT_TYPES, type ReceiverFlags } from "../options/receivers.ts";
+import { DEFAULT_EVENT_TYPES, nodeNameOf, type ReceiverFlags } from "../options/receivers.ts";
 import { printStderr } from "../output/output.ts";
 import { readTextFile } from "../output/files.ts";
-import { USER_AGENT, VERSION } from "../version.ts";
+import { buildCommit, USER_AGENT, VERSION } from "../version.ts";
 import type { Cluster } from "./cluster.ts";
 
 export type ReceiverSetupFlags = ReceiverFlags & {
@@ -29,7 +30,7 @@ export type ReceiverSetupFlags = ReceiverFlags & {
 
 /** What the receivers may ask of the command that emits the events. */
 export interface EmittingCommand
-  extends Omit<MetricsOptions, "version" | "receivers" | "collect" | "now"> {
+  extends Omit<MetricsOptions, "version" | "commit" | "placeOf" | "receivers" | "collect" | "now"> {
   /** Called after pods came or went, or their labels changed. */
   podsChanged?(): void;
   directoryOf?(path: string): string;
@@ -111,6 +112,8 @@ export async function checkReceivers(flags: ReceiverFlags): Promise<void> {
 export interface Receivers {
   /** Returns the event in oom-guard's format; `undefined` for an event that oom-guard does not have. */
   report(event: OomkitEvent, stat: string): string | undefined;
+  /** The event with the names of its pod and node, where they are known. */
+  located<E extends OomkitEvent>(event: E): E;
   /** Of the pods on this node, as far as they are known; `undefined` without access to the API server. */
   labels(): Labels | undefined;
   counts(): (ReceiverCounts & { readonly receiver: string })[];
@@ -129,7 +132,12 @@ export async function openReceivers(
   const cluster = flags.kubernetes || flags.kubernetesEvents
     ? (await import("./cluster.ts")).openCluster(flags, () => source.podsChanged?.())
     : undefined;
-  const oomGuardJson = oomGuardWriter(source.directoryOf);
+  const node = nodeNameOf(flags);
+  const placeOf = (podUid: string | null, containerId: string | null): Place => ({
+    ...cluster?.placeOf(podUid, containerId),
+    ...(node !== undefined && { node }),
+  });
+  const oomGuardJson = oomGuardWriter(node ?? Deno.hostname(), source.directoryOf);
   const isOomGuardFormat = (flags.webhookFormat ?? flags.eventFormat) === "oom-guard";
   const context = { flags, cluster, oomGuardJson: isOomGuardFormat ? oomGuardJson : undefined };
   const rows = RECEIVERS.filter(({ describe }) => describe(flags).length > 0)
@@ -138,8 +146,9 @@ export async function openReceivers(
       receivers: open(context),
     }));
   const all = rows.flatMap(({ receivers }) => receivers);
-  const metrics = await openMetrics(flags, source, all);
+  const metrics = await openMetrics(flags, { ...source, placeOf }, all);
   return {
+    located: (event) => withPlace(event, placeOf(event.pod_uid, event.container_id)),
     report(event, stat) {
       metrics?.receiver.report(event);
       for (const { types, receivers } of rows) {
@@ -163,8 +172,10 @@ export async function openReceivers(
 }
 
 /** Remembers the last event, so that its JSON is made once for all receivers. */
-function oomGuardWriter(directoryOf = (path: string) => path): OomGuardWriter {
-  const hostname = Deno.hostname();
+function oomGuardWriter(
+  hostname: string,
+  directoryOf = (path: string) => path,
+): OomGuardWriter {
   let last: { readonly event: OomkitEvent; readonly json: string | undefined } | undefined;
   return (event, stat) => {
     if (event.type !== "action") return undefined;
@@ -178,7 +189,7 @@ function oomGuardWriter(directoryOf = (path: string) => path): OomGuardWriter {
 /** The metrics are no row of the table: they count what the other receivers delivered. Loaded only if needed. */
 async function openMetrics(
   { listen, port = 0, metricsCgroups: select, metricsMax: max }: ReceiverSetupFlags,
-  source: EmittingCommand,
+  source: EmittingCommand & Pick<MetricsOptions, "placeOf">,
   receivers: readonly Receiver[],
 ) {
   if (listen === undefined && port === 0) return undefined;
@@ -190,6 +201,7 @@ async function openMetrics(
   const receiver = new Metrics({
     ...source,
     version: VERSION,
+    commit: buildCommit(),
     receivers: () => receivers,
     collect: { select, max },
   });
@@ -201,7 +213,7 @@ async function openMetrics(
 
 function openWebhooks({ flags, oomGuardJson }: ReceiverContext): Webhook[] {
   const { webhookUrl = [], webhookHeader: headers, webhookSecretFile, webhookCa } = flags;
-  const cloudEvent = cloudEvents(Deno.hostname(), performance.timeOrigin);
+  const cloudEvent = cloudEvents(nodeNameOf(flags) ?? Deno.hostname(), performance.timeOrigin);
   const write = (event: OomkitEvent, stat: string): HttpMessage | undefined => {
     if (oomGuardJson === undefined) return cloudEvent(event);
     const body = oomGuardJson(event, stat);

@@ -82,7 +82,7 @@ export class WatchSession {
   /** Also for an event that the watch itself does not emit. */
   report(event: OomkitEvent, emit: (event: OomkitEvent) => void): void {
     this.recording?.event(event);
-    const described = withMessage(event);
+    const described = this.receivers.located(withMessage(event));
     this.receivers.report(described, "");
     emit(described);
   }

@@ -32,6 +32,11 @@ export interface Head {
   readonly cgroup: string;
   readonly container_id: string | null;
   readonly pod_uid: string | null;
+  /** In Kubernetes; added like the message, where they are known. */
+  readonly namespace?: string;
+  readonly pod?: string;
+  readonly container?: string;
+  readonly node?: string;
   readonly source: Source;
   /** What happened, as a sentence; added where the event leaves the program. */
   readonly message?: string;

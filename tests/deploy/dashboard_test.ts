@@ -106,3 +106,23 @@ promtoolTest("Prometheus parses every query of the dashboard", async () => {
 });
 
 Deno.test("queries only use labels and values that are exported", () => checkLabels(exprs));
+
+Deno.test("the fleet is shown by aggregates, and everything else is of one node", () => {
+  for (const expr of exprs) {
+    const isOfNode = expr.includes('instance="$instance"');
+    const isAggregate = /\b(?:sum|count|min)\b/.test(expr);
+    assert.ok(isOfNode || isAggregate, expr);
+  }
+  for (const { name, includeAll, multi, current } of variables as unknown as Variable[]) {
+    if (name === "instance") assert.deepEqual([includeAll, multi], [false, false]);
+    // Not all cgroups of a node.
+    if (name === "cgroup") assert.deepEqual(current, {});
+  }
+});
+
+interface Variable {
+  readonly name: string;
+  readonly includeAll: boolean;
+  readonly multi: boolean;
+  readonly current: unknown;
+}

@@ -43,7 +43,16 @@ export async function promtool(args: readonly string[], stdin = ""): Promise<str
 }
 
 /** Labels with free values, or that Prometheus adds. */
-const FREE_LABELS = ["job", "instance", "cgroup", "receiver", "requested", "le"];
+const FREE_LABELS = [
+  "job",
+  "instance",
+  "cgroup",
+  "namespace",
+  "commit",
+  "receiver",
+  "requested",
+  "le",
+];
 
 /** Fails when a query uses a label that is not exported, or compares one with a value that it never has. */
 export async function checkLabels(queries: readonly string[]): Promise<void> {

@@ -63,6 +63,8 @@ kernelTest(
       const pid = await fill(target);
       const action = await guarded.next(isKillAction);
       assert.deepEqual([action.cgroup, action.victim.pid], [target.path, pid]);
+      const { namespace, pod, node } = action;
+      assert.deepEqual([namespace, pod, node], ["shop", "web-0", NODE]);
       const { body } = await server.next(({ method, body }) =>
         method === "POST" && body.reason === "OomGuardKillProcess"
       );

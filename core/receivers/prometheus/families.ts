@@ -14,12 +14,14 @@ const withNames = <Name extends string>(table: Readonly<Record<Name, Help>>) =>
   ) as Readonly<Record<Name, Definition>>;
 
 export const FAMILIES = withNames({
-  oomkit_build_info: gauge("Version and command of this oomkit; always 1."),
+  oomkit_build_info: gauge("Version, commit, command and node of this oomkit; always 1."),
   oomkit_healthy: gauge("1 while /healthz says ok, else 0."),
   oomkit_ready: gauge("1 while /readyz says ok, else 0."),
   process_start_time_seconds: gauge("Start time of the process since unix epoch in seconds."),
   process_resident_memory_bytes: gauge("Resident memory size in bytes."),
   process_cpu_seconds_total: counter("Total user and system CPU time spent in seconds."),
+  process_open_fds: gauge("Number of open file descriptors."),
+  process_max_fds: gauge("Maximum number of open file descriptors."),
   oomkit_guard_heartbeat_age_seconds: gauge(
     "Time since the last heartbeat of the monitor thread, which beats at least every 5 s.",
   ),

@@ -8,6 +8,7 @@ import {
   type Reading,
   recentCollections,
 } from "../../collect/metric_readings.ts";
+import type { Place } from "../../events/place.ts";
 import type { CollectOptions } from "../../collect/selection.ts";
 import type { EventOf, EventType, OomkitEvent } from "../../events/event.ts";
 import { MODES } from "../../policy/levels.ts";
@@ -15,6 +16,7 @@ import type { TypeCounts } from "../dropped_events.ts";
 import type { Receiver, ReceiverCounts } from "../receiver.ts";
 import { EventCounts } from "./event_counts.ts";
 import { family, type FamilyName } from "./families.ts";
+import { readDescriptors } from "./descriptors.ts";
 import type { Health } from "./server.ts";
 import { type Family, labels, renderText, type Sample } from "./text.ts";
 
@@ -23,6 +25,10 @@ type CountedReceiver = Pick<Receiver, "name" | "counts" | "droppedByType">;
 export interface MetricsOptions {
   readonly command: "watch" | "guard";
   readonly version: string;
+  /** Absent when it runs from source. */
+  readonly commit?: string | undefined;
+  /** The names of a cgroup's pod and node, where they are known. */
+  placeOf?(podUid: string | null, containerId: string | null): Place;
   /** The cgroups that are monitored now; called at most once a second. */
   cgroups(): Iterable<MonitoredCgroup>;
   receivers(): Iterable<CountedReceiver>;
@@ -54,6 +60,8 @@ export class Metrics implements Receiver {
   #listed: ReadonlyMap<string, string> = new Map();
   #rendered: { readonly collection: Collection; readonly text: string } | undefined;
   #scrapedKills: ReadonlyMap<string, bigint> = new Map();
+  /** Labels by path of cgroups with kills. */
+  readonly #killLabels = new Map<string, string>();
   #reported = 0;
 
   constructor(options: MetricsOptions) {
@@ -72,6 +80,7 @@ export class Metrics implements Receiver {
   report(event: OomkitEvent): void {
     const isGuarded = event.type === "oom_kill" && (this.#options.killsFor?.(event) ?? false);
     this.#events.add(event, isGuarded);
+    if (event.type === "oom_kill") this.#rememberLabels(event.cgroup);
     this.#reported += 1;
   }
 
@@ -89,22 +98,27 @@ export class Metrics implements Receiver {
 
   /** The body of a scrape. Rejects when `cgroups` throws. */
   async text(): Promise<string> {
-    const { command, version, alive, ready, heartbeatAge, receivers, lacking } = this.#options;
+    const { command, version, commit, alive, ready, heartbeatAge, receivers, lacking } =
+      this.#options;
     const degraded = [...lacking?.() ?? []].map(([requested, value]) => ({
       labels: labels({ requested }),
       value,
     }));
     const cgroups = this.#cgroupText(await this.#collect());
+    const { node } = this.#options.placeOf?.(null, null) ?? {};
     const ageMs = heartbeatAge?.();
+    const descriptors = readDescriptors();
     const { user, system } = process.cpuUsage();
     return renderText([
-      single("oomkit_build_info", 1, labels({ version, command })),
+      single("oomkit_build_info", 1, labels({ version, commit, command, node })),
       single("oomkit_healthy", alive().ok ? 1 : 0),
       single("oomkit_ready", ready().ok ? 1 : 0),
       single("oomkit_guard_heartbeat_age_seconds", ageMs === undefined ? undefined : ageMs / 1000),
       single("process_start_time_seconds", performance.timeOrigin / 1000),
       single("process_resident_memory_bytes", Deno.memoryUsage().rss),
       single("process_cpu_seconds_total", (user + system) / 1e6),
+      single("process_open_fds", descriptors.open),
+      single("process_max_fds", descriptors.max),
       ...this.#receiverTotals.families(new Set(receivers())),
       family("oomkit_degraded", degraded),
       ...this.#events.families(),
@@ -117,14 +131,40 @@ export class Metrics implements Receiver {
     if (this.#rendered?.collection === collection) return this.#rendered.text;
     const { command } = this.#options;
     const { readings } = collection;
-    const before = this.#listed;
-    this.#listed = new Map(readings.map(({ path }) => [path, before.get(path) ?? labelsOf(path)]));
+    this.#listed = new Map(readings.map(({ path }) => [path, this.#labelsOf(path)]));
     const text = renderText([
       ...collectionFamilies(collection, command),
       ...cgroupFamilies(readings, this.#listed, command),
     ]);
     this.#rendered = { collection, text };
     return text;
+  }
+
+  /** With the names that cAdvisor and kube-state-metrics use. */
+  #labelsOf(path: string): string {
+    const { containerId, podUid } = identify(path);
+    const { namespace, pod, container, node } =
+      this.#options.placeOf?.(podUid ?? null, containerId ?? null) ?? {};
+    return labels({
+      cgroup: path,
+      container_id: containerId,
+      pod_uid: podUid,
+      namespace,
+      pod,
+      container,
+      node,
+    });
+  }
+
+  #rememberLabels(path: string): void {
+    this.#killLabels.set(path, this.#labelsOf(path));
+    if (this.#killLabels.size <= MAX_REMOVED_CGROUPS) return;
+    this.#killLabels.delete(this.#killLabels.keys().next().value!);
+  }
+
+  /** As at the time of the kill: a pod that is gone keeps its names, so that its series goes on. */
+  #labelsOfKill(path: string): string {
+    return this.#killLabels.get(path) ?? this.#labelsOf(path);
   }
 
   /** Listed cgroups without kills have 0, so that the first kill is an increase. */
@@ -135,7 +175,10 @@ export class Metrics implements Receiver {
     this.#scrapedKills = kills;
     // A count that was dropped restarts. Leaving out one scrape ends the series, so that the counter does not fall.
     const samples = [...kills].filter(([path, count]) => count >= (before.get(path) ?? 0n))
-      .map(([path, value]) => ({ labels: this.#listed.get(path) ?? labelsOf(path), value }));
+      .map(([path, value]) => ({
+        labels: this.#listed.get(path) ?? this.#labelsOfKill(path),
+        value,
+      }));
     return family("oomkit_cgroup_oom_kills_total", samples);
   }
 }
@@ -201,11 +244,6 @@ function addCounts(totals: Map<string, Totals>, name: string, more: Totals): voi
 
 const single = (name: FamilyName, value: Sample["value"], labels = "") =>
   family(name, [{ labels, value }]);
-
-function labelsOf(path: string): string {
-  const { containerId, podUid } = identify(path);
-  return labels({ cgroup: path, container_id: containerId, pod_uid: podUid });
-}
 
 function collectionFamilies(
   { byMode, monitored, omitted, took, at }: Collection,

@@ -74,6 +74,36 @@ Deno.test("a cgroup has labels of its container and pod, and no series for unkno
   assert.equal(series.get('oomkit_guarded_cgroups{mode="hold"}'), 0);
 });
 
+Deno.test("a cgroup has the names of its pod and node, and its kills keep them when the pod is gone", async () => {
+  using tree = makeTree(2, {
+    "/kubepods": {},
+    [POD]: {},
+    [CONTAINER]: { "memory.current": 400, "memory.max": 1000 },
+  });
+  let isKnown = true;
+  let now = 0;
+  const metrics = open({
+    cgroups: () => monitored(tree, [CONTAINER]),
+    now: () => now += 60_000,
+    commit: "abc",
+    placeOf: (podUid) => ({
+      ...(isKnown && podUid !== null && { namespace: "shop", pod: "web-0", container: "nginx" }),
+      node: "node-1",
+    }),
+  });
+  metrics.emit(CONTAINER, KILL);
+  const names = 'namespace="shop",pod="web-0",container="nginx",node="node-1"';
+  const valuesOf = async () =>
+    [...seriesOf(await metrics.text())].filter(([series]) => series.includes(names))
+      .map(([series, value]) => [series.split("{")[0], value]);
+  assert.ok((await valuesOf()).some(([name]) => name === "oomkit_cgroup_memory_usage_bytes"));
+  isKnown = false;
+  tree.remove(CONTAINER);
+  assert.deepEqual(await valuesOf(), [["oomkit_cgroup_oom_kills_total", 1]]);
+  const info = 'oomkit_build_info{version="1.2.3",commit="abc",command="guard",node="node-1"}';
+  assert.equal(seriesOf(await metrics.text()).get(info), 1);
+});
+
 Deno.test("a removed cgroup has no series except its kills", async () => {
   using tree = makeTree(2, { "/a": {}, "/b": {} });
   let now = 0;
@@ -213,6 +243,8 @@ Deno.test("health and the age of the heartbeat have series", async () => {
   assert.equal(series.get('oomkit_build_info{version="1.2.3",command="guard"}'), 1);
   assert.deepEqual([series.get("oomkit_healthy"), series.get("oomkit_ready")], [1, 0]);
   assert.equal(series.get("oomkit_guard_heartbeat_age_seconds"), 0.5);
+  assert.ok(series.get("process_open_fds")! > 2);
+  assert.ok(series.get("process_max_fds")! >= series.get("process_open_fds")!);
   assert.ok(series.get("process_resident_memory_bytes")! > 2 ** 20);
   assert.ok(Math.abs(series.get("process_start_time_seconds")! - Date.now() / 1000) < 86_400);
   heartbeatAge = 17_300;
@@ -229,7 +261,7 @@ Deno.test("a watch has no series of a guard", async () => {
   assert.ok(text.includes("oomkit_watched_cgroups 0\n"), text);
 });
 
-Deno.test("a guard has 6 series of each cgroup on v1 and 8 on v2, 3 of each receiver, and 29 others", async () => {
+Deno.test("a guard has 6 series of each cgroup on v1 and 8 on v2, 3 of each receiver, and 31 others", async () => {
   const receiver = {
     counts: () => ({ pending: 0, sent: 0, dropped: 0, failed: 0 }),
     droppedByType: () => new Map(),
@@ -254,9 +286,9 @@ Deno.test("a guard has 6 series of each cgroup on v1 and 8 on v2, 3 of each rece
       });
       return seriesOf(await metrics.text()).size;
     };
-    assert.equal(await count(0, []), 29);
-    assert.equal(await count(3, []), 29 + 3 * ofEach);
-    assert.equal(await count(3, ["kubernetes", "webhook"]), 29 + 3 * ofEach + 2 * 3);
+    assert.equal(await count(0, []), 31);
+    assert.equal(await count(3, []), 31 + 3 * ofEach);
+    assert.equal(await count(3, ["kubernetes", "webhook"]), 31 + 3 * ofEach + 2 * 3);
   }
 });
 
