@@ -2,6 +2,7 @@
 
 import { errorText, OomkitError } from "../../core/errors.ts";
 import type { EventType } from "../../core/events/event.ts";
+import { eventLine, messageLine } from "./journal_priority.ts";
 import { visibleBytes } from "../../core/names.ts";
 
 const encoder = new TextEncoder();
@@ -54,8 +55,9 @@ export function divertOutput(to: Diversion | undefined): Diversion | undefined {
 
 /** @param type of the event that the line is about: those with priority have room of their own while the reader is slow. */
 export function print(line: string, type?: EventType): void {
-  if (diverted) diverted.print(line, type);
-  else writeStdout(`${line}\n`);
+  const text = type === undefined ? line : eventLine(line, type);
+  if (diverted) diverted.print(text, type);
+  else writeStdout(`${text}\n`);
 }
 
 /** Writes past a diversion. Throws {@link OutputClosed} or {@link OomkitError}. */
@@ -69,9 +71,8 @@ export function writeStdout(text: string): void {
 
 /** Prints a message, which may contain names from outside: only colours and line breaks pass unescaped. A closed stderr is ignored. */
 export function printStderr(text: string): void {
-  printStderrRaw(
-    text.split(COLOR_OR_NEWLINE).map((part, at) => at % 2 ? part : printable(part)).join(""),
-  );
+  const safe = text.split(COLOR_OR_NEWLINE).map((part, at) => at % 2 ? part : printable(part));
+  printStderrRaw(messageLine(safe.join("")));
 }
 
 /** For a person at a terminal: what was done, where another program asks for no more than the exit status. */
