@@ -16,7 +16,13 @@ import { inInitialPidNamespace } from "../../cgroup/hierarchy.ts";
 import { identify } from "../../cgroup/identity.ts";
 import { tryListPids } from "../../cgroup/pids.ts";
 import { readPreference } from "../../cgroup/preference.ts";
-import { commandLineOf, isExiting, oomScoreAdjOf, readCandidate } from "../../cgroup/processes.ts";
+import {
+  commandLineOf,
+  isExiting,
+  oomScoreAdjOf,
+  oomScores,
+  readCandidate,
+} from "../../cgroup/processes.ts";
 import { isInSubtree } from "../../cgroup_path.ts";
 import type { PinnedProcess, Spared } from "../../control/kill.ts";
 import type { CandidateJson } from "../../events/event.ts";
@@ -134,6 +140,8 @@ const pidOneIsInit = inInitialPidNamespace();
 /** Several concurrent allocators can need more than one victim; beyond these the selection is repeated. */
 const MAX_VICTIMS = 8;
 const MAX_REPORTED_CANDIDATES = 10;
+/** Those with the highest oom_score: the essentials among them leave enough others. */
+const MAX_CANDIDATES_OF_MACHINE = 64;
 
 /** @returns `undefined` when the cgroup is gone. */
 export function selectVictims(
@@ -149,8 +157,7 @@ export function selectVictims(
     const isLastResort = first === undefined && killsContainers(policy) && !scope.machine;
     const candidates = isLastResort ? rankImmune(pool, policy) : ranking.candidates;
     const inside = outside ? [] : candidates.filter(isInside);
-    const ignored = new Set(ranking.excluded.map(({ process }) => process.pid));
-    const pinned = pinVictims(inside, { ...pool, ignored }, scope, selectionContext);
+    const pinned = pinVictims(inside, pool, scope, selectionContext);
     return { ranking, outside, ...pinned };
   };
   let pool = readPool(scope, selectionContext);
@@ -319,11 +326,6 @@ interface ReadPool extends CandidatePool {
   readonly isPartial: boolean;
 }
 
-interface RankedPool extends ReadPool {
-  /** Pids that are never chosen. */
-  readonly ignored: ReadonlySet<number>;
-}
-
 function readPool(
   scope: Cgroup,
   context: SelectionContext,
@@ -350,6 +352,9 @@ function readPool(
     if (first!.attribute) attributes.set(first!.cgroup.path, first!.attribute);
   }
   const begin = processes.length;
+  // In a copied tree there are few.
+  const isMachine = limitOwner.machine !== undefined && limitOwner.hierarchy.kernel;
+  const largest = isMachine ? largestOfMachine() : undefined;
   for (const cgroup of walkCharged(limitOwner, accessibleChildrenOf)) {
     cgroups.push(cgroup);
     const inherited = attributes.get(cgroup.path.slice(0, cgroup.path.lastIndexOf("/")));
@@ -362,7 +367,10 @@ function readPool(
     if (isPartial) continue;
     for (const pid of pidsOf(cgroup)) {
       if (signalled.has(pid) || processes[0]?.pid === pid) continue;
-      if (processes.length > begin && mayStop(processes, scope, context)) isPartial = true;
+      if (largest && !largest.has(pid)) continue;
+      if (!largest && processes.length > begin && mayStop(processes, scope, context)) {
+        isPartial = true;
+      }
       if (isPartial) break;
       const process = pid === known?.pid ? known : read(pid, cgroup.path);
       if (process) processes.push(process);
@@ -370,6 +378,12 @@ function readPool(
   }
   const machine = { pageSize: pageSize(), pidOneIsInit };
   return { cgroups, processes, attributes, oomTotalBytes, protectedPids, isPartial, ...machine };
+}
+
+/** The kernel's badness is for the machine already; to read all that a candidate is ranked by takes ten times as long. */
+function largestOfMachine(): ReadonlySet<number> {
+  const scores = oomScores().sort((a, b) => b.score - a.score);
+  return new Set(scores.slice(0, MAX_CANDIDATES_OF_MACHINE).map(({ pid }) => pid));
 }
 
 /**
@@ -414,7 +428,7 @@ function preferenceOf(cgroup: Cgroup, guardedBy: number): Attribute | "unknown" 
 /** Pins the first ones that can be pinned. */
 function pinVictims(
   candidates: readonly RankedCandidate[],
-  pool: RankedPool,
+  pool: ReadPool,
   scope: Cgroup,
   selectionContext: SelectionContext,
 ): Pick<VictimSelection, "victims" | "hasMore" | "pinFailure"> {
@@ -439,7 +453,7 @@ function pinVictims(
 /** `undefined` when the process or its cgroup is gone. Throws `SystemCallError`. */
 function pinVictim(
   candidate: RankedCandidate,
-  pool: RankedPool,
+  pool: ReadPool,
   byPath: ReadonlyMap<string, Cgroup>,
   scope: Cgroup,
   { limitOwner, policy, outOfTime, isExcluded }: SelectionContext,
@@ -461,14 +475,17 @@ function pinVictim(
   const groupPath = groupOf(process.cgroup, limitOwner.path, hasGroup);
   const group = groupPath === undefined ? undefined : byPath.get(groupPath);
   const container = scope.machine
-    ? containerOnMachine(process.cgroup, byPath, pool)
+    ? containerOnMachine(process.cgroup, byPath)
     : containerAround(process.cgroup, byPath, scope);
-  // In a container cgroup everything belongs together; on the machine essentials may be in the same cgroup.
-  const ignored = scope.machine ? pool.ignored : [];
   const scopeOf = (cgroup: Cgroup, immunity?: Immunity): KillScope => ({
     cgroup,
     spared: {
-      pids: new Set([...policy.protectedPids, ...ignored, ...immunity?.immune ?? []]),
+      pids: new Set([
+        ...policy.protectedPids,
+        // In a container everything belongs together; on the machine essentials may be in the same cgroup.
+        ...scope.machine ? ignoredIn(cgroup, policy, pool) : [],
+        ...immunity?.immune ?? [],
+      ]),
       isSparedCgroup: (path) => isExcludedIn(scope, path, isExcluded),
       ...immunity && { knownMortal: immunity.mortal },
     },
@@ -486,7 +503,9 @@ function pinVictim(
     statm: hasRivals ? tryOpenControlFile(`/proc/${pid}/statm`) : undefined,
     killScopes: {
       victim: group && scopeOf(group, immunityIn(group)),
-      container: container && scopeOf(container),
+      container: container && (!scope.machine || killsContainers(policy))
+        ? scopeOf(container)
+        : undefined,
     },
   };
 }
@@ -537,17 +556,22 @@ function containerAround(
   return identify(scope.path).containerId === undefined ? outermost : scope;
 }
 
-/**
- * The victim's own cgroup, such as that of a service, where it is in no container. `undefined` in the root, and where processes that are
- * never chosen may not have been read.
- */
+/** Pids of the subtree that are never chosen. */
+function ignoredIn(cgroup: Cgroup, { preferences }: GuardPolicy, pool: ReadPool): number[] {
+  const processes = [...walkAccessible(cgroup)].flatMap((each) =>
+    pidsOf(each).flatMap((pid) => readCandidate(pid, each.path, !preferences.byName) ?? [])
+  );
+  return rankCandidates({ ...pool, processes }, preferences).excluded
+    .map(({ process }) => process.pid);
+}
+
+/** The victim's own cgroup, such as that of a service, where it is in no container. `undefined` in the root. */
 function containerOnMachine(
   path: string,
   cgroups: ReadonlyMap<string, Cgroup>,
-  { isPartial }: ReadPool,
 ): Cgroup | undefined {
   const own = cgroups.get(path);
-  if (isPartial || own === undefined || path === own.hierarchy.root) return undefined;
+  if (own === undefined || path === own.hierarchy.root) return undefined;
   const outermost = cgroups.get(path.split("/").slice(0, 2).join("/")) ?? own;
   const container = containerAround(path, cgroups, outermost);
   return identify(container.path).containerId === undefined ? own : container;
