@@ -106,7 +106,7 @@ export class GuardRegistry {
     const policy = number === undefined ? undefined : this.#policies.all[number];
     const found = policy && limitOf(cgroup, isTarget, policy.softLimit);
     // One read of /proc/meminfo that fails is no reason to stop: it is always there.
-    if (policy && !found && known?.cgroup.machine) return;
+    if (policy && !found && cgroup.machine && known) return;
     if (number === undefined || !policy || !found) return this.remove(cgroup.path);
     const isUnchanged = known !== undefined && this.#isUnchanged(known, policy, found);
     if (isUnchanged && !isForced) return;

@@ -60,6 +60,40 @@ kernelTest(
 );
 
 kernelTest(
+  "with --policy container the cgroup of the process that fills the machine is killed, except for what is ignored",
+  async () => {
+    const before = machineKills();
+    const words = ["--machine", "--policy", "container", "--ignore", "^cat /dev/kmsg$"];
+    await using guarded = await startGuarded(words);
+    await guarded.next(isArmedMachine);
+    await using cgroup = makeRealCgroup("service");
+    const enter = `echo 0 > "${cgroup.dir}/cgroup.procs"`;
+    const start = (script: string) =>
+      new Deno.Command("sh", {
+        args: ["-c", `${enter} && ${script}`],
+        stdin: "null",
+        stdout: "null",
+        stderr: "null",
+      }).spawn();
+    const ignored = start("exec cat /dev/kmsg");
+    const innocent = start("exec sleep 1000");
+    const allocator = start("exec tail /dev/zero");
+    try {
+      await Promise.all([allocator.status, innocent.status]);
+      assert.equal(machineKills(), before, "the kernel has killed");
+      const action = await guarded.next(isKillAction);
+      assert.equal(action.victim.pid, allocator.pid);
+      assert.equal(action.killed_cgroup, cgroup.path);
+      assert.ok(isAlive(ignored.pid));
+    } finally {
+      ignored.kill("SIGKILL");
+      await ignored.status;
+    }
+  },
+  { why },
+);
+
+kernelTest(
   "files in a tmpfs and page cache up to the last tenth of memory have nothing killed",
   async () => {
     const before = machineKills();
