@@ -10,6 +10,8 @@ import type { Json } from "../helpers/event_stream.ts";
 
 const why = whyNotFilled();
 const RUNS = 3;
+/** The emulated machine fills its memory as fast as a real one, and reads much more slowly. */
+const WIDE = ["--margin-ratio", "0.2", "--max-margin", "1G"];
 
 const isArmedMachine = (event: Json) => event.type === "guard_armed" && event.cgroup === "/";
 
@@ -31,22 +33,23 @@ kernelTest(
   "the guard kills the process that fills the machine before the kernel does, and spares a larger one that is ignored",
   async () => {
     const before = machineKills();
-    const words = ["--machine", "--policy", "process", "--ignore", "^tail -c"];
+    const words = ["--machine", "--policy", "process", "--ignore", "^tail -c", ...WIDE];
     await using guarded = await startGuarded(words);
     await guarded.next(isArmedMachine);
     // Larger than what the other one can reach: the kernel would kill it first.
     await using cgroup = makeRealCgroup("ignored");
-    const bytes = Math.floor(0.55 * meminfo("MemAvailable"));
+    const bytes = Math.floor(0.45 * meminfo("MemAvailable"));
     await using ignored = await startHungryProcess(cgroup, { maxBytes: 2 * bytes });
     await ignored.feed(bytes);
     for (let run = 0; run < RUNS; run++) {
       const allocator = startAllocator();
-      await allocator.status;
+      const { signal } = await allocator.status;
       assert.equal(machineKills(), before, "the kernel has killed");
       const action = await guarded.next((event) =>
         isKillAction(event) && event.victim?.pid === allocator.pid
       );
-      assert.equal(action.outcome, "killed");
+      // A slow machine can take more than the 5 s after which a victim is reported as survived.
+      assert.deepEqual([action.signal, signal], ["SIGKILL", "SIGKILL"]);
       assert.equal(action.cgroup, "/");
       printFigures(`run ${run + 1}`, {
         ...action,
@@ -54,7 +57,8 @@ kernelTest(
       });
     }
     assert.ok(isAlive(ignored.pid));
-    assert.equal(killActionsOf(await guarded.stop()).length, RUNS);
+    const killed = killActionsOf(await guarded.stop()).map(({ victim }) => victim.pid);
+    assert.equal(new Set(killed).size, RUNS);
   },
   { why },
 );
@@ -63,7 +67,7 @@ kernelTest(
   "with --policy container the cgroup of the process that fills the machine is killed, except for what is ignored",
   async () => {
     const before = machineKills();
-    const words = ["--machine", "--policy", "container", "--ignore", "^cat /dev/kmsg$"];
+    const words = ["--machine", "--policy", "container", "--ignore", "^cat /dev/kmsg$", ...WIDE];
     await using guarded = await startGuarded(words);
     await guarded.next(isArmedMachine);
     await using cgroup = makeRealCgroup("service");
