@@ -16,10 +16,8 @@ import {
   msUntilNear,
   resetDecision,
 } from "../../policy/kill_cycle.ts";
-import { parsePressure } from "../../parse/cgroupfs.ts";
-import { allArmed, levelBytesIn, nextTriggerAt } from "../../policy/levels.ts";
-import { pressureInterval } from "../../policy/pressure_window.ts";
-import { machinePollInterval, maxPollInterval, nextPollIn } from "../../policy/poll_interval.ts";
+import { allArmed, nextTriggerAt } from "../../policy/levels.ts";
+import { maxPollInterval, nextPollIn } from "../../policy/poll_interval.ts";
 import { msUntilLimitAtPeakRate, updateTrend } from "../../policy/usage_trend.ts";
 import { tooFewDescriptors } from "../../watch/triggers.ts";
 import {
@@ -33,7 +31,6 @@ import {
   byHeadroom,
   type CgroupState,
   closeCgroupState,
-  lacksPressure,
   observe,
   openCgroupState,
   pressureOf,
@@ -43,6 +40,12 @@ import {
 } from "./cgroup_state.ts";
 import { CpuFollower } from "./cpu_follower.ts";
 import { KillExecutor } from "./kill_executor.ts";
+import {
+  followMachineLimit,
+  machineIntervalFor,
+  policyUnderPressure,
+  updatePressure,
+} from "./machine_state.ts";
 import { OomKillerSwitch } from "./oom_killer_switch.ts";
 import {
   type ArmedNotifications,
@@ -443,8 +446,13 @@ export class MonitorLoop {
     const { memory, schedule, decision, pinned } = state;
     const { settings: { levelBytes, limit }, policy } = state;
     const metricValue = readMetric(state, now);
-    const applied = underPressure(state);
-    const { reached, levels } = evaluateLevels(decision, applied, levelBytes, metricValue, now);
+    const { reached, levels } = evaluateLevels(
+      decision,
+      policyUnderPressure(state),
+      levelBytes,
+      metricValue,
+      now,
+    );
     if (decision.killCycle) {
       this.samples?.triggered(levels);
       schedule.nextPollAt = this.#killExecutor.runStep(state, now);
@@ -623,45 +631,6 @@ const nextRound = (now: number, every: number) => every * (Math.floor(now / ever
 /** Levels between its usage and its limit are not notified yet: only a poll sees the next page. */
 const isAboveArmed = ({ settings: { unarmed }, policy: { kills }, memory }: CgroupState): boolean =>
   kills && unarmed?.hasLevels === true && memory.usage >= unarmed.from;
-
-/** The main thread finds the new limit within seconds, in which usage would be compared with the levels of the old one. */
-function followMachineLimit(state: CgroupState): void {
-  const limit = state.files.machineLimit?.() ?? state.settings.limit;
-  if (limit === state.settings.limit) return;
-  const levelBytes = levelBytesIn(state.policy, limit, state.settings.mode);
-  if (levelBytes) state.settings = { ...state.settings, limit, levelBytes };
-}
-
-function updatePressure({ pressure, policy, files }: CgroupState, now: number): void {
-  if (pressure === undefined || policy.pressure === undefined) return;
-  const total = parsePressure(files.pressureFile?.text() ?? "")?.[policy.pressure.kind]?.total;
-  const isReached = total !== undefined && pressure.window.isReached(now, Number(total));
-  pressure.isNew = isReached && !pressure.isReached;
-  pressure.isReached = isReached;
-  if (total !== undefined) pressure.window.add(now, Number(total));
-}
-
-/** The policy as it applies now. */
-function underPressure(state: CgroupState): ResolvedPolicy {
-  const { policy, pressure } = state;
-  if (lacksPressure(state)) {
-    const killing = [...policy.killing].filter((level) => level === "imminent");
-    return { ...policy, killing: new Set(killing) };
-  }
-  // A dry run evaluates a kill when a level triggers, which it may have done before.
-  return pressure?.isNew ? { ...policy, dryRun: false } : policy;
-}
-
-/** Until the lowest level that kills, or the highest one, may be reached. */
-function machineIntervalFor(
-  { policy, settings: { levelBytes } }: CgroupState,
-  value: number,
-): number {
-  const urgent = Math.min(levelBytes.imminent, ...[...policy.killing].map((at) => levelBytes[at]));
-  const longest = policy.pressure ? pressureInterval(policy.pressure) : Infinity;
-  const interval = machinePollInterval(urgent - value, navigator.hardwareConcurrency);
-  return policy.poll ?? Math.min(longest, interval);
-}
 
 function longestFor(state: CgroupState, metricValue: number, now: number, counts: Counts): number {
   const { settings: { eventfds, levelBytes }, policy, schedule } = state;
