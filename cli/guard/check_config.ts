@@ -12,6 +12,7 @@ import { wantsJson } from "../options/subcommand.ts";
 import { formatBytes } from "../options/units.ts";
 import { print, printable } from "../output/output.ts";
 import { checkReceivers, describeReceivers } from "../receivers/receivers.ts";
+import { essentialName } from "./machine.ts";
 import { buildGuardSetup, type GuardRequest, type GuardSetup } from "./setup.ts";
 
 /** @returns the exit status. Throws {@link OomkitError} for mistakes in the configuration. */
@@ -94,14 +95,19 @@ function documentOf(
 
 function linesOf(
   { file, targets, flags }: GuardRequest,
-  { policies, rules }: GuardSetup,
+  { policies, rules, scopes }: GuardSetup,
   cgroups: readonly CheckedCgroup[],
 ): string[] {
+  const hasMachine = scopes.some(({ cgroup }) => cgroup.machine);
+  const named = [
+    ...hasMachine ? ["the machine"] : [],
+    ...targets.filter((target) => !hasMachine || target !== "/").map(printable),
+  ];
   const nameOf = (rule: string | undefined) =>
     rule === undefined ? "default policy" : `rule "${printable(rule)}"`;
   return [
     `configuration  ${file ? printable(file.path) : "no file; defaults, variables and flags"}`,
-    `targets        ${targets.map(printable).join(" ") || "none given; oomkit's own cgroup"}`,
+    `targets        ${named.join(" ") || "none given; oomkit's own cgroup"}`,
     `receivers      ${describeReceivers(flags).map(printable).join(", ") || "stdout only"}`,
     ...policies.all.flatMap((policy, at) => {
       const rule = rules[at];
@@ -178,6 +184,7 @@ function policyText(policy: GuardPolicy): string {
     ...margin.min === undefined ? [] : [`at least ${formatBytes(margin.min)}`],
     ...margin.max === undefined ? [] : [`at most ${formatBytes(margin.max)}`],
   ];
+  const essentials = policy.preferences.ignore.flatMap((each) => essentialName(each) ?? []);
   return [
     `mode ${mode}`,
     `warn ${warn}% ${words(actions.warn)}`,
@@ -197,7 +204,9 @@ function policyText(policy: GuardPolicy): string {
     ...triggerPolicy.repeat ? ["repeat"] : [],
     ...policy.preferences.byName ? ["names matched"] : [],
     ...(["prefer", "avoid", "ignore"] as const).flatMap((name) =>
-      policy.preferences[name].map(({ source }) => `${name} ${printable(source)}`)
+      policy.preferences[name].filter((each) => !essentialName(each))
+        .map(({ source }) => `${name} ${printable(source)}`)
     ),
+    ...essentials.length > 0 ? [`never kills ${essentials.map(printable).join(" ")}`] : [],
   ].join(", ");
 }

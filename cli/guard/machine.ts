@@ -51,16 +51,17 @@ export const essentialsOf = (
   { essentials = [DEFAULT] }: Pick<GuardFlags, "essentials">,
 ): string[] => essentials.flatMap((name) => name === DEFAULT ? ESSENTIALS : [name]);
 
-const essentialExpressions = new WeakSet<RegExp>();
+const essentialNames = new WeakMap<RegExp, string>();
 
 /** Of {@link essentialExpression}. */
-export const isEssential = (expression: RegExp): boolean => essentialExpressions.has(expression);
+export const essentialName = (expression: RegExp): string | undefined =>
+  essentialNames.get(expression);
 
 /** Matches the command line, or the title, of a process of this name, with any directory before it. */
 export function essentialExpression(name: string): RegExp {
   const glob = globToRegExp(name).source.replace(/^\^/, "").replace(/\$$/, "");
   const expression = new RegExp(`^-?([^ ]*/)?${glob}(?=[ :]|$)`, "u");
-  essentialExpressions.add(expression);
+  essentialNames.set(expression, name);
   return expression;
 }
 

@@ -34,9 +34,9 @@ import {
   checkMachineMode,
   checkMachinePolicy,
   checkPressureOwner,
+  essentialName,
   guardsMachine,
   IMPLICIT_RULE,
-  isEssential,
   machineScope,
 } from "./machine.ts";
 import { guardBase, type GuardFlags } from "./options.ts";
@@ -285,7 +285,7 @@ function checkPreferences(policies: readonly GuardPolicy[], scopes: readonly Sco
   const expressions = new Map(
     policies.flatMap(({ preferences }) =>
       (["prefer", "avoid", "ignore"] as const).flatMap((name) =>
-        preferences[name].filter((each) => !isEssential(each))
+        preferences[name].filter((each) => !essentialName(each))
           .map((each) => [`--${name} ${each.source}`, each] as const)
       )
     ),

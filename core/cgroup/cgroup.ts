@@ -92,9 +92,9 @@ export const readUsage = (cgroup: Cgroup): number | undefined =>
     ? readMachineUsage(cgroup.machine)?.usage
     : parseSize(reader(cgroup)(cgroup.hierarchy.version.usageFile));
 
-/** The highest usage so far, in bytes; `undefined` if the kernel does not record it (v2 before 5.19). */
+/** The highest usage so far, in bytes; `undefined` if the kernel does not record it (v2 before 5.19, and of the machine). */
 export const readPeak = (cgroup: Cgroup): number | undefined =>
-  parseSize(reader(cgroup)(cgroup.hierarchy.version.peakFile));
+  cgroup.machine ? undefined : parseSize(reader(cgroup)(cgroup.hierarchy.version.peakFile));
 
 /** The text of a control file; `undefined` if there is none. Throws `OomkitError` if it may not be read. */
 export const readControl = ({ dir, hierarchy }: Cgroup, name: string): string | undefined =>

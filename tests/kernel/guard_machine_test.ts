@@ -107,7 +107,7 @@ kernelTest(
     const mount = (...args: string[]) => new Deno.Command("mount", { args }).outputSync();
     assert.ok(mount("-t", "tmpfs", "-o", "size=100%", "tmpfs", directory).success);
     try {
-      const piece = new Uint8Array(MIB);
+      const piece = new Uint8Array(16 * MIB);
       using file = Deno.openSync(`${directory}/file`, { write: true, create: true });
       while (meminfo("MemAvailable") > 0.1 * meminfo("MemTotal")) file.writeSync(piece);
       await guarded.next((event) => event.type === "level_reached" && event.level === "warn");
