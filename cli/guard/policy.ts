@@ -159,7 +159,9 @@ export function policySetOf(
     if (rule.selector.machine) {
       const { essentials } = { ...flags, ...rule.flags } as GuardFlags;
       const ignored = essentialsOf({ essentials }).map(essentialExpression);
-      const ofMachine = policyOfMachine(policy, ignored);
+      const hasTimeout = "killTimeout" in rule.flags || flags.guardMs !== undefined ||
+        (sourceOf("killTimeout") ?? "default") !== "default";
+      const ofMachine = policyOfMachine(policy, ignored, hasTimeout ? undefined : EXIT_TIMEOUT_MS);
       return rule.number === 0 ? ofMachine : { ...ofMachine, rule: rule.name };
     }
     // A rule that kills nothing uses mode auto unless it sets a mode: in hold mode allocators would wait forever.
@@ -188,6 +190,9 @@ function metricOf(
   const acts = Object.values(actions).flat().some(({ kind }) => kind !== "noop");
   return acts ? "usage" : "working-set";
 }
+
+/** As long as earlyoom waits for a process to exit: tens of GiB are not free in half a second. */
+const EXIT_TIMEOUT_MS = 10_000;
 
 /** Pressure is a condition of the machine's policy only. */
 const ofCgroups = ({ pressure: _, ...policy }: GuardPolicy): GuardPolicy => policy;

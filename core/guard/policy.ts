@@ -73,6 +73,7 @@ export function actingLevels(actions: GuardPolicy["actions"]): ReadonlySet<Level
 export function policyOfMachine(
   policy: GuardPolicy,
   essentials: readonly RegExp[],
+  exitTimeoutMs = policy.killSettings.exitTimeoutMs,
 ): GuardPolicy {
   const { preferences, killSettings, levels } = policy;
   return {
@@ -81,7 +82,7 @@ export function policyOfMachine(
     levels: { ...levels, margin: marginOf(MACHINE_MARGIN, levels.margin) },
     softLimit: false,
     metric: "usage",
-    killSettings: { ...killSettings, reclaimFirst: false },
+    killSettings: { ...killSettings, reclaimFirst: false, exitTimeoutMs },
     preferences: { ...preferences, ignore: [...preferences.ignore, ...essentials] },
   };
 }

@@ -1,7 +1,7 @@
 /** Takes the steps of a kill cycle: selects victims ahead of time, reclaims, signals, and says when to poll again. */
 
 import { pidsInCgroup } from "../../cgroup/pids.ts";
-import { overlap } from "../../cgroup_path.ts";
+import { isInSubtree, overlap } from "../../cgroup_path.ts";
 import {
   isStillMember,
   killCgroup,
@@ -343,8 +343,11 @@ export class KillExecutor {
     for (const other of this.options.states()) {
       // A victim of SIGTERM has its grace period, which another cgroup may not have.
       const { exitTimeoutMs } = other.policy.killSettings;
-      const isKilling = other.pinned.kills.some(({ kill, since }) =>
-        kill.signal === "SIGKILL" && now - since <= exitTimeoutMs
+      // What is killed for the machine frees memory of its own cgroup only.
+      const counts = ({ scored: { cgroup } }: Victim) =>
+        !other.scope.machine || isInSubtree(cgroup, state.scope.path);
+      const isKilling = other.pinned.kills.some(({ kill, since, victim }) =>
+        kill.signal === "SIGKILL" && now - since <= exitTimeoutMs && counts(victim)
       );
       if (other === state || !isKilling) continue;
       if (overlap(other.scope.path, state.scope.path)) return true;

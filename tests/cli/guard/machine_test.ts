@@ -115,3 +115,19 @@ Deno.test("pressure is a condition for the machine only", async () => {
   assert.equal(code, 2);
   assert.match(stderr, /in the rule "rule 1": it is a condition for the machine only/);
 });
+
+Deno.test("a process that is killed for the machine has 10 s to exit, unless another time is given", async () => {
+  const timeoutWith = async (...words: string[]) => {
+    const args = ["guard", "--machine", "--check-config", "--json", ...words];
+    const { code, stdout, stderr } = await runOomkit(args, { env: stateless });
+    // In a container the machine is not visible.
+    if (code === 2 && /cannot guard the machine/.test(stderr)) return undefined;
+    return JSON.parse(stdout).rules.map(({ kill_timeout_ms }: { kill_timeout_ms: number }) =>
+      kill_timeout_ms
+    );
+  };
+  const byDefault = await timeoutWith();
+  if (byDefault === undefined) return;
+  assert.deepEqual(byDefault, [10_000, 500]);
+  assert.deepEqual(await timeoutWith("--kill-timeout", "2s"), [2000, 2000]);
+});
