@@ -42,6 +42,7 @@ Deno.test("--version loads what all commands load, and no command", () => {
     "cli/exit.ts",
     "cli/main.ts",
     "cli/options/option.ts",
+    "cli/output/journal_priority.ts",
     "cli/output/output.ts",
     "cli/output/shell.ts",
     "cli/program.ts",
