@@ -88,6 +88,8 @@ export interface DegradedCount {
   readonly reason: string;
   /** How many cgroups it affected; 1 where it affects all alike. */
   readonly cgroups: number;
+  /** The first few of them. */
+  readonly examples?: string[];
 }
 
 /** A process as the guard ranked it. */

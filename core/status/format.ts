@@ -83,6 +83,7 @@ const guard = v.object({
     fallback: v.string(),
     reason: v.string(),
     cgroups: v.number(),
+    examples: v.exactOptional(v.array(v.string())),
   })),
   victims: v.number(),
   guard_kills: v.number(),

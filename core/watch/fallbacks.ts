@@ -16,6 +16,9 @@ export interface Fallback {
 /** Bounds the memory for the paths of removed cgroups. */
 const MAX_COUNTED_CGROUPS = 10_000;
 
+/** Of the cgroups that a cause affects, in the summary and the status. */
+const MAX_EXAMPLES = 3;
+
 /** One cause, and the cgroups it affects. */
 class ReportedFallback {
   readonly #cgroups = new Set<string>();
@@ -43,8 +46,8 @@ class ReportedFallback {
 
   count(): DegradedCount {
     const { requested, fallback, reason } = this.fallback;
-    const cgroups = this.#cgroups.size;
-    return { requested, fallback, reason, cgroups };
+    const examples = [...this.#cgroups.keys().take(MAX_EXAMPLES)];
+    return { requested, fallback, reason, cgroups: this.#cgroups.size, examples };
   }
 }
 

@@ -28,6 +28,7 @@ Deno.test("a cause is reported once, with the number of cgroups that it affects"
   }
   assert.deepEqual(events, ["/app/c0 limit"]);
   assert.deepEqual(report.counts().map(({ cgroups }) => cgroups), [40]);
+  assert.deepEqual(report.counts()[0]!.examples, paths.slice(0, 3));
   assert.match(report.counts()[0]!.reason, /^permission denied \(.*\/app\/c0\/memory\.max\)$/);
 });
 
