@@ -1,4 +1,8 @@
-/** The alert rules with real guards and a real Prometheus: each fires when it should, and is silent when it should be. */
+/**
+ * The alert rules with real guards and a real Prometheus: each fires when it should, and is silent when it should be. Only with
+ * made-up series (deploy/prometheus/oomkit.rules.test.yml) are OomkitSystemOom, OomkitRestoreFailed, OomkitGuardSlow and
+ * OomkitNotReady tested: they need a machine without memory, a guard without permissions, or one that is slow.
+ */
 
 import assert from "node:assert/strict";
 import { disk, withoutDisk } from "../helpers/disk.ts";
@@ -79,9 +83,12 @@ kernelTest(
   async () => {
     await using parent = makeRealCgroup("alerts-near");
     const [used, cached] = [limited(parent, "used"), limited(parent, "cached")];
-    const { guarded, address } = await startListening(["-r", "--policy", "noop", parent.path]);
+    const words = ["-r", "--policy", "noop", parent.path];
+    const { guarded, address } = await startListening(words);
     await using _ = guarded;
-    await using prometheus = startPrometheus({ node: address });
+    const unlisted = await startListening(["--metrics-max", "0", ...words]);
+    await using omitting = unlisted.guarded;
+    await using prometheus = startPrometheus({ node: address, unlisted: unlisted.address });
     const directory = Deno.makeTempDirSync({ dir: disk!, prefix: "oomkit-test-" });
     try {
       const write =
@@ -100,6 +107,8 @@ kernelTest(
       const here = { instance: "node", cgroup: used.path };
       await prometheus.untilFiring("OomkitCgroupNearLimit", here);
       await prometheus.untilFiring("OomkitCgroupFullSoon", here);
+      await prometheus.untilFiring("OomkitCgroupsUnlisted", { instance: "unlisted" });
+      assert.equal(await prometheus.fires("OomkitCgroupsUnlisted", { instance: "node" }), false);
       assert.ok(usageOf(cached) > 0.8 * LIMIT);
       for (const alert of ["OomkitCgroupNearLimit", "OomkitCgroupFullSoon"]) {
         assert.equal(await prometheus.fires(alert, { ...here, cgroup: cached.path }), false, alert);
@@ -107,6 +116,7 @@ kernelTest(
     } finally {
       Deno.removeSync(directory, { recursive: true });
     }
+    await omitting.stop();
     await guarded.stop();
   },
   { why: withoutPrometheus ?? withoutDisk },
