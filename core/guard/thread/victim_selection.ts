@@ -380,9 +380,12 @@ function readPool(
   return { cgroups, processes, attributes, oomTotalBytes, protectedPids, isPartial, ...machine };
 }
 
-/** The kernel's badness is for the machine already; to read all that a candidate is ranked by takes ten times as long. */
+/**
+ * The kernel's badness is for the machine already; to read all that a candidate is ranked by takes ten times as long. It is 0 for what the
+ * kernel never kills, such as its own threads, which look like processes that exit: they have no address space either.
+ */
 function largestOfMachine(): ReadonlySet<number> {
-  const scores = oomScores().sort((a, b) => b.score - a.score);
+  const scores = oomScores().filter(({ score }) => score > 0).sort((a, b) => b.score - a.score);
   return new Set(scores.slice(0, MAX_CANDIDATES_OF_MACHINE).map(({ pid }) => pid));
 }
 

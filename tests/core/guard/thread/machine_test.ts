@@ -1,11 +1,16 @@
 import assert from "node:assert/strict";
-import { openCgroup } from "../../../../core/cgroup/cgroup.ts";
-import { discover } from "../../../../core/cgroup/hierarchy.ts";
+import { type Cgroup, openCgroup } from "../../../../core/cgroup/cgroup.ts";
+import { tryReadText, unlessRefused } from "../../../../core/cgroup/files.ts";
+import { discover, showsMachine } from "../../../../core/cgroup/hierarchy.ts";
 import { type GuardPolicy, policyOfMachine, singlePolicy } from "../../../../core/guard/policy.ts";
 import { limitOf } from "../../../../core/guard/targets.ts";
 import { MonitorLoop } from "../../../../core/guard/thread/loop.ts";
 import { MACHINE_FILES } from "../../../../core/cgroup/machine.ts";
-import { NOTHING_KNOWN, selectVictims } from "../../../../core/guard/thread/victim_selection.ts";
+import {
+  NOTHING_KNOWN,
+  selectVictims,
+  type VictimSelection,
+} from "../../../../core/guard/thread/victim_selection.ts";
 import { flatten, type Report } from "../../../../core/guard/thread/protocol.ts";
 import { WARM_UP_POLICY } from "../../../../core/guard/thread/warmup.ts";
 import { levelBytesIn } from "../../../../core/policy/levels.ts";
@@ -203,18 +208,13 @@ Deno.test("with --swap 90% swap makes room until nine tenths of it are used", as
 const SESSION = "/user.slice/session.scope";
 const CONTAINER = `/kubepods/pod1/${"a".repeat(64)}`;
 
-/** What is killed with each process as a container, by pid. */
-function containersOf(cgroups: Readonly<Record<string, readonly number[]>>, ignore: RegExp[] = []) {
-  const files = Object.entries(cgroups).map(([path, pids]) =>
-    [path, { "cgroup.procs": pids.map((pid) => `${pid}\n`).join("") }] as const
-  );
-  using tree = makeTree(2, Object.fromEntries(files));
-  const root = { ...openCgroup(discover(tree.dir), "/")!, machine: MACHINE_FILES };
+/** The victims of the machine that `root` is of. */
+function selectIn(root: Cgroup, ignore: RegExp[] = []): VictimSelection {
   const actions = { warn: [], critical: [], imminent: [{ kind: "container" }] } as const;
-  const selection = selectVictims(root, {
+  const selection = selectVictims({ ...root, machine: MACHINE_FILES }, {
     policy: policyOfMachine({ ...WARM_UP_POLICY, actions }, ignore),
     isExcluded: () => false,
-    limitOwner: root,
+    limitOwner: { ...root, machine: MACHINE_FILES },
     oomTotalBytes: 2 ** 34,
     outOfTime: () => false,
     usage: () => 0,
@@ -222,7 +222,28 @@ function containersOf(cgroups: Readonly<Record<string, readonly number[]>>, igno
     known: NOTHING_KNOWN,
   })!;
   selection.close();
-  return new Map(selection.victims.map(({ pid, killScopes }) => [pid, killScopes.container]));
+  return selection;
+}
+
+const hierarchy = unlessRefused(discover);
+
+Deno.test("kernel threads are no processes that exit, which a kill would wait for", {
+  ignore: hierarchy === undefined || !showsMachine(hierarchy),
+}, () => {
+  const { exiting } = selectIn(openCgroup(hierarchy!, "/")!);
+  const parent = exiting && /^PPid:\t(.*)$/m.exec(tryReadText(`/proc/${exiting.pid}/status`) ?? "");
+  assert.notEqual(parent?.[1], "2");
+  assert.notEqual(exiting?.pid, 2);
+});
+
+/** What is killed with each process as a container, by pid. */
+function containersOf(cgroups: Readonly<Record<string, readonly number[]>>, ignore: RegExp[] = []) {
+  const files = Object.entries(cgroups).map(([path, pids]) =>
+    [path, { "cgroup.procs": pids.map((pid) => `${pid}\n`).join("") }] as const
+  );
+  using tree = makeTree(2, Object.fromEntries(files));
+  const { victims } = selectIn(openCgroup(discover(tree.dir), "/")!, ignore);
+  return new Map(victims.map(({ pid, killScopes }) => [pid, killScopes.container]));
 }
 
 Deno.test("with a process its container is killed, else its own cgroup, and never the root", async () => {
