@@ -224,9 +224,10 @@ const onDemand = /\/starvation_test\.ts$/;
 
 /**
  * Hundreds of cgroups and processes at once, for which the emulated machine takes longer than for all the rest; and what is the
- * same on each kernel: how a terminal is treated. And the commands of the documents and the benchmarks, which a guest does not have.
+ * same on each kernel: how a terminal is treated. And what a guest does not have: the commands of the documents, the benchmarks,
+ * Prometheus.
  */
-const hostOnly = /\/(bench|scale|simulate_live|live_terminal|docs_sequences)_test\.ts$/;
+const hostOnly = /\/(alerts|bench|scale|simulate_live|live_terminal|docs_sequences)_test\.ts$/;
 
 /**
  * What becomes of events, figures and configuration once they are read, which no version and no kernel changes: run on the host, where
