@@ -95,6 +95,8 @@ kernelTest("an OOM and the removal right after it, 50 times, are 50 kills", asyn
   const pids: number[] = [];
   for (let n = 0; n < 50; n++) {
     const child = parent.child(`c${n}`);
+    // A watch that is seconds late has only the parent's sum, and log lines without their cgroup.
+    await watched.next((e) => e.type === "cgroup_created" && e.cgroup === child.path);
     child.limit(4 * MIB);
     pids.push((await allocateUntilKilled(child)).pid);
     await child[Symbol.asyncDispose]();
