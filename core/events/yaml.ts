@@ -31,8 +31,8 @@ function scalar(value: unknown): string {
   return typeof value === "object" ? "{}" : String(value);
 }
 
-/** YAML 1.1, which many programs still read, takes these for booleans and null. */
-const RESERVED = /^(true|false|yes|no|on|off|y|n|null)$/i;
+/** YAML 1.1, which many programs still read, takes these for booleans and null, and some of them `E0` for a number. */
+const RESERVED = /^(true|false|yes|no|on|off|y|n|null|e-?\d+)$/i;
 
 /** Without quotes only what no version of YAML reads as anything but text. A string of JSON is a quoted one of YAML. */
 function textOf(text: string): string {
