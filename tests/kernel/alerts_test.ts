@@ -7,9 +7,15 @@
 import assert from "node:assert/strict";
 import { disk, withoutDisk } from "../helpers/disk.ts";
 import type { EventStream } from "../helpers/event_stream.ts";
-import { feedWhileItLives, kernelKills, startGuarded, usageOf } from "../helpers/guarded.ts";
+import {
+  feedWhileItLives,
+  isKillAction,
+  kernelKills,
+  startGuarded,
+  usageOf,
+} from "../helpers/guarded.ts";
 import { startHungryProcess } from "../helpers/hungry_process.ts";
-import { kernelTest, MIB } from "../helpers/kernel_cases.ts";
+import { kernelTest, MIB, ofType } from "../helpers/kernel_cases.ts";
 import { freePort, startPrometheus, withoutPrometheus } from "../helpers/prometheus.ts";
 import { makeRealCgroup, type RealCgroup } from "../helpers/real_cgroup.ts";
 
@@ -39,6 +45,16 @@ async function letTheKernelKill(cgroup: RealCgroup, suspended?: EventStream): Pr
   assert.equal(kernelKills(cgroup), 1);
 }
 
+/** The same, after the guard has found that it may kill nothing there: a guard that is late cannot know. */
+async function letTheKernelKillAfter(cgroup: RealCgroup, guarded: EventStream): Promise<void> {
+  const { imminent, limit } = ofType(guarded.events, "guard_armed")[0];
+  await using hungry = await startHungryProcess(cgroup);
+  await hungry.feed(Math.floor((imminent + limit) / 2) - usageOf(cgroup));
+  assert.equal((await guarded.next(isKillAction)).outcome, "failed");
+  await feedWhileItLives(hungry, 2 * LIMIT);
+  assert.equal(kernelKills(cgroup), 1);
+}
+
 kernelTest("a kill by the kernel is an alert only where the guard should have killed", async () => {
   await using parent = makeRealCgroup("alerts-kill");
   const [killed, reported, ignored] = ["a", "b", "c"].map((name) => limited(parent, name)) as [
@@ -63,7 +79,7 @@ kernelTest("a kill by the kernel is an alert only where the guard should have ki
   await prometheus.until('count(oomkit_oom_kills_total{scope="unknown",guarded="true"}) == 3');
   await letTheKernelKill(killed, killing);
   await letTheKernelKill(reported);
-  await letTheKernelKill(ignored);
+  await letTheKernelKillAfter(ignored, ignoring);
   await prometheus.untilFiring("OomkitKernelKilled", { instance: "kills" });
   for (const instance of ["noop", "ignores"]) {
     await prometheus.until(

@@ -170,8 +170,8 @@ kernelTest(
     await using guarded = await startGuarded(words, { stateDirectory: state.path });
     await using process = startFaultingProcess(entering(cgroup));
     assert.equal((await process.status).signal, "SIGKILL");
-    const { outcome, victim } = await guarded.next(isKillAction);
-    assert.deepEqual([outcome, victim.pid], ["killed", process.pid]);
+    // On a busy machine a smaller process may have been selected before.
+    await guarded.next((event) => isKillAction(event) && event.victim?.pid === process.pid);
     assert.equal(kernelKills(cgroup), 0);
     await removeCgroup(cgroup.dir);
     Deno.removeSync(fifos, { recursive: true });

@@ -6,6 +6,7 @@ import {
   isAlive,
   isArmed,
   isKillAction,
+  kernelKills,
   killActionsOf,
   startGuarded,
   WIDE,
@@ -46,6 +47,7 @@ kernelTest(
       await using process = await startHungryProcess(child);
       await using larger = await startHungryProcess(neighbour);
       await larger.feed(40 * MIB);
+      const before = kernelKills(child);
       // Rejects when it is killed.
       await process.feed(32 * MIB).catch(() => {});
       await larger.status;
@@ -53,7 +55,9 @@ kernelTest(
         { outcome, victim },
       ) => [outcome, victim?.pid]);
       const ended = isAlive(process.pid) ? undefined : await process.status;
-      assert.equal(ended, undefined, `run ${run}, pid ${process.pid}: ${JSON.stringify(outcomes)}`);
+      // The kernel itself may go on to the smaller one when the larger one takes long to exit (mm/oom_kill.c, oom_reap_task).
+      const message = `run ${run}, pid ${process.pid}: ${JSON.stringify([ended, outcomes])}`;
+      assert.ok(ended === undefined || kernelKills(child) > before, message);
     }
     const events = await guarded.stop();
     assert.deepEqual(killActionsOf(events).filter(({ outcome }) => outcome === "killed"), []);
