@@ -145,36 +145,42 @@ kernelTest(
   { only: 1 },
 );
 
-/** Fills pipes, 448 KiB of each process that holds some of them: kernel memory that cannot be reclaimed. */
-const fillPipes = (directory: string, processes: number) => `
-i=0
-while [ $i -lt ${processes} ]; do
+/** Fills the cgroup with pipes up to `bytes`, 448 KiB of each process that holds some: kernel memory that cannot be reclaimed. */
+const fillPipes = ({ dir }: RealCgroup, directory: string, bytes: number) => `
+i=0; used=0
+while [ $used -lt ${bytes} ]; do
   mkdir "${directory}/$i" && cd "${directory}/$i" && mkfifo 3 4 5 6 7 8 9 || exit
   sleep 600 3<>3 4<>4 5<>5 6<>6 7<>7 8<>8 9<>9 &
   for fifo in 3 4 5 6 7 8 9; do printf %65536s x >$fifo || exit; done
   i=$((i+1))
+  read -r used <"${dir}/memory.usage_in_bytes"
 done`;
 
 kernelTest(
   "where an allocator waits, kernel memory is not counted on: the kernel has tried",
   async () => {
+    const fifos = Deno.makeTempDirSync({ prefix: "oomkit-test-" });
+    using _fifos = { [Symbol.dispose]: () => Deno.removeSync(fifos, { recursive: true }) };
     await using cgroup = makeRealCgroup("pipes");
     using state = makeStateDirectory();
-    const fifos = Deno.makeTempDirSync({ prefix: "oomkit-pipes-" });
     cgroup.limit(32 * MIB);
-    const args = ["-c", `${entering(cgroup)}\n${fillPipes(fifos, 36)}`];
+    // Above the critical level, where the OOM killer is disabled, and below the level that kills.
+    const args = ["-c", `${entering(cgroup)}\n${fillPipes(cgroup, fifos, 29.3 * MIB | 0)}`];
     const filled = new Deno.Command("sh", { args, stdout: "null", stderr: "null" });
     assert.equal((await filled.spawn().status).code, 0);
-    assert.ok(Number(cgroup.read("memory.kmem.usage_in_bytes")) > 16 * MIB);
     const words = ["--policy", "process", cgroup.path];
     await using guarded = await startGuarded(words, { stateDirectory: state.path });
-    await using process = startFaultingProcess(entering(cgroup));
-    assert.equal((await process.status).signal, "SIGKILL");
-    // On a busy machine a smaller process may have been selected before.
-    await guarded.next((event) => isKillAction(event) && event.victim?.pid === process.pid);
+    await until("it is disabled", () => isChanged(cgroup));
+    Deno.kill(guarded.pid, "SIGSTOP");
+    // The guard's first look is at the limit: no growth shows it that a reclaim is of no use.
+    await using _process = startFaultingProcess(entering(cgroup));
+    const isWaiting = () => /^under_oom 1$/m.test(cgroup.read("memory.oom_control"));
+    await until("an allocator waits", isWaiting);
+    Deno.kill(guarded.pid, "SIGCONT");
+    const { outcome } = await guarded.next(isKillAction);
+    assert.equal(outcome, "killed");
     assert.equal(kernelKills(cgroup), 0);
     await removeCgroup(cgroup.dir);
-    Deno.removeSync(fifos, { recursive: true });
   },
   { only: 1 },
 );
