@@ -4,8 +4,9 @@
  *     scripts/test [--only fmt,lint,check,layers,words,compile,unit,v1,v2,kernels,soak]
  *     scripts/test --help
  *
- * With CI=true a stage that could not run counts as failed. The tests on this machine's own kernel measure time and run
- * alone; before them the emulated machines run two at a time, beside the tests of the executable, the unit tests and the soak.
+ * With CI=true a stage that could not run counts as failed. The emulated machines run two at a time, beside the checks, the tests of
+ * the executable, the unit tests, the soak, and those on this machine's own kernel that do not measure time. The others run alone
+ * at the end.
  */
 
 import { parseArgs } from "node:util";
@@ -120,8 +121,10 @@ function kernelParts(version: Version, signal: AbortSignal): Part[] {
   const noHost = hostObstacle(version);
   const parts: Part[] = [];
   if (noHost === undefined) {
-    parts.push({ run: () => throughLauncher(version, signal) });
-    parts.push({ run: () => throughExecutable(version, signal) });
+    for (const through of [throughLauncher, throughExecutable]) {
+      parts.push({ run: () => through(version, "others", signal), lane: "light" });
+      parts.push({ run: () => through(version, "measuring", signal) });
+    }
   }
   if (noHost === undefined && version !== "v1") return parts;
   const guests = guestParts(version);

@@ -49,15 +49,26 @@ export function executableTests(signal: AbortSignal): Promise<Outcome> {
   );
 }
 
-export function throughLauncher(version: Version, signal: AbortSignal): Promise<Outcome> {
-  const what = `real ${version}, launcher`;
-  const paths = kernelFiles().filter((file) => launcherTests.test(file));
+/** How the tests on this machine's own kernel are divided: those that measure time, and the others. */
+export type HostTests = "measuring" | "others";
+
+export function throughLauncher(
+  version: Version,
+  which: HostTests,
+  signal: AbortSignal,
+): Promise<Outcome> {
+  const what = `real ${version}, launcher, ${which}`;
+  const paths = hostFiles(which).filter((file) => launcherTests.test(file));
   return onHost({ what, program: launcher, paths, limit: hostLimit, signal }, noTests());
 }
 
-export function throughExecutable(version: Version, signal: AbortSignal): Promise<Outcome> {
-  const what = `real ${version}, executable`;
-  const paths = kernelFiles().filter((file) => !guestOnly.test(file));
+export function throughExecutable(
+  version: Version,
+  which: HostTests,
+  signal: AbortSignal,
+): Promise<Outcome> {
+  const what = `real ${version}, executable, ${which}`;
+  const paths = hostFiles(which).filter((file) => !guestOnly.test(file));
   const reason = noTests() ?? noExecutable();
   return onHost({ what, program: compiled, paths, limit: hostLimit, signal }, reason);
 }
@@ -219,6 +230,13 @@ const launcherTests = /\/(inspect|watch|watch_command|guard|simulate)_test\.ts$/
 /** Tests that set the clock, switch off a CPU or fill the machine. */
 const guestOnly = /\/(clock|hotplug|guard_machine)_test\.ts$/;
 
+/**
+ * Tests that measure time, or in which a guard must come before the kernel at a rate that the emulated machine is too slow for. The
+ * others wait for what has to happen, however long it takes: nearly all of them run in the emulated machine too.
+ */
+const measuring =
+  /\/(bench|docs_sequences|guard_hold|guard_page_cache|guard_rest|image|scale|simulate\w*)_test\.ts$/;
+
 /** Takes all memory, CPU and disk of the machine: run by hand, in the emulated machine. */
 const onDemand = /\/starvation_test\.ts$/;
 
@@ -239,6 +257,9 @@ const sameOnEachVersion =
 /** Tests that the host has run already; the emulated machine takes ten minutes for them. */
 const repeated =
   /\/(guard\w*|hostile|image|inspect|live|picture|record|simulate|watch_(?!test)\w*)_test\.ts$/;
+
+const hostFiles = (which: HostTests) =>
+  kernelFiles().filter((file) => measuring.test(file) === (which === "measuring"));
 
 const kernelFiles = () => testFiles(join(root, directory)).filter((file) => !onDemand.test(file));
 
