@@ -26,15 +26,17 @@ import {
 
 interface Part {
   readonly run: () => Promise<Outcome>;
-  /** Where it may run beside other stages; without one it runs alone. */
-  readonly lane?: "emulated" | "light";
+  readonly lane: Lane;
 }
+
+/** In their order; emulated and light ones run beside each other. */
+type Lane = keyof typeof MAX_AT_ONCE;
 
 /**
  * At most this many at once. An emulated machine has two CPUs, and its tests have deadlines. A light stage mostly waits: the soak
  * keeps a core busy for 27 s of its 190 s.
  */
-const MAX_AT_ONCE = { emulated: 2, light: 1 } as const;
+const MAX_AT_ONCE = { first: 1, emulated: 2, light: 1, alone: 1 } as const;
 
 /** The arguments of Deno, by stage. */
 const CHECKS = {
@@ -78,34 +80,33 @@ async function main(): Promise<number> {
     show(outcome, (performance.now() - start) / 1000, strict);
     return outcome;
   };
-  const first = Math.max(0, parts.findIndex(({ lane }) => lane !== undefined));
-  const [ready, rest] = [parts.slice(0, first), parts.slice(first)];
   const cpus = navigator.hardwareConcurrency;
-  const lanesOf = (kind: keyof typeof MAX_AT_ONCE) =>
+  const lanesOf = (kind: Lane) =>
     inLanes(
-      rest.filter(({ lane }) => lane === kind).map(perform),
+      parts.filter(({ lane }) => lane === kind).map(perform),
       Math.min(MAX_AT_ONCE[kind], cpus),
     );
   const outcomes = [
-    ...await inLanes(ready.map(perform), 1),
+    ...await lanesOf("first"),
     ...(await Promise.all([lanesOf("emulated"), lanesOf("light")])).flat(),
-    ...await inLanes(rest.filter(({ lane }) => lane === undefined).map(perform), 1),
+    ...await lanesOf("alone"),
   ];
   const totals = total(outcomes, strict);
   printLine(lastLine(totals));
   return totals.failed === 0 ? 0 : 1;
 }
 
-/** In the order in which they run, except those that can run beside others. */
+/** Each lane runs its own in this order. */
 function stagesUnder(signal: AbortSignal): Record<string, Part[]> {
-  const checks = Object.entries(CHECKS).map(([name, args]) =>
-    [name, [{ run: () => check(name, args, signal) }]] as const
-  );
+  const checks = Object.entries(CHECKS).map(([name, args]): [string, Part[]] => [
+    name,
+    [{ run: () => check(name, args, signal), lane: "light" }],
+  ]);
   const unit = () => denoTests({ what: "unit", paths: unitDirectories, limit: unitLimit, signal });
   return {
     ...Object.fromEntries(checks),
     compile: [
-      { run: () => compile(signal) },
+      { run: () => compile(signal), lane: "first" },
       { run: () => executableTests(signal), lane: "light" },
     ],
     unit: [{ run: unit, lane: "light" }],
@@ -123,7 +124,7 @@ function kernelParts(version: Version, signal: AbortSignal): Part[] {
   if (noHost === undefined) {
     for (const through of [throughLauncher, throughExecutable]) {
       parts.push({ run: () => through(version, "others", signal), lane: "light" });
-      parts.push({ run: () => through(version, "measuring", signal) });
+      parts.push({ run: () => through(version, "measuring", signal), lane: "alone" });
     }
   }
   if (noHost === undefined && version !== "v1") return parts;
