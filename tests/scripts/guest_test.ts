@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { withDirectories, writeArchive } from "../../scripts/guest_kernel/cpio.ts";
 import { findKernel, quoted } from "../../scripts/guest_kernel/image.ts";
+import { tscKhz } from "../../scripts/guest_kernel/tsc.ts";
 
 Deno.test("in an archive each directory precedes its content, once, with its own mode", () => {
   const entries = withDirectories([
@@ -56,4 +57,11 @@ Deno.test("an argument passes the guest's shell unchanged", () => {
   const { stdout } = new Deno.Command("/bin/sh", { args: ["-c", `printf %s ${quoted(word)}`] })
     .outputSync();
   assert.equal(new TextDecoder().decode(stdout), word);
+});
+
+Deno.test("two measurements of the time stamp counter differ by less than the kernel corrects", async () => {
+  if (Deno.build.arch !== "x86_64") return;
+  const [first, second] = [await tscKhz(), await tscKhz()];
+  assert.ok(first !== undefined && second !== undefined);
+  assert.ok(first > 100_000 && Math.abs(first - second) < first / 100, `${first}, ${second}`);
 });
