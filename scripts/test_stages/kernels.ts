@@ -207,7 +207,7 @@ function mistakeOf(error: unknown): string {
 }
 
 /** What oomkit shows, reports and causes depends on what a kernel has. */
-const blackBox = /\/(history|inspect|simulate|watch\w*)_test\.ts$/;
+const blackBox = /\/(history|inspect|simulate|simulate_end|watch\w*)_test\.ts$/;
 const blackBoxInBrief = /\/(history|inspect|simulate|watch|watch_command|watch_group)_test\.ts$/;
 
 /** Of those files: limits, victims, peaks and counters. All of them would take ten minutes. */
@@ -225,7 +225,7 @@ export const namesInBrief = [
 ];
 
 /** One file per command shows whether the launcher does what the executable does. */
-const launcherTests = /\/(inspect|watch|watch_command|guard|simulate)_test\.ts$/;
+const launcherTests = /\/(inspect|watch|watch_command|guard|simulate|simulate_end)_test\.ts$/;
 
 /** Tests that set the clock, switch off a CPU or fill the machine. */
 const guestOnly = /\/(clock|hotplug|guard_machine)_test\.ts$/;
@@ -235,7 +235,7 @@ const guestOnly = /\/(clock|hotplug|guard_machine)_test\.ts$/;
  * others wait for what has to happen, however long it takes: nearly all of them run in the emulated machine too.
  */
 const measuring =
-  /\/(bench|docs_sequences|guard_hold|guard_page_cache|guard_rest|image|scale|simulate\w*)_test\.ts$/;
+  /\/(bench|docs_sequences|guard_hold|guard_page_cache|guard_rest|image|scale|simulate|simulate_live)_test\.ts$/;
 
 /** Takes all memory, CPU and disk of the machine: run by hand, in the emulated machine. */
 const onDemand = /\/starvation_test\.ts$/;
@@ -248,11 +248,11 @@ const onDemand = /\/starvation_test\.ts$/;
 const hostOnly = /\/(alerts|bench|scale|simulate_live|live_terminal|docs_sequences)_test\.ts$/;
 
 /**
- * What becomes of events, figures and configuration once they are read, which no version and no kernel changes: run on the host, where
- * that can run tests of any version.
+ * What becomes of events, figures and configuration once they are read, of output that is not read and of a simulation by signals, which
+ * no version and no kernel changes: run on the host, where that can run tests of any version.
  */
 const sameOnEachVersion =
-  /\/(guard_cluster|guard_config|history_journal|history_namespace|kernel_log|live|picture|record|watch_annotate)_test\.ts$/;
+  /\/(guard_cluster|guard_config|guard_output|history_journal|history_namespace|kernel_log|live|picture|record|simulate_end|watch_annotate)_test\.ts$/;
 
 /**
  * Tests that the host has run already. What differs on a second kernel of the same version is how it counts, reports and logs kills:

@@ -3,6 +3,8 @@
 import assert from "node:assert/strict";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import schema from "../../docs/schema/simulate.schema.json" with { type: "json" };
+import { openCgroup } from "../../core/cgroup/cgroup.ts";
+import { discover } from "../../core/cgroup/hierarchy.ts";
 import { oomkit, type Ran, runOomkit, type RunOptions } from "./run_oomkit.ts";
 
 const isLine = new Ajv2020({ allErrors: true, allowUnionTypes: true }).compile(schema);
@@ -106,4 +108,19 @@ export function startSimulation(args: readonly string[]): Running {
       clearTimeout(hung);
     },
   };
+}
+
+export const exists = (path: string) => openCgroup(discover(), path) !== undefined;
+export const isAlive = (pid: number) => {
+  try {
+    return !/^State:\s+Z/m.test(Deno.readTextFileSync(`/proc/${pid}/status`));
+  } catch {
+    return false;
+  }
+};
+
+/** The cgroup and the processes of a run are gone. */
+export function assertGone({ start }: Pick<Simulated, "start">): void {
+  assert.equal(exists(start.cgroup), false, `${start.cgroup} is still there`);
+  for (const pid of start.pids) assert.equal(isAlive(pid), false, `${pid} is still alive`);
 }

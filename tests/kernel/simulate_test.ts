@@ -1,27 +1,20 @@
+/** `oomkit simulate`: what the kernel does to an allocator. How a run ends otherwise: simulate_end_test.ts. */
+
 import assert from "node:assert/strict";
-import { openCgroup } from "../../core/cgroup/cgroup.ts";
 import { discover } from "../../core/cgroup/hierarchy.ts";
 import { countsGroupKills, keepsPeak, kernelTest, MIB } from "../helpers/kernel_cases.ts";
 import { makeRealCgroup, whyNoRealCgroup } from "../helpers/real_cgroup.ts";
-import { oomkit, runOomkit } from "../helpers/run_oomkit.ts";
-import { type Simulated, simulateJson, startSimulation } from "../helpers/simulation.ts";
+import { runOomkit } from "../helpers/run_oomkit.ts";
+import {
+  assertGone,
+  exists,
+  isAlive,
+  type Simulated,
+  simulateJson,
+  startSimulation,
+} from "../helpers/simulation.ts";
 
 const version = whyNoRealCgroup() === undefined ? discover().version.number : undefined;
-
-const exists = (path: string) => openCgroup(discover(), path) !== undefined;
-const isAlive = (pid: number) => {
-  try {
-    return !/^State:\s+Z/m.test(Deno.readTextFileSync(`/proc/${pid}/status`));
-  } catch {
-    return false;
-  }
-};
-
-/** The cgroup and the processes of a run are gone. */
-function assertGone({ start }: Pick<Simulated, "start">): void {
-  assert.equal(exists(start.cgroup), false, `${start.cgroup} is still there`);
-  for (const pid of start.pids) assert.equal(isAlive(pid), false, `${pid} is still alive`);
-}
 
 /** Exactly one kill, of the allocator, by the limit of its cgroup, in all sources. */
 function assertOneKill(run: Simulated, limit: number): void {
@@ -151,19 +144,6 @@ kernelTest("page cache alone is reclaimed, and nothing is killed", async () => {
   assert.deepEqual([verdict.outcome, verdict.oom_kill_count], ["survived", 0]);
 });
 
-for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
-  kernelTest(`${signal} ends a run cleanly, with a verdict`, async () => {
-    await using running = startSimulation(["--mb", "64", "--rate", "4M/s"]);
-    await running.next("step");
-    running.kill(signal);
-    const run = await running.end();
-    assert.equal(run.verdict.outcome, "interrupted");
-    assert.equal(run.code, 1);
-    assert.equal(run.stderr, "");
-    assertGone(run);
-  });
-}
-
 kernelTest(
   "the allocator of a killed run dies with it, and the next run removes its cgroup",
   async () => {
@@ -195,79 +175,6 @@ kernelTest("the cgroup of a running simulation is not stale for another one", as
   assert.deepEqual(second.ofType("stale_cgroup"), []);
   assert.ok(exists(cgroup) && isAlive(pids[0]));
 });
-
-kernelTest(
-  "an allocator that is killed from user space is no OOM kill and no failure",
-  async () => {
-    await using running = startSimulation(["--mb", "64", "--rate", "4M/s"]);
-    const { pids } = await running.next("start");
-    await running.next("allocator_started");
-    Deno.kill(pids[0], "SIGKILL");
-    const run = await running.end();
-    assert.equal(run.code, 0);
-    assert.deepEqual([run.verdict.outcome, run.verdict.oom_kill_count], ["user_kill", 0]);
-    assert.equal(run.verdict.processes[0].oom_killed, false);
-    assertGone(run);
-  },
-);
-
-kernelTest("an allocator that reacts to a signal frees its memory, and grows again", async () => {
-  await using running = startSimulation(["--mb", "64", "--rate", "40M/s", "--on-signal", "free"]);
-  const { pids } = await running.next("start");
-  let before = await running.next("step");
-  while (before.usage < 12 * MIB) before = await running.next("step");
-  Deno.kill(pids[0], "SIGUSR1");
-  assert.equal((await running.next("signal")).signal, "SIGUSR1");
-  let after = await running.next("step");
-  while (after.allocated > before.allocated) after = await running.next("step");
-  running.kill("SIGINT");
-  const run = await running.end();
-  assert.equal(run.code, 0);
-  assertGone(run);
-});
-
-kernelTest(
-  "an allocator that ignores a signal is killed at the limit, one that exits survives",
-  async () => {
-    for (const [reply, outcome] of [["ignore", "oom_kill"], ["exit", "survived"]] as const) {
-      await using running = startSimulation([
-        "--mb",
-        "16",
-        "--rate",
-        "40M/s",
-        "--on-signal",
-        reply,
-      ]);
-      const { pids } = await running.next("start");
-      await running.next("step");
-      Deno.kill(pids[0], "SIGTERM");
-      const run = await running.end();
-      assert.equal(run.verdict.outcome, outcome);
-      assert.deepEqual(run.ofType("signal").map(({ signal }) => signal), ["SIGTERM"]);
-      assert.equal(run.code, 0);
-    }
-  },
-);
-
-kernelTest(
-  "the allocator serves /healthz while it allocates, and a port in use is a one-line error",
-  async () => {
-    using taken = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-    const busy = await runOomkit(["simulate", "--http", `:${taken.addr.port}`]);
-    assert.equal(busy.code, 2);
-    assert.equal(
-      busy.stderr,
-      `oomkit: cannot listen on 127.0.0.1:${taken.addr.port}: the port is in use; ` +
-        "choose another port with --http\n",
-    );
-    taken.close();
-    const { port } = taken.addr;
-    await using running = startSimulation(["--mb", "64", "--rate", "8M/s", "--http", `:${port}`]);
-    await running.next("allocator_started");
-    const response = await fetch(`http://127.0.0.1:${port}/healthz`);
-    assert.deepEqual([response.status, await response.text()], [200, "ok\n"]);
-  },
-);
 
 /** CAP_SYS_RESOURCE, which lowering an oom_score_adj needs. */
 const mayLowerOomScoreAdj = () => {
@@ -303,21 +210,3 @@ kernelTest(
     assert.deepEqual(run.ofType("oom_kill").map(({ victim }) => victim.pid), start.pids);
   },
 );
-
-for (const output of ["json", "text"]) {
-  kernelTest(`a run leaves nothing behind when the reader of its ${output} goes away`, async () => {
-    const before = sandboxes();
-    const line = `"$@" simulate --mb 64 --rate 16M/s --output ${output} | head -n 1`;
-    const command = new Deno.Command("sh", { args: ["-c", line, "sh", ...oomkit()] });
-    const { stdout, stderr } = await command.output();
-    assert.match(new TextDecoder().decode(stdout), /^(simulate .*|\{.*"type":"start".*\})\n$/);
-    assert.equal(new TextDecoder().decode(stderr), "");
-    assert.deepEqual(sandboxes(), before);
-  });
-}
-
-function sandboxes(): string[] {
-  const hierarchy = discover();
-  const { dir } = openCgroup(hierarchy, hierarchy.own!)!;
-  return [...Deno.readDirSync(dir)].map(({ name }) => name).filter((n) => n.startsWith("oomkit-"));
-}
