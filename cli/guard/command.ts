@@ -22,6 +22,7 @@ import type { Live } from "../live/live.ts";
 import { isRecorded, wantsJson } from "../options/subcommand.ts";
 import { formatCount } from "../options/units.ts";
 import { candidateText } from "../output/candidate_text.ts";
+import { printEvent } from "../output/event_output.ts";
 import { eventTextFor, withMessage } from "../output/event_text.ts";
 import { print, printable, printStderr } from "../output/output.ts";
 import { openQueuedOutput } from "../output/queued_output.ts";
@@ -220,14 +221,14 @@ class GuardRun {
     this.#activity.add(event);
     const oomGuardJson = this.#receivers?.report(event, stat);
     if (flags.eventFormat === "oom-guard") {
-      if (oomGuardJson !== undefined) print(oomGuardJson, event.type);
+      if (oomGuardJson !== undefined) printEvent(oomGuardJson, event);
       return;
     }
     if (this.#guard === undefined && event.type === "guard_armed") {
       this.#progress.show(`arming, ${++this.#armedCount} so far`);
     }
     if (!this.#live?.show(event)) {
-      print(this.#isJson ? toJson(event) : this.#textOf(event, this.#style), event.type);
+      printEvent(this.#isJson ? toJson(event) : this.#textOf(event, this.#style), event);
     }
     if (flags.explain && !this.#isJson && event.type === "action" && "candidates" in event) {
       explain(event.candidates, this.#style);

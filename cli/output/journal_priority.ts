@@ -20,9 +20,11 @@ const OF_EVENTS: Partial<Record<EventType, number>> = {
   restored: NOTICE,
 };
 
+export const priorityOf = (type: EventType): number => OF_EVENTS[type] ?? INFO;
+
 /** The line of an event, with its priority where stdout is the journal. */
 export const eventLine = (line: string, type: EventType): string =>
-  isJournal(1) ? prefixed(line, OF_EVENTS[type] ?? INFO) : line;
+  isJournal(1) ? prefixed(line, priorityOf(type)) : line;
 
 /** A message on stderr. Errors begin with the name of the program. */
 export const messageLine = (text: string): string =>
@@ -32,7 +34,8 @@ const prefixed = (text: string, priority: number): string => text.replace(/^/gm,
 
 const known = new Map<number, boolean>();
 
-function isJournal(descriptor: 1 | 2): boolean {
+/** Whether stdout or stderr is the journal. */
+export function isJournal(descriptor: 1 | 2): boolean {
   const stream = Deno.env.get("JOURNAL_STREAM");
   if (!stream) return false;
   const before = known.get(descriptor);

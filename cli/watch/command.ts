@@ -8,8 +8,9 @@ import type { WatchOptions } from "../../core/watch/options.ts";
 import type { Finish } from "../exit.ts";
 import type { Live } from "../live/live.ts";
 import { targetsOf, wantsJson } from "../options/subcommand.ts";
+import { printEvent } from "../output/event_output.ts";
 import { eventTextFor } from "../output/event_text.ts";
-import { print, printable, printStderr } from "../output/output.ts";
+import { printable, printStderr } from "../output/output.ts";
 import { openQueuedOutput } from "../output/queued_output.ts";
 import { ENDING, onSignals } from "../signals.ts";
 import { shouldDrawLive } from "../terminal/capabilities.ts";
@@ -137,7 +138,7 @@ async function watchTargets(targets: readonly string[], flags: WatchFlags): Prom
   let live: Live | undefined;
   const emit = (event: OomkitEvent) => {
     seen.add(event.type);
-    if (!live?.show(event)) print(json ? toJson(event) : textOf(event, style), event.type);
+    if (!live?.show(event)) printEvent(json ? toJson(event) : textOf(event, style), event);
     if (until.has(event.type)) end();
   };
 

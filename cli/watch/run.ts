@@ -15,6 +15,7 @@ import type { Watching } from "../../core/watch/watch.ts";
 import { formatBytes, formatPercent } from "../options/units.ts";
 import { type Annotation, annotationLines } from "../output/annotate.ts";
 import type { JunitCase } from "../output/junit.ts";
+import { printEventOnStderr } from "../output/event_output.ts";
 import { eventTextFor } from "../output/event_text.ts";
 import { printable, printStderr, printStderrRaw } from "../output/output.ts";
 import { openResultFile } from "../output/files.ts";
@@ -58,7 +59,7 @@ export async function runWatched(command: readonly string[], flags: WatchFlags):
     const textOf = eventTextFor(Deno.stderr);
     const emit = (event: OomkitEvent) => {
       events.push(event);
-      if (isPrinted(event, flags)) printStderr(textOf(event, style));
+      if (isPrinted(event, flags)) printEventOnStderr(textOf(event, style), event);
     };
     const watching = session.start(options, emit);
     if (refused !== undefined) session.report(fallbackEvent(cgroup, flags, refused), emit);

@@ -1,4 +1,4 @@
-/** An event as environment variables, for hooks that do not parse JSON. */
+/** An event as variables: of the environment, for hooks that do not parse JSON, and of the journal. */
 
 import type { OomkitEvent } from "./event.ts";
 
@@ -6,18 +6,16 @@ import type { OomkitEvent } from "./event.ts";
 const MAX_VALUE_CHARACTERS = 4096;
 
 /**
- * One variable for each field that is a string, a number or a boolean: `OOMKIT_EVENT_TYPE`, `OOMKIT_EVENT_CGROUP`, …, and the
- * victim's pid and name as `OOMKIT_EVENT_VICTIM_PID` and `OOMKIT_EVENT_VICTIM_COMM`. Unknown values are not set.
+ * One variable for each field that is a string, a number or a boolean, after the prefix: TYPE, CGROUP, …, and the victim's pid and
+ * name as VICTIM_PID and VICTIM_COMM. Unknown values are not set.
  */
-export function environmentOf(event: OomkitEvent): Record<string, string> {
+export function variablesOf(event: OomkitEvent, prefix: string): Record<string, string> {
   const variables: Record<string, string> = {};
   const set = (name: string, value: unknown) => {
     if (value === null || value === undefined || typeof value === "object") return;
     // A variable cannot contain a NUL.
     const text = String(value).replaceAll("\0", "");
-    if (text.length <= MAX_VALUE_CHARACTERS) {
-      variables[`OOMKIT_EVENT_${name.toUpperCase()}`] = text;
-    }
+    if (text.length <= MAX_VALUE_CHARACTERS) variables[prefix + name.toUpperCase()] = text;
   };
   for (const [name, value] of Object.entries(event)) set(name, value);
   if ("victim" in event && event.victim) {
@@ -26,3 +24,6 @@ export function environmentOf(event: OomkitEvent): Record<string, string> {
   }
   return variables;
 }
+
+export const environmentOf = (event: OomkitEvent): Record<string, string> =>
+  variablesOf(event, "OOMKIT_EVENT_");

@@ -9,8 +9,8 @@ const MSG_NOSIGNAL = 0x4000;
 const MAX_PATH_BYTES = 107;
 
 export interface DatagramSocket extends Disposable {
-  /** False if it was not delivered, for example without a listener. */
-  send(text: string): boolean;
+  /** False if it was not delivered, for example without a listener, or to one that has no room now. */
+  send(data: string | Uint8Array<ArrayBuffer>): boolean;
 }
 
 /**
@@ -29,8 +29,8 @@ export function openUnixDatagram(path: string): DatagramSocket | undefined {
   new DataView(address.buffer).setUint16(0, AF_UNIX, true);
   address.set(name, 2);
   return {
-    send(text) {
-      const bytes = new TextEncoder().encode(text);
+    send(data) {
+      const bytes = typeof data === "string" ? new TextEncoder().encode(data) : data;
       const length = BigInt(bytes.length);
       return libc().sendto(socket.number, bytes, length, MSG_NOSIGNAL, address, address.length) ===
         length;

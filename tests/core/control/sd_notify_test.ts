@@ -1,54 +1,10 @@
 import assert from "node:assert/strict";
 import { openSdNotify } from "../../../core/control/sd_notify.ts";
 import { libc } from "../../../core/kernel/libc.ts";
+import { startDatagramReceiver } from "../../helpers/datagram_socket.ts";
 
 // Loaded before the tests: within one, a library that stays loaded counts as a leak.
 libc();
-
-interface Manager extends AsyncDisposable {
-  readonly path: string;
-  /** The next datagram. */
-  next(): Promise<string>;
-}
-
-/** In its own process, since Deno has datagrams of Unix sockets only behind a flag. */
-async function startManager(): Promise<Manager> {
-  const dir = Deno.makeTempDirSync({ prefix: "oomkit-test-" });
-  const path = `${dir}/notify`;
-  const code = `
-    const socket = Deno.listenDatagram({ transport: "unixpacket", path: ${JSON.stringify(path)} });
-    console.log("listening");
-    for await (const [bytes] of socket) console.log(JSON.stringify(new TextDecoder().decode(bytes)));
-  `;
-  const child = new Deno.Command(Deno.execPath(), {
-    args: ["eval", "--quiet", "--no-config", "--unstable-net", code],
-    stdin: "null",
-    stdout: "piped",
-  }).spawn();
-  const reader = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
-  let rest = "";
-  const line = async () => {
-    while (!rest.includes("\n")) {
-      const { value, done } = await reader.read();
-      if (done) throw new Error("the manager has exited");
-      rest += value;
-    }
-    const [first, ...others] = rest.split("\n");
-    rest = others.join("\n");
-    return first!;
-  };
-  assert.equal(await line(), "listening");
-  return {
-    path,
-    next: async () => JSON.parse(await line()),
-    async [Symbol.asyncDispose]() {
-      child.kill();
-      await child.status;
-      await reader.cancel();
-      Deno.removeSync(dir, { recursive: true });
-    },
-  };
-}
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -95,7 +51,7 @@ Deno.test("without a usable NOTIFY_SOCKET there is no service manager", async ()
 });
 
 Deno.test("the service manager gets readiness, the status in one line, and the end", async () => {
-  await using manager = await startManager();
+  await using manager = await startDatagramReceiver();
   await withEnvironment({ NOTIFY_SOCKET: manager.path }, async () => {
     const service = openSdNotify()!;
     service.ready("guarding 1 cgroup\nSTOPPING=1", () => true);
@@ -106,7 +62,7 @@ Deno.test("the service manager gets readiness, the status in one line, and the e
 });
 
 Deno.test("the watchdog is notified at twice the required rate while the guard is alive", async () => {
-  await using manager = await startManager();
+  await using manager = await startDatagramReceiver();
   using clock = timers();
   const environment = {
     NOTIFY_SOCKET: manager.path,
@@ -130,7 +86,7 @@ Deno.test("the watchdog is notified at twice the required rate while the guard i
 });
 
 Deno.test("a watchdog of another process, or without a time, is not notified", async () => {
-  await using manager = await startManager();
+  await using manager = await startDatagramReceiver();
   using clock = timers();
   const cases: Environment[] = [
     { WATCHDOG_USEC: undefined },
@@ -148,7 +104,7 @@ Deno.test("a watchdog of another process, or without a time, is not notified", a
 });
 
 Deno.test("the watchdog is not notified once the service stops", async () => {
-  await using manager = await startManager();
+  await using manager = await startDatagramReceiver();
   const environment = { NOTIFY_SOCKET: manager.path, WATCHDOG_USEC: "1000000000" };
   await withEnvironment(environment, () => {
     const service = openSdNotify()!;
