@@ -5,9 +5,20 @@ import { basename, join } from "node:path";
 import { clusterPrograms } from "../../scripts/cluster/build.ts";
 import { kubernetesProgram } from "../../scripts/build/kubernetes_programs.ts";
 import { outputOf, type Ran, succeed } from "../../scripts/command.ts";
+import { manifests } from "../../scripts/manifests.ts";
 
 const ADMIN = "admin-token";
 const START_MS = 120_000;
+const AUDIT_LOG = "audit.log";
+const AUDIT_POLICY = {
+  apiVersion: "audit.k8s.io/v1",
+  kind: "Policy",
+  omitStages: ["RequestReceived"],
+  rules: [
+    { level: "Metadata", verbs: ["create", "patch"], resources: [{ resources: ["events"] }] },
+    { level: "None" },
+  ],
+};
 
 export interface Cluster extends AsyncDisposable {
   readonly url: string;
@@ -19,6 +30,15 @@ export interface Cluster extends AsyncDisposable {
   helm(args: readonly string[]): Promise<Ran>;
   /** The API server ends, runs `during`, and starts again at the same address; etcd keeps what it knows. */
   outage(during: () => Promise<void>): Promise<void>;
+  /** All writes of Events so far. */
+  eventWrites(): Write[];
+}
+
+/** A request that creates or changes an Event, by the server's audit log. */
+export interface Write {
+  readonly verb: "create" | "patch";
+  /** Of the Event. */
+  readonly name: string;
 }
 
 export async function startCluster(): Promise<Cluster> {
@@ -46,6 +66,7 @@ export async function startCluster(): Promise<Cluster> {
         server = start(directory, apiServer, serverArguments);
         await ready(url, directory);
       },
+      eventWrites: () => writesIn(Deno.readTextFileSync(join(directory, AUDIT_LOG))),
       [Symbol.asyncDispose]: end,
     };
   } catch (error) {
@@ -84,10 +105,13 @@ async function apiServerArguments(
 ): Promise<string[]> {
   const key = join(directory, "accounts.key");
   await succeed("openssl", ["genrsa", "-out", key, "2048"]);
+  const policy = join(directory, "audit.yaml");
+  Deno.writeTextFileSync(policy, JSON.stringify(AUDIT_POLICY));
   const tokens = join(directory, "tokens.csv");
   Deno.writeTextFileSync(tokens, `${ADMIN},admin,1,"system:masters"\n`);
   return [
     `--etcd-servers=http://127.0.0.1:${client}`,
+    ...[`--audit-policy-file=${policy}`, `--audit-log-path=${join(directory, AUDIT_LOG)}`],
     `--cert-dir=${join(directory, "certificates")}`,
     ...["--bind-address=127.0.0.1", `--secure-port=${port}`, "--authorization-mode=RBAC"],
     ...[`--token-auth-file=${tokens}`, "--service-cluster-ip-range=10.0.0.0/24"],
@@ -154,6 +178,23 @@ function freePorts(count: number): number[] {
     return port;
   });
 }
+
+/** The file of a kustomization beside the manifests. */
+const HEAD = "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\n";
+
+/** What kustomize builds of `text` in a directory beside the manifests. */
+export async function built({ kubectl, directory }: Cluster, text: string): Promise<string> {
+  const own = Deno.makeTempDirSync({ dir: directory });
+  Deno.symlinkSync(manifests, join(own, "kubernetes"));
+  Deno.writeTextFileSync(join(own, "kustomization.yaml"), HEAD + text);
+  return await succeeded(kubectl(["kustomize", own]));
+}
+
+/** The server writes on its own, too; a guard's requests have its name. */
+const writesIn = (log: string): Write[] =>
+  log.split("\n").filter((line) => line !== "").map((line) => JSON.parse(line))
+    .filter(({ userAgent }) => userAgent.startsWith("oomkit"))
+    .map(({ verb, objectRef: { name } }) => ({ verb, name }));
 
 /** @returns what it printed. */
 export async function succeeded(ran: Promise<Ran>): Promise<string> {

@@ -4,29 +4,16 @@ import assert from "node:assert/strict";
 import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { kustomizations, manifests } from "../../scripts/manifests.ts";
-import { feedWhileItLives, isKillAction, startGuarded } from "../helpers/guarded.ts";
+import { feedWhileItLives, isKillAction } from "../helpers/guarded.ts";
 import { startHungryProcess } from "../helpers/hungry_process.ts";
-import { idOf, podShape } from "../helpers/kubernetes_pod.ts";
-import { makeRealCgroup } from "../helpers/real_cgroup.ts";
-import { type Cluster, startCluster, succeeded } from "./cluster.ts";
+import { built, type Cluster, startCluster, succeeded } from "./cluster.ts";
+import { eventsOf, withGuardedPods } from "./guarded_pods.ts";
 
 const chart = fileURLToPath(new URL("../../deploy/helm/oomkit", import.meta.url));
 const LIMIT = 48 * 1024 ** 2;
-const NODE = "node-1";
-/** The file of a kustomization beside the manifests. */
-const HEAD = "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\n";
-
 async function onCluster(test: (cluster: Cluster) => Promise<void>): Promise<void> {
   await using cluster = await startCluster();
   await test(cluster);
-}
-
-/** What kustomize builds of `text` in a directory beside the manifests. */
-async function built({ kubectl, directory }: Cluster, text: string): Promise<string> {
-  const own = Deno.makeTempDirSync({ dir: directory });
-  Deno.symlinkSync(manifests, join(own, "kubernetes"));
-  Deno.writeTextFileSync(join(own, "kustomization.yaml"), HEAD + text);
-  return await succeeded(kubectl(["kustomize", own]));
 }
 
 /** As a dry run and really; then they are deleted. */
@@ -152,49 +139,30 @@ Deno.test("a guard goes on with the token that replaces one that is no longer va
     });
   }));
 
-interface GuardedPod {
+interface Guarded {
   readonly uid: string;
   /** Fills container 1 or 2. @returns the pid that the guard has killed. */
   kill(at: number): Promise<number>;
   renewToken(): Promise<void>;
 }
 
-/** A guard of a pod with two containers, with the rights of the overlay. */
-async function withGuard(cluster: Cluster, use: (pod: GuardedPod) => Promise<void>) {
-  const objects = await built(cluster, "resources: [kubernetes/overlays/v1-hold]\n");
-  await succeeded(cluster.kubectl(["apply"], objects));
-  const uid = await createPod(cluster);
-  await using parent = makeRealCgroup("kubepods");
-  const pod = parent.child(`pod${uid}`);
-  const containers = [1, 2].map((at) => {
-    const container = pod.child(idOf(at));
-    container.limit(LIMIT);
-    return container;
+/** A guard of a pod with two containers. */
+async function withGuard(cluster: Cluster, use: (guarded: Guarded) => Promise<void>) {
+  const shape = { pods: 1, containers: 2, limit: LIMIT };
+  await withGuardedPods(cluster, shape, async ({ pods: [pod], guarded, renewToken }) => {
+    await use({
+      uid: pod!.uid,
+      renewToken,
+      async kill(at) {
+        await using hungry = await startHungryProcess(pod!.containers[at - 1]!);
+        await feedWhileItLives(hungry, LIMIT);
+        const killed = await guarded.next((event) =>
+          isKillAction(event) && event.victim.pid === hungry.pid
+        );
+        return killed.victim.pid;
+      },
+    });
   });
-  const tokenFile = join(cluster.directory, "token");
-  const renewToken = async () => {
-    const token = ["create", "token", "oomkit", "--namespace", "kube-system"];
-    Deno.writeTextFileSync(tokenFile, (await succeeded(cluster.kubectl(token))).trim());
-  };
-  await renewToken();
-  await using guarded = await startGuarded([
-    ...["-r", "--policy", "process", "--kubernetes-events", "--kubernetes-api", cluster.url],
-    ...["--kubernetes-token-file", tokenFile, "--kubernetes-ca", cluster.caFile],
-    ...["--node-name", NODE, parent.path],
-  ]);
-  await use({
-    uid,
-    renewToken,
-    async kill(at) {
-      await using hungry = await startHungryProcess(containers[at - 1]!);
-      await feedWhileItLives(hungry, LIMIT);
-      const killed = await guarded.next((event) =>
-        isKillAction(event) && event.victim.pid === hungry.pid
-      );
-      return killed.victim.pid;
-    },
-  });
-  await guarded.stop();
 }
 
 const EVENT_MS = 60_000;
@@ -205,33 +173,13 @@ interface PodEvent {
 }
 
 /** The event of the kill of a process. */
-async function eventAbout({ kubectl }: Cluster, pid: number): Promise<PodEvent> {
-  const get = ["get", "events", "--namespace", "shop", "--output=json"];
+async function eventAbout(cluster: Cluster, pid: number): Promise<PodEvent> {
   for (const deadline = performance.now() + EVENT_MS;;) {
-    const { items } = JSON.parse(await succeeded(kubectl(get)));
+    const items = await eventsOf(cluster);
     const found = items.find((each: PodEvent & { reason: string }) =>
       each.reason === "OomGuardKillProcess" && each.message.includes(`pid ${pid} `)
     );
     if (found !== undefined) return found;
     assert.ok(performance.now() < deadline, `no event of ${pid} among ${JSON.stringify(items)}`);
   }
-}
-
-/** A pod that runs, as a kubelet would report it. @returns its uid. */
-async function createPod(cluster: Cluster): Promise<string> {
-  await createNamespace(cluster, "shop");
-  const names = Object.fromEntries([1, 2].map((at) => [idOf(at), `app-${at}`]));
-  const image = "registry.test/image:1";
-  const pod = {
-    apiVersion: "v1",
-    kind: "Pod",
-    metadata: { name: "web-0", namespace: "shop" },
-    spec: { nodeName: NODE, containers: Object.values(names).map((name) => ({ name, image })) },
-  };
-  await succeeded(cluster.kubectl(["apply"], JSON.stringify(pod)));
-  const at = ["pod", "web-0", "--namespace", "shop"];
-  const { status } = podShape({ containers: names });
-  const patch = ["patch", ...at, "--subresource=status", "--type=merge", "--patch"];
-  await succeeded(cluster.kubectl([...patch, JSON.stringify({ status })]));
-  return await succeeded(cluster.kubectl(["get", ...at, "-o", "jsonpath={.metadata.uid}"]));
 }
