@@ -1,41 +1,21 @@
-/**
- * The alert rules with real guards and a real Prometheus: each fires when it should, and is silent when it should be. Only with
- * made-up series (deploy/prometheus/oomkit.rules.test.yml) are OomkitSystemOom, OomkitRestoreFailed, OomkitGuardSlow and
- * OomkitNotReady tested: they need a machine without memory, a guard without permissions, or one that is slow.
- */
+/** The alert rules with real guards and a real Prometheus: each fires when it should, and is silent when it should be. */
 
 import assert from "node:assert/strict";
+import { limited, startListening } from "../helpers/alerts.ts";
 import { disk, withoutDisk } from "../helpers/disk.ts";
 import type { EventStream } from "../helpers/event_stream.ts";
-import {
-  feedWhileItLives,
-  isKillAction,
-  kernelKills,
-  startGuarded,
-  usageOf,
-} from "../helpers/guarded.ts";
+import { feedWhileItLives, isKillAction, kernelKills, usageOf } from "../helpers/guarded.ts";
 import { startHungryProcess } from "../helpers/hungry_process.ts";
 import { kernelTest, MIB, ofType } from "../helpers/kernel_cases.ts";
 import { freePort, startPrometheus, withoutPrometheus } from "../helpers/prometheus.ts";
 import { makeRealCgroup, type RealCgroup } from "../helpers/real_cgroup.ts";
+import { suspend } from "../helpers/suspended.ts";
 
 const LIMIT = 48 * MIB;
 
-/** A guard with metrics, and the address for Prometheus. */
-async function startListening(words: readonly string[], port = freePort()) {
-  const guarded = await startGuarded(["--listen", `:${port}`, ...words]);
-  return { guarded, address: `127.0.0.1:${port}` };
-}
-
-function limited(parent: RealCgroup, name: string, bytes = LIMIT): RealCgroup {
-  const cgroup = parent.child(name);
-  cgroup.limit(bytes);
-  return cgroup;
-}
-
 /** Returns once the kernel has killed there. With a guard that is suspended meanwhile, it cannot come first. */
 async function letTheKernelKill(cgroup: RealCgroup, suspended?: EventStream): Promise<void> {
-  if (suspended) Deno.kill(suspended.pid, "SIGSTOP");
+  if (suspended) await suspend(suspended.pid);
   try {
     await using hungry = await startHungryProcess(cgroup);
     await feedWhileItLives(hungry, 2 * LIMIT);
@@ -57,7 +37,9 @@ async function letTheKernelKillAfter(cgroup: RealCgroup, guarded: EventStream): 
 
 kernelTest("a kill by the kernel is an alert only where the guard should have killed", async () => {
   await using parent = makeRealCgroup("alerts-kill");
-  const [killed, reported, ignored] = ["a", "b", "c"].map((name) => limited(parent, name)) as [
+  const [killed, reported, ignored] = ["a", "b", "c"].map((name) =>
+    limited(parent, name, LIMIT)
+  ) as [
     RealCgroup,
     RealCgroup,
     RealCgroup,
@@ -98,7 +80,7 @@ kernelTest(
   "memory in use near the limit is an alert, and a cgroup full of page cache is none",
   async () => {
     await using parent = makeRealCgroup("alerts-near");
-    const [used, cached] = [limited(parent, "used"), limited(parent, "cached")];
+    const [used, cached] = [limited(parent, "used", LIMIT), limited(parent, "cached", LIMIT)];
     const words = ["-r", "--policy", "noop", parent.path];
     const { guarded, address } = await startListening(words);
     await using _ = guarded;
@@ -140,7 +122,7 @@ kernelTest(
 
 kernelTest("an alert of what is lacking ends when the cause is gone", async () => {
   await using parent = makeRealCgroup("alerts-lack");
-  limited(parent, "wide");
+  limited(parent, "wide", LIMIT);
   const narrow = limited(parent, "narrow", 4 * MIB);
   const words = ["-r", "--policy", "noop", "--min-margin", "8M", parent.path];
   const { guarded, address } = await startListening(words);
@@ -158,7 +140,7 @@ kernelTest(
   "a receiver that rejects or does not answer is an alert, one that works is none",
   async () => {
     await using parent = makeRealCgroup("alerts-send");
-    const cgroup = limited(parent, "a");
+    const cgroup = limited(parent, "a", LIMIT);
     const closed = `http://127.0.0.1:${freePort()}/`;
     await using receiver = serve();
     const send = async (url: string) =>
@@ -195,7 +177,7 @@ kernelTest(
   "a guard that is gone, restarts, or guards nothing is an alert, one that runs is none",
   async () => {
     await using parent = makeRealCgroup("alerts-down");
-    limited(parent.child("some"), "a");
+    limited(parent.child("some"), "a", LIMIT);
     const empty = parent.child("empty");
     const some = ["-r", "--policy", "noop", `${parent.path}/some`];
     const runs = await startListening(some);
