@@ -8,6 +8,7 @@ export const root = fileURLToPath(new URL("..", import.meta.url));
 
 /** The result of `deno task compile`. */
 export const compiled = join(root, "dist/oomkit");
+export const compiledForArm64 = join(root, "dist/oomkit-aarch64");
 
 /** `OOMKIT_BIN`, or the result of `deno task compile`. */
 export const executable = Deno.env.get("OOMKIT_BIN") ?? compiled;

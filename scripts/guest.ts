@@ -12,13 +12,15 @@ import { root } from "./command.ts";
 import { isThere } from "./files.ts";
 import { type Run, runInGuest, runTestsInGuest, testFiles } from "./guest_kernel/guest.ts";
 import { isKernelRelease, kernelOfRelease, kernelReleases } from "./guest_kernel/debian_kernels.ts";
-import { type Hierarchy, type Kernel, kernelAt } from "./guest_kernel/image.ts";
+import { type Architecture, type Hierarchy, type Kernel, kernelAt } from "./guest_kernel/image.ts";
 import { interruption, Mistake, note, parsed, pass, progress, run } from "./terminal.ts";
 
 const usage = `usage: scripts/guest [option…] -- command [argument…]
        scripts/guest [option…] [test file…]        without a file: all of tests/kernel
 
   --cgroup v2|v1|hybrid   the hierarchy (v2)
+  --arch arm64            Debian's kernel for arm64, with dist/oomkit-aarch64; --program and --bin
+                          take programs for it
   --disk MIB              an ext4 disk at /disk with reclaimable page cache (none)
   --memory MIB            of the machine (3072)
   --timeout SECONDS       after which it is switched off (600)
@@ -34,6 +36,7 @@ const usage = `usage: scripts/guest [option…] -- command [argument…]
   --console               shows what the kernel printed, at the end`;
 
 const options = {
+  arch: { type: "string", default: "amd64" },
   cgroup: { type: "string", default: "v2" },
   disk: { type: "string" },
   memory: { type: "string" },
@@ -63,7 +66,9 @@ async function main(): Promise<number> {
     return 0;
   }
   const signal = interruption();
+  const architecture = architectureNamed(values.arch);
   const machine: Omit<Run, "command" | "deno"> = {
+    architecture,
     cgroup: hierarchy(values.cgroup),
     environment: pairs("--env", values.env ?? []),
     files: byGuestPath("--add", values.add),
@@ -77,7 +82,7 @@ async function main(): Promise<number> {
       limit: number(values.timeout),
       out: path(values.out),
       executable: path(values.bin),
-      kernel: await kernelNamed(values.kernel, signal),
+      kernel: await kernelNamed(values.kernel, architecture, signal),
     }),
   };
   const filter = values.filter === undefined ? [] : [`--filter=${values.filter}`];
@@ -98,14 +103,20 @@ function hierarchy(word: string): Hierarchy {
   throw new Mistake(`cannot boot the hierarchy "${word}": it must be v2, v1 or hybrid`);
 }
 
+function architectureNamed(word: string): Architecture {
+  if (word === "amd64" || word === "arm64") return word;
+  throw new Mistake(`cannot emulate "${word}": it must be amd64 or arm64`);
+}
+
 async function kernelNamed(
   word: string | undefined,
+  architecture: Architecture,
   signal: AbortSignal,
 ): Promise<Kernel | undefined> {
   if (word === undefined) return undefined;
   if (isKernelRelease(word)) {
     progress.show(`guest: getting Linux ${word}`);
-    return await kernelOfRelease(word, signal);
+    return await kernelOfRelease(word, architecture, signal);
   }
   if (isThere(word)) return kernelAt(resolve(word));
   throw new Mistake(

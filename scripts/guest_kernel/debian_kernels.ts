@@ -8,7 +8,7 @@ import { root, succeed } from "../command.ts";
 import { aptError, NO_MIRROR, privateApt } from "../debian.ts";
 import { removeIfThere } from "../files.ts";
 import { Mistake } from "../terminal.ts";
-import { findKernel, type Kernel } from "./image.ts";
+import { type Architecture, findKernel, type Kernel } from "./image.ts";
 
 /** Debian's name of the release by its kernel. */
 const CODENAMES = { "5.10": "bullseye", "6.1": "bookworm", "6.12": "trixie" } as const;
@@ -21,38 +21,37 @@ export const isKernelRelease = (text: string): text is KernelRelease =>
   Object.hasOwn(CODENAMES, text);
 
 /** Depends on the package of the newest kernel. */
-const META_PACKAGE = "linux-image-cloud-amd64";
-
-const KERNEL_PACKAGE = /^linux-image-\d\S*-cloud-amd64$/;
+const metaPackage = (architecture: Architecture) => `linux-image-cloud-${architecture}`;
 
 const cache = join(root, "dist/kernels");
 
 /** An installed kernel, or one of an earlier download, or a new download. @throws Mistake with the reason. */
 export async function kernelOfRelease(
   release: KernelRelease,
+  architecture: Architecture = "amd64",
   signal?: AbortSignal,
 ): Promise<Kernel> {
-  const unpacked = join(cache, release);
-  const installed = findKernel();
+  const unpacked = join(cache, architecture === "amd64" ? release : `${release}-${architecture}`);
+  const installed = findKernel("/", architecture);
   if (installed !== undefined && isOfRelease(installed.version, release)) return installed;
-  const kept = findKernel(unpacked);
+  const kept = findKernel(unpacked, architecture);
   if (kept !== undefined) return kept;
   Deno.mkdirSync(cache, { recursive: true });
   const directory = Deno.makeTempDirSync({ dir: cache, prefix: `${release}-` });
   try {
-    const archive = await download(release, directory, signal);
+    const archive = await download(release, architecture, directory, signal);
     const tree = join(directory, "root");
     await succeed("dpkg-deb", ["-x", archive, tree], signal && { signal });
-    if (findKernel(tree) === undefined) {
+    if (findKernel(tree, architecture) === undefined) {
       throw new Mistake(`cannot get Linux ${release}: ${archive} contains no kernel`);
     }
     try {
       Deno.renameSync(tree, unpacked);
     } catch (error) {
       // Another run may have been faster. Its result is as good.
-      if (findKernel(unpacked) === undefined) throw error;
+      if (findKernel(unpacked, architecture) === undefined) throw error;
     }
-    return findKernel(unpacked)!;
+    return findKernel(unpacked, architecture)!;
   } finally {
     removeIfThere(directory);
   }
@@ -63,17 +62,22 @@ export const isOfRelease = (version: string, release: KernelRelease): boolean =>
   version.startsWith(`${release}.`);
 
 /** @returns the path of the package. */
-async function download(release: KernelRelease, directory: string, signal?: AbortSignal) {
+async function download(
+  release: KernelRelease,
+  architecture: Architecture,
+  directory: string,
+  signal?: AbortSignal,
+) {
   const codename = CODENAMES[release];
   const failed = (what: string) =>
-    new Mistake(`cannot get Linux ${release} (Debian ${codename}): ${what}`);
-  const { own, update } = await privateApt({ codename, directory, signal });
+    new Mistake(`cannot get Linux ${release} (Debian ${codename}, ${architecture}): ${what}`);
+  const { own, update } = await privateApt({ codename, directory, architecture, signal });
   if (update === undefined) throw failed(NO_MIRROR);
   // One of the suites may be missing, as when a release has moved to the archive: the other one may have the package.
-  const shown = await own("apt-cache", "show", "--no-all-versions", META_PACKAGE);
-  const debianPackage = kernelPackageIn(shown.stdout);
+  const shown = await own("apt-cache", "show", "--no-all-versions", metaPackage(architecture));
+  const debianPackage = kernelPackageIn(shown.stdout, architecture);
   if (debianPackage === undefined) {
-    throw failed(aptError(update.stderr) ?? `the mirror has no ${META_PACKAGE}`);
+    throw failed(aptError(update.stderr) ?? `the mirror has no ${metaPackage(architecture)}`);
   }
   const { code, stderr } = await own("apt-get", "download", debianPackage);
   const archive = [...Deno.readDirSync(directory)].find(({ name }) => name.endsWith(".deb"));
@@ -84,9 +88,13 @@ async function download(release: KernelRelease, directory: string, signal?: Abor
 }
 
 /** @param shown by apt-cache show. */
-export function kernelPackageIn(shown: string): string | undefined {
+export function kernelPackageIn(
+  shown: string,
+  architecture: Architecture = "amd64",
+): string | undefined {
+  const kernelPackage = new RegExp(`^linux-image-\\d\\S*-cloud-${architecture}$`);
   const depends = /^Depends: (.*)$/m.exec(shown)?.[1] ?? "";
   return depends.split(", ").map((word) => word.split(" ")[0]!).find((name) =>
-    KERNEL_PACKAGE.test(name)
+    kernelPackage.test(name)
   );
 }

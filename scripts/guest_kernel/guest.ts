@@ -6,14 +6,26 @@
 import { basename, join } from "node:path";
 import { tryReadText } from "../../core/cgroup/files.ts";
 import { bundle } from "../build/bundle.ts";
-import { compiled, root, succeed } from "../command.ts";
+import { compiled, compiledForArm64, root, succeed } from "../command.ts";
 import { isThere } from "../files.ts";
 import { Mistake } from "../terminal.ts";
 import { writeArchive } from "./cpio.ts";
+import { arm64Deno, arm64Userland } from "./arm64.ts";
+import { kernelOfRelease } from "./debian_kernels.ts";
+import {
+  type Architecture,
+  findKernel,
+  findProgram,
+  type Hierarchy,
+  imageEntries,
+  type Kernel,
+} from "./image.ts";
+import { emulatorOf, qemuArguments } from "./qemu.ts";
 import { tscKhz } from "./tsc.ts";
-import { findKernel, findProgram, type Hierarchy, imageEntries, type Kernel } from "./image.ts";
 
 export interface Run {
+  /** This machine's by default. */
+  readonly architecture?: Architecture;
   readonly cgroup: Hierarchy;
   readonly command: readonly string[];
   readonly environment?: Readonly<Record<string, string>>;
@@ -23,9 +35,9 @@ export interface Run {
   readonly programs?: Readonly<Record<string, string>>;
   /** With Deno in the guest, which makes it 124 MB larger. */
   readonly deno?: boolean;
-  /** The executable that becomes /oomkit; by default dist/oomkit, where it exists. */
+  /** The executable that becomes /oomkit; by default dist/oomkit, or oomkit-aarch64 on arm64, where it exists. */
   readonly executable?: string;
-  /** By default the newest installed one. */
+  /** By default the newest installed one, and on arm64 Debian's 6.1. */
   readonly kernel?: Kernel;
   /** MiB; the programs in the first root take 230 of them. */
   readonly memory?: number;
@@ -67,14 +79,17 @@ const programInGuest = "/program";
 /** Without it no program but our own knows UTF-8. */
 const locale = "/usr/lib/locale/C.utf8";
 
-/** Debian package by program, as apt-get names it. */
-const needed = { "qemu-system-x86_64": "qemu-system-x86", busybox: "busybox-static" };
-
 /** What keeps the guest from running here, in one line with the remedy; undefined if nothing does. */
-export function obstacle(kernel = findKernel()): string | undefined {
+export function obstacle(
+  kernel = findKernel(),
+  architecture: Architecture = "amd64",
+): string | undefined {
   if (Deno.build.os !== "linux" || Deno.build.arch !== "x86_64") {
     return `the guest needs Linux on x86_64, this is ${Deno.build.os} on ${Deno.build.arch}`;
   }
+  const emulator = emulatorOf(architecture);
+  // Debian package by program, as apt-get names it.
+  const needed = { [emulator.program]: emulator.package, busybox: "busybox-static" };
   for (const [program, debianPackage] of Object.entries(needed)) {
     if (findProgram(program) === undefined) {
       return `${program} is not installed; apt-get install ${debianPackage}`;
@@ -88,8 +103,10 @@ export function obstacle(kernel = findKernel()): string | undefined {
 
 /** @throws Mistake where something is missing on this machine. */
 export async function runInGuest(run: Run): Promise<Outcome> {
-  const kernel = run.kernel ?? findKernel();
-  const missing = obstacle(kernel);
+  const { architecture = "amd64" } = run;
+  const kernel = run.kernel ??
+    (architecture === "amd64" ? findKernel() : await kernelOfRelease("6.1", "arm64", run.signal));
+  const missing = obstacle(kernel, architecture);
   if (missing !== undefined || kernel === undefined) {
     throw new Mistake(`cannot start the guest: ${missing}`);
   }
@@ -104,23 +121,24 @@ export async function runInGuest(run: Run): Promise<Outcome> {
       command: run.command,
       environment: { OOMKIT_BIN: executableInGuest, ...run.environment },
       files: { ...isThere(locale) ? { [locale]: locale } : {}, ...run.files },
-      programs: programs(run),
+      programs: architecture === "amd64" ? programs(run) : await arm64Programs(run),
       disk: disk > 0,
       limit,
+      ...architecture === "arm64" && { userland: await arm64Userland() },
     };
     writeArchive(join(directory, "initramfs"), imageEntries(contents, kernel));
     if (disk > 0) await makeDisk(join(directory, "disk"), disk * 2 ** 20);
-    return await runMachine(
-      directory,
-      { ...run, limit },
-      qemuArguments({
+    return await runMachine(directory, { ...run, limit }, [
+      emulatorOf(architecture).program,
+      ...qemuArguments({
+        architecture,
         directory,
         kernel: kernel.path,
         memory,
-        disk,
-        tscKhz: await tscKhz(),
+        hasDisk: disk > 0,
+        tscKhz: architecture === "amd64" ? await tscKhz() : undefined,
       }),
-    );
+    ]);
   } finally {
     Deno.removeSync(directory, { recursive: true });
   }
@@ -137,7 +155,7 @@ function removeStale(): void {
 async function runMachine(
   directory: string,
   run: Run & { readonly limit: number },
-  args: readonly string[],
+  words: readonly string[],
 ): Promise<Outcome> {
   const channel = (name: string) => Deno.listen({ transport: "unix", path: join(directory, name) });
   const [stdout, stderr, result] = [channel("stdout"), channel("stderr"), channel("result")];
@@ -149,7 +167,7 @@ async function runMachine(
     run.onOutput(channel, bytes);
   };
   run.onStage?.(`running, for at most ${run.limit} s`);
-  const qemu = tied("qemu-system-x86_64", args).spawn();
+  const qemu = tied(words).spawn();
   const end = () => qemu.kill("SIGKILL");
   signal.addEventListener("abort", end, { once: true });
   if (signal.aborted) end();
@@ -206,62 +224,14 @@ class Silence implements Disposable {
   }
 }
 
-/**
- * no_timer_check: on a busy host the kernel would miss the interrupts that it waits for, and panic ("IO-APIC + timer doesn't work!").
- */
-const KERNEL_SETTINGS = "console=ttyS0 loglevel=1 psi=1 panic=-1 oops=panic no_timer_check";
-
-/**
- * Kernel settings that change how much the emulator has to do, and nothing that a test looks at.
- * norandmaps: QEMU 7.2 finds translated code by its virtual address as well, and would translate a program again at each start.
- * tsc=reliable: the clock is otherwise the HPET, a device, which every reading of the time would leave the translated code for.
- * mitigations=off: a retpoline is an indirect jump that the emulator cannot chain.
- * clearcpuid=112 (X86_FEATURE_REP_GOOD): the kernel clears and copies pages by unrolled moves.
- */
-const FAST_EMULATION = "norandmaps tsc=reliable mitigations=off clearcpuid=112";
-
-/**
- * The clock of the guest runs by its TSC, which is the host's. On a busy host the kernel measured it against the timer as 355 to
- * 550 MHz instead of 2596, and every second of the guest passed in a seventh to a fifth of one.
- */
-const clockSetting = (khz: number | undefined) => khz === undefined ? "" : `tsc_early_khz=${khz}`;
-
-interface Machine {
-  readonly directory: string;
-  readonly kernel: string;
-  readonly memory: number;
-  readonly disk: number;
-  readonly tscKhz: number | undefined;
-}
-
-function qemuArguments({ directory, kernel, memory, disk, tscKhz }: Machine): string[] {
-  const port = (name: string) => ["-serial", `unix:${escaped(join(directory, name))}`];
-  return [
-    // KVM is left out on purpose: nested, it hangs; and the figures are meant to be the same everywhere.
-    // Five-level page tables would be walked in software here, for addresses that do not exist. Without ERMS the C library
-    // copies words: the emulator runs `rep movsb` byte by byte.
-    ...["-accel", "tcg,thread=multi", "-cpu", "max,la57=off,erms=off"],
-    ...["-smp", "2", "-m", String(memory)],
-    ...["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"],
-    ...["-kernel", kernel, "-initrd", join(directory, "initramfs")],
-    ...["-append", `${KERNEL_SETTINGS} ${FAST_EMULATION} ${clockSetting(tscKhz)}`],
-    ...["-serial", `file:${escaped(join(directory, "console"))}`],
-    ...["stdout", "stderr", "result"].flatMap(port),
-    ...(disk > 0
-      ? ["-drive", `file=${escaped(join(directory, "disk"))},format=raw,if=virtio,cache=unsafe`]
-      : []),
-  ];
-}
-
-/** A comma ends a value for qemu, two stand for one. */
-const escaped = (path: string): string => path.replaceAll(",", ",,");
-
 /** The kernel ends the program with this process, however this process ends. */
-function tied(program: string, args: readonly string[]): Deno.Command {
+function tied(words: readonly string[]): Deno.Command {
   const io = { stdin: "null", stdout: "null", stderr: "piped" } as const;
   const setpriv = findProgram("setpriv");
-  if (setpriv === undefined) return new Deno.Command(program, { args: [...args], ...io });
-  return new Deno.Command(setpriv, { args: ["--pdeathsig", "KILL", program, ...args], ...io });
+  const [program, ...args] = setpriv === undefined
+    ? words
+    : [setpriv, "--pdeathsig", "KILL", ...words];
+  return new Deno.Command(program!, { args, ...io });
 }
 
 async function carry(listener: Deno.UnixListener, onBytes: (bytes: Uint8Array) => void) {
@@ -313,10 +283,22 @@ function programs({ deno, executable, programs }: Run): Record<string, string> {
     if (path !== undefined) found[`/bin/${name}`] = path;
   }
   if (deno) found["/bin/deno"] = Deno.execPath();
-  const path = executable ?? compiled;
-  if (isThere(path)) found[executableInGuest] = path;
-  else if (executable !== undefined) throw new Mistake(`cannot start the guest: no ${executable}`);
-  return found;
+  return { ...found, ...ourProgram(executable, compiled) };
+}
+
+async function arm64Programs({ deno, executable, programs }: Run) {
+  return {
+    ...programs,
+    ...deno && { "/bin/deno": await arm64Deno() },
+    ...ourProgram(executable, compiledForArm64),
+  };
+}
+
+function ourProgram(executable: string | undefined, byDefault: string): Record<string, string> {
+  const path = executable ?? byDefault;
+  if (isThere(path)) return { [executableInGuest]: path };
+  if (executable !== undefined) throw new Mistake(`cannot start the guest: no ${executable}`);
+  return {};
 }
 
 /**

@@ -7,6 +7,9 @@ import type { Entry } from "./cpio.ts";
 
 export type Hierarchy = "v2" | "v1" | "hybrid";
 
+/** As Debian names it. */
+export type Architecture = "amd64" | "arm64";
+
 interface Contents {
   readonly cgroup: Hierarchy;
   /** Program and arguments, run by the guest's shell with PATH as on a Debian machine. */
@@ -17,8 +20,20 @@ interface Contents {
   /** Programs by guest path, which need their shared libraries. */
   readonly programs: Readonly<Record<string, string>>;
   readonly disk: boolean;
+  /** In the place of what this machine has. */
+  readonly userland?: Userland;
   /** Seconds after which the guest switches itself off. */
   readonly limit: number;
+}
+
+/** Of an architecture that this machine does not run. */
+export interface Userland {
+  /** A static busybox of the same release as this machine's. */
+  readonly busybox: string;
+  /** Those of all programs, by guest path. */
+  readonly libraries: Readonly<Record<string, string>>;
+  /** By guest path. */
+  readonly programs: Readonly<Record<string, string>>;
 }
 
 /** In the order in which they must be loaded; the kernel package has them as modules, unlike ext4. */
@@ -67,8 +82,11 @@ export function imageEntries(contents: Contents, kernel: Kernel): Entry[] {
     copy("/guest/init", fileURLToPath(new URL("./init.sh", import.meta.url))),
     { kind: "text", path: "/guest/settings", text: settingsText(contents) },
     { kind: "text", path: "/guest/command", text: commandText(contents) },
-    ...busybox(),
-    ...programs(contents.programs),
+    ...busybox(contents.userland?.busybox),
+    ...programs(
+      { ...contents.userland?.programs, ...contents.programs },
+      contents.userland?.libraries,
+    ),
     ...Object.entries(contents.files).flatMap(([path, from]) => copies(path, from)),
     ...(contents.disk ? modules(kernel) : []),
   ];
@@ -89,12 +107,12 @@ export function quoted(word: string): string {
   return `'${word.replaceAll("'", "'\\''")}'`;
 }
 
-function busybox(): Entry[] {
-  const from = findProgram("busybox");
-  if (from === undefined) throw new Error("cannot build the guest: busybox is not installed");
-  const applets = ran(from, "--list").stdout.split("\n").filter((name) => name !== "");
+function busybox(other: string | undefined): Entry[] {
+  const own = findProgram("busybox");
+  if (own === undefined) throw new Error("cannot build the guest: busybox is not installed");
+  const applets = ran(own, "--list").stdout.split("\n").filter((name) => name !== "");
   return [
-    copy("/bin/busybox", from),
+    copy("/bin/busybox", other ?? own),
     ...applets.filter((name) => name !== "busybox").map((name): Entry => ({
       kind: "link",
       path: `/bin/${name}`,
@@ -103,14 +121,16 @@ function busybox(): Entry[] {
   ];
 }
 
-function programs(byPath: Contents["programs"]): Entry[] {
-  const libraries = new Set(Object.values(byPath).flatMap(librariesOf));
-  return [
-    ...Object.entries(byPath).map(([path, from]) => copy(path, from)),
-    // A library goes where the loader of the host found it, whatever links lead there.
-    ...[...libraries].map((path) => copy(path, path)),
-  ];
+function programs(
+  byPath: Contents["programs"],
+  libraries = librariesOfAll(Object.values(byPath)),
+): Entry[] {
+  return Object.entries({ ...byPath, ...libraries }).map(([path, from]) => copy(path, from));
 }
+
+/** A library goes where the loader of the host found it, whatever links lead there. */
+const librariesOfAll = (programs: readonly string[]): Record<string, string> =>
+  Object.fromEntries(programs.flatMap(librariesOf).map((path) => [path, path]));
 
 function modules({ root, version }: Kernel): Entry[] {
   // A package of Debian 13 or later has no /lib, which is a link to /usr/lib on an installed system.
@@ -167,12 +187,14 @@ function ran(program: string, ...args: string[]): { code: number; stdout: string
 }
 
 /** @returns the newest cloud kernel of Debian, if `root` has one. */
-export function findKernel(root = "/"): Kernel | undefined {
+export function findKernel(root = "/", architecture: Architecture = "amd64"): Kernel | undefined {
   const directory = join(root, "boot");
   const order = new Intl.Collator("en", { numeric: true });
   const entries = isThere(directory) ? [...Deno.readDirSync(directory)] : [];
   const newest = entries.map(({ name }) => name)
-    .filter((name) => /^vmlinuz-.*-cloud-amd64$/.test(name)).sort(order.compare).at(-1);
+    .filter((name) => name.startsWith("vmlinuz-") && name.endsWith(`-cloud-${architecture}`)).sort(
+      order.compare,
+    ).at(-1);
   return newest === undefined ? undefined : kernelAt(join(directory, newest));
 }
 

@@ -39,14 +39,18 @@ export interface DebianFiles {
   readonly packages: readonly DebianPackage[];
 }
 
-const cache = join(root, "dist/debian");
+export const cache = join(root, "dist/debian");
 
 /** Kept in dist/debian until it is removed there. @throws Mistake where they cannot be downloaded. */
 export async function debianFiles(
   architecture: Pick<Architecture, "debian" | "machine">,
 ): Promise<DebianFiles> {
   const unpacked = join(cache, `${CODENAME}-${architecture.debian}`);
-  if (!isThere(unpacked)) await fetchInto(unpacked, architecture.debian);
+  if (!isThere(unpacked)) {
+    // gcc-12-base has the licence of libgcc-s1.
+    const all = [...LIBRARIES, "gcc-12-base", SHELL];
+    await unpackPackages(unpacked, architecture.debian, all);
+  }
   const names = [...LIBRARIES, SHELL];
   return {
     libraries: librariesIn(unpacked, architecture),
@@ -61,18 +65,20 @@ export async function debianFiles(
   };
 }
 
-async function fetchInto(unpacked: string, architecture: string): Promise<void> {
+/** @throws Mistake where they cannot be downloaded. */
+export async function unpackPackages(
+  unpacked: string,
+  architecture: string,
+  names: readonly string[],
+): Promise<void> {
   Deno.mkdirSync(cache, { recursive: true });
   const directory = Deno.makeTempDirSync({ dir: cache, prefix: "fetch-" });
   const failed = (reason: string) =>
-    new Mistake(
-      `cannot get the image's files of Debian ${CODENAME} for ${architecture}: ${reason}`,
-    );
+    new Mistake(`cannot get files of Debian ${CODENAME} for ${architecture}: ${reason}`);
   try {
     const { own, update } = await privateApt({ codename: CODENAME, directory, architecture });
     if (update === undefined) throw failed(NO_MIRROR);
-    // gcc-12-base has the licence of libgcc-s1.
-    const { code, stderr } = await own("apt-get", "download", ...LIBRARIES, "gcc-12-base", SHELL);
+    const { code, stderr } = await own("apt-get", "download", ...names);
     if (code !== 0) throw failed(aptError(stderr) ?? aptError(update.stderr) ?? "no reason given");
     const archives = [...Deno.readDirSync(directory)].map(({ name }) => name)
       .filter((name) => name.endsWith(".deb")).toSorted();

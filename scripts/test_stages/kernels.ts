@@ -2,7 +2,7 @@
 
 import { join } from "node:path";
 import { parseMountinfo } from "../../core/parse/mountinfo.ts";
-import { compiled, root } from "../command.ts";
+import { compiled, compiledForArm64, outputOf, root, succeed } from "../command.ts";
 import { isThere } from "../files.ts";
 import { obstacle, type Run, runTestsInGuest, testFiles } from "../guest_kernel/guest.ts";
 import { kernelOfRelease } from "../guest_kernel/debian_kernels.ts";
@@ -140,7 +140,7 @@ const EMULATOR_FAULT = /Oops: int3|No irq handler for vector/;
 async function guestTests(
   what: string,
   files: readonly string[],
-  run: Pick<Run, "cgroup" | "kernel" | "limit" | "signal">,
+  run: Pick<Run, "architecture" | "cgroup" | "kernel" | "limit" | "signal">,
   options: readonly string[] = [],
 ): Promise<Outcome> {
   const out = Deno.makeTempDirSync({ prefix: "oomkit-test-" });
@@ -151,7 +151,7 @@ async function guestTests(
       limit: guestLimit,
       maxSilence,
       ...run,
-      executable: compiled,
+      executable: run.architecture === "arm64" ? compiledForArm64 : compiled,
       disk: 256,
       out,
       onOutput: (_, bytes) => pieces.push(bytes as BlobPart),
@@ -178,23 +178,39 @@ async function guestTests(
  * @param isWhole all tests of inspect, watch, history and simulate, or a few of each.
  */
 export async function onKernel(
-  { version, release }: Combination,
+  { version, release, architecture = "amd64" }: Combination,
   isWhole: boolean,
   signal: AbortSignal,
 ): Promise<Outcome> {
-  const named = `${version} on Linux ${release}`;
-  const kernel = await kernelOfRelease(release, signal).catch(mistakeOf);
+  const named = `${version} on Linux ${release}${architecture === "amd64" ? "" : " for arm64"}`;
+  const kernel = await kernelOfRelease(release, architecture, signal).catch(mistakeOf);
   if (typeof kernel === "string") return missing(named, kernel);
-  const noGuest = noTests() ?? obstacle(kernel) ?? noExecutable();
+  const noGuest = noTests() ?? obstacle(kernel, architecture) ?? noExecutable();
   if (noGuest !== undefined) return missing(named, noGuest);
-  const files = kernelFiles().filter((file) => (isWhole ? blackBox : blackBoxInBrief).test(file));
+  if (architecture === "arm64") {
+    const failed = await compileForArm64(signal).catch(mistakeOf);
+    if (failed !== undefined) return missing(named, failed);
+  }
+  const chosen = !isWhole ? blackBoxInBrief : architecture === "arm64" ? onArm64 : blackBox;
+  const files = kernelFiles().filter((file) => chosen.test(file));
   const outcome = await guestTests(`${version} on Linux ${kernel.version}`, files, {
+    architecture,
     cgroup: version,
     kernel,
     limit: matrixLimit,
     signal,
   }, isWhole ? [] : [`--filter=/${namesInBrief.join("|")}/`]);
   return isWhole ? outcome : { ...outcome, skipped: outcome.skipped.filter(isInBrief) };
+}
+
+/** On the runtime base of this machine's executable. */
+async function compileForArm64(signal: AbortSignal): Promise<undefined> {
+  const { stdout } = await outputOf(compiled, ["--version"]);
+  const base = stdout.includes("runtime base from npm") ? "npm" : "official";
+  const options = [`--denort=${base}`, "--target=aarch64-unknown-linux-gnu"];
+  const build = ["run", "-A", "--quiet", "--no-check", "scripts/build/compile.ts"];
+  const output = `--output=${compiledForArm64}`;
+  await succeed(Deno.execPath(), [...build, ...options, output], { signal });
 }
 
 /** Deno reports a test that the filter leaves out as it reports an ignored one. */
@@ -208,6 +224,8 @@ function mistakeOf(error: unknown): string {
 
 /** What oomkit shows, reports and causes depends on what a kernel has. */
 const blackBox = /\/(history|inspect|simulate|simulate_end|watch\w*)_test\.ts$/;
+/** Twenty minutes. What lasts, and lasts longer there, is the same on each architecture. */
+const onArm64 = /\/(guard|history|inspect|simulate|watch(?!_endurance)\w*)_test\.ts$/;
 const blackBoxInBrief = /\/(history|inspect|simulate|watch|watch_command|watch_group)_test\.ts$/;
 
 /** Of those files: limits, victims, peaks and counters. All of them would take ten minutes. */
@@ -245,7 +263,7 @@ const onDemand = /\/starvation_test\.ts$/;
  * same on each kernel: how a terminal is treated. And what a guest does not have: the commands of the documents, the benchmarks,
  * Prometheus.
  */
-const hostOnly = /\/(alerts|bench|scale|simulate_live|live_terminal|docs_sequences)_test\.ts$/;
+const hostOnly = /\/(alerts\w*|bench|scale|simulate_live|live_terminal|docs_sequences)_test\.ts$/;
 
 /**
  * What becomes of events, figures and configuration once they are read, of output that is not read and of a simulation by signals, which

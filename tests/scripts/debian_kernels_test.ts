@@ -87,6 +87,9 @@ Deno.test("the package of the kernel is what the meta package depends on", () =>
     kernelPackageIn(shown("kmod, linux-image-5.10.0-46-cloud-amd64 (= 5.10.262-1)")),
     "linux-image-5.10.0-46-cloud-amd64",
   );
+  const other = "linux-image-6.1.0-57-cloud-arm64";
+  assert.equal(kernelPackageIn(shown(`${other} (= 6.1.192-3)`), "arm64"), other);
+  assert.equal(kernelPackageIn(shown(`${other} (= 6.1.192-3)`)), undefined);
   assert.equal(kernelPackageIn(shown("linux-image-cloud-amd64-dbg")), undefined);
   assert.equal(kernelPackageIn(""), undefined);
 });

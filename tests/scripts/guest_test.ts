@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { withDirectories, writeArchive } from "../../scripts/guest_kernel/cpio.ts";
 import { findKernel, quoted } from "../../scripts/guest_kernel/image.ts";
+import { qemuArguments } from "../../scripts/guest_kernel/qemu.ts";
 import { tscKhz } from "../../scripts/guest_kernel/tsc.ts";
 
 Deno.test("in an archive each directory precedes its content, once, with its own mode", () => {
@@ -47,8 +48,26 @@ Deno.test("the newest kernel is chosen by version number, other flavours are ign
       version: "6.1.0-56-cloud-amd64",
       root: directory,
     });
+    assert.equal(findKernel(directory, "arm64"), undefined);
+    Deno.writeTextFileSync(`${directory}/boot/vmlinuz-6.1.0-57-cloud-arm64`, "");
+    assert.equal(findKernel(directory, "arm64")?.version, "6.1.0-57-cloud-arm64");
   } finally {
     Deno.removeSync(directory, { recursive: true });
+  }
+});
+
+Deno.test("a machine of each architecture has the same four ports, in the same order", () => {
+  const rest = { directory: "/a,b", kernel: "/k", memory: 512, hasDisk: false, tscKhz: undefined };
+  const [amd64, arm64] = (["amd64", "arm64"] as const).map((architecture) =>
+    qemuArguments({ architecture, ...rest })
+  ) as [string[], string[]];
+  const devices = ["console", "stdout", "stderr", "result"];
+  const serial = amd64.filter((_, at) => amd64[at - 1] === "-serial");
+  assert.deepEqual(serial, devices.map((device) => `chardev:${device}`));
+  const ports = devices.map((device, at) => `chardev${at + 1}=${device}`);
+  assert.equal(arm64.at(-1), ["pci-serial-4x", ...ports].join());
+  for (const words of [amd64, arm64]) {
+    assert.ok(words.includes("socket,id=stdout,path=/a,,b/stdout"), "a comma in a path is doubled");
   }
 });
 
