@@ -1,11 +1,11 @@
 /**
  * Runs every test that can run on this machine, and names the others with the reason.
  *
- *     scripts/test [--only fmt,lint,check,layers,words,compile,unit,v1,v2,kernels,soak]
+ *     scripts/test [--only fmt,lint,check,layers,words,compile,unit,newest-deno,v1,v2,kernels,soak]
  *     scripts/test --help
  *
  * With CI=true a stage that could not run counts as failed. The emulated machines run two at a time, beside the checks, the tests of
- * the executable, the unit tests, the soak, and those on this machine's own kernel that do not measure time. The others run alone
+ * the executable, the unit tests (on the newest Deno too), the soak, and those on this machine's own kernel that do not measure time. The others run alone
  * at the end.
  */
 
@@ -23,6 +23,7 @@ import {
   throughExecutable,
   throughLauncher,
 } from "./test_stages/kernels.ts";
+import { newestDenoTests } from "./test_stages/newest_deno.ts";
 
 interface Part {
   readonly run: () => Promise<Outcome>;
@@ -102,14 +103,15 @@ function stagesUnder(signal: AbortSignal): Record<string, Part[]> {
     name,
     [{ run: () => check(name, args, signal), lane: "light" }],
   ]);
-  const unit = () => denoTests({ what: "unit", paths: unitDirectories, limit: unitLimit, signal });
+  const units = { paths: unitDirectories, limit: unitLimit, signal };
   return {
     ...Object.fromEntries(checks),
     compile: [
       { run: () => compile(signal), lane: "first" },
       { run: () => executableTests(signal), lane: "light" },
     ],
-    unit: [{ run: unit, lane: "light" }],
+    unit: [{ run: () => denoTests({ what: "unit", ...units }), lane: "light" }],
+    "newest-deno": [{ run: () => newestDenoTests(units), lane: "light" }],
     v1: kernelParts("v1", signal),
     v2: kernelParts("v2", signal),
     kernels: matrixParts(signal),

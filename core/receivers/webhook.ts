@@ -6,6 +6,7 @@ import type { HttpMessage } from "../events/cloud_event.ts";
 import { type Attempt, Delivery, type DeliveryOptions, retryAfterMs } from "./delivery.ts";
 import type { TypeCounts } from "./dropped_events.ts";
 import type { Receiver, ReceiverCounts } from "./receiver.ts";
+import { requestErrorText } from "./request_error.ts";
 
 export interface WebhookOptions {
   /** `http://…`, `https://…`, or `unix:/path/of.sock`; an HTTP path follows a second colon: `unix:/run/x.sock:/events`. */
@@ -119,7 +120,7 @@ export class Webhook implements Receiver {
       return attemptOf(answer);
     } catch (error) {
       const shown = shownUrl(this.#options.url);
-      const why = requestErrorText(error, this.#timeoutMs);
+      const why = failureText(error, this.#timeoutMs);
       return { is: "later", why: why.replaceAll(new URL(this.#url).href, shown) };
     }
   }
@@ -179,11 +180,8 @@ function clientFor(
   }
 }
 
-/** Without the URL that Deno puts in front. */
-function requestErrorText(error: unknown, timeoutMs: number): string {
-  if (error instanceof Error && error.name === "TimeoutError") {
-    return `it did not answer within ${timeoutMs} ms`;
-  }
-  return errorText(error)
-    .replace(/^error sending request (?:from \S+ )?for (?:url )?\(?\S+?\)?(?: \([^)]*\))?: /, "");
+function failureText(error: unknown, timeoutMs: number): string {
+  return error instanceof Error && error.name === "TimeoutError"
+    ? `it did not answer within ${timeoutMs} ms`
+    : requestErrorText(error);
 }

@@ -42,6 +42,8 @@ export interface DenoTests {
   /** Directories or files, relative to the project. */
   readonly paths: readonly string[];
   readonly environment?: Readonly<Record<string, string>>;
+  /** Another Deno than this one. */
+  readonly deno?: string;
   /** Seconds after which the tests are ended, and have failed. */
   readonly limit: number;
   readonly signal: AbortSignal;
@@ -59,13 +61,13 @@ export async function denoTests(tests: DenoTests): Promise<Outcome> {
   }
 }
 
-/** Runs this very Deno, and ends it at the limit, which the last line of both outputs then says. */
+/** Runs Deno, by default this very one, and ends it at the limit, which the last line of both outputs then says. */
 export async function limited(
   args: readonly string[],
-  { limit, signal, environment }: Pick<DenoTests, "environment" | "limit" | "signal">,
+  { limit, signal, environment, deno = Deno.execPath() }: Omit<DenoTests, "what" | "paths">,
 ): Promise<Ran> {
   const late = AbortSignal.timeout(limit * 1000);
-  const ran = await outputOf(Deno.execPath(), args, {
+  const ran = await outputOf(deno, args, {
     env: { NO_COLOR: "1", ...environment },
     signal: AbortSignal.any([late, signal]),
   });

@@ -82,8 +82,10 @@ Deno.test("a stage that did not run is skipped, and fails in CI", () => {
   assert.equal(lastLine(total(outcomes, true)), "4 passed, 3 failed, 0 skipped");
 });
 
-function runner(...args: string[]) {
-  const { code, stdout, stderr } = new Deno.Command("scripts/test", { args }).outputSync();
+const runner = (...args: string[]) => runnerIn({}, ...args);
+
+function runnerIn(env: Record<string, string>, ...args: string[]) {
+  const { code, stdout, stderr } = new Deno.Command("scripts/test", { args, env }).outputSync();
   const text = new TextDecoder();
   return { code, out: text.decode(stdout), err: text.decode(stderr) };
 }
@@ -93,6 +95,22 @@ Deno.test("the runner's last line is the sum of the chosen stages", () => {
   assert.equal(code, 0, out);
   assert.match(out, /^ok {5} layers: 1 passed, 0 failed, 0 skipped, \d+\.\d s\n/);
   assert.ok(out.endsWith("\n1 passed, 0 failed, 0 skipped\n"), out);
+});
+
+Deno.test("in CI a Deno that cannot be fetched is a failure, with npm's last word", () => {
+  const directory = Deno.makeTempDirSync({ prefix: "oomkit-test-" });
+  const npx =
+    "#!/bin/sh\necho 'npm error code E404' >&2\necho 'npm error 404 not found' >&2\nexit 1\n";
+  Deno.writeTextFileSync(`${directory}/npx`, npx, { mode: 0o755 });
+  const env = { CI: "true", PATH: `${directory}:${Deno.env.get("PATH")}` };
+  const { code, out } = runnerIn(env, "--only", "newest-deno");
+  Deno.removeSync(directory, { recursive: true });
+  assert.equal(code, 1);
+  assert.match(
+    out,
+    /^FAILED: unit, Deno [\d.]+: cannot fetch Deno [\d.]+ through npx: npm error 404 not found\n/,
+  );
+  assert.ok(out.endsWith("\n0 passed, 1 failed, 0 skipped\n"), out);
 });
 
 Deno.test("an unknown stage is one line", () => {

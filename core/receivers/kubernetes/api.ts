@@ -1,7 +1,7 @@
 /** A client of the Kubernetes API server that authenticates with the pod's service account: requests, answers and failures. */
 
-import { errorText } from "../../errors.ts";
 import { retryAfterMs } from "../delivery.ts";
+import { requestErrorText } from "../request_error.ts";
 import {
   openToken,
   type ServiceAccountEnvironment,
@@ -319,16 +319,13 @@ function forbiddenText({ verb, resource, namespace }: RequestTarget): string {
  * @param authority expected signer of the certificate: "the CA in FILE".
  */
 function failureOfFetch(error: unknown, authority: string): Failure {
-  const text = errorText(error);
+  const text = requestErrorText(error);
   const certificate = /invalid peer certificate: (.*)$/.exec(text)?.[1];
   const why = certificate === "UnknownIssuer"
     ? `its certificate is not signed by ${authority}`
     : certificate !== undefined
     ? `its certificate is not valid: ${oneLine(certificate)}`
-    : oneLine(
-      text.replace(/^error sending request(?: for url \([^)]*\))?: /, "")
-        .replace(/^client error \(\w+\): /, ""),
-    );
+    : oneLine(text);
   return { is: "unreachable", why };
 }
 
