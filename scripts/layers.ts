@@ -47,11 +47,11 @@ export const rooms: readonly Room[] = [
   })),
   { at: "core/cgroup", imports: [...pureRooms, "core/kernel"] },
   { at: "core/events", imports: [...pureRooms, "core/cgroup"] },
-  {
-    at: "core/record/format.ts",
+  ...["format.ts", "line_schemas.ts", "decisions.ts", "version.ts"].map((file): Room => ({
+    at: `core/record/${file}`,
     imports: ["core/record", ...pureRooms, "core/events"],
     pure: true,
-  },
+  })),
   {
     at: "core/record",
     imports: [...pureRooms, "core/cgroup", "core/kernel/clock.ts", "core/events"],

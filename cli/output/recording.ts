@@ -6,12 +6,11 @@ import {
   both,
   eventLine,
   type RecordedPolicy,
-  RECORDING_VERSION,
   type RecordingHead,
   type RecordingLine,
   type RecordSink,
 } from "../../core/record/format.ts";
-import { readRecording } from "../../core/record/reader.ts";
+import { RECORDING_VERSION } from "../../core/record/version.ts";
 import { openRecordFile, type RecordFile } from "../../core/record/writer.ts";
 import { isRecorded, type RecordFlags } from "../options/subcommand.ts";
 import { createProgress, terminalOutput } from "../terminal/progress.ts";
@@ -91,6 +90,8 @@ const LINES_BETWEEN_REPORTS = 4096;
 
 /** As `readRecording`; on a terminal it shows its progress. */
 export async function* recordingLines(path: string): AsyncGenerator<RecordingLine> {
+  // A guard only writes them.
+  const { readRecording } = await import("../../core/record/reader.ts");
   const progress = createProgress(terminalOutput());
   let count = 0;
   try {

@@ -1,5 +1,6 @@
 /** The width of a text in a terminal, and texts and cgroup paths cut or padded to a width. Pure. */
 
+import { eastAsianWidth } from "get-east-asian-width";
 import { printable } from "../output/output.ts";
 
 /** Created by the first text that needs it: V8 takes 1.7 ms to read these as literals, at every start (deno task bench:start-up). */
@@ -8,12 +9,6 @@ function expression(source: string, flags: string): () => RegExp {
   return () => created ??= new RegExp(source, flags);
 }
 
-/** Unicode's East_Asian_Width W and F (EastAsianWidth.txt), and characters with emoji presentation by default. */
-const wide = expression(
-  String
-    .raw`[\p{Emoji_Presentation}\u1100-\u115f\u2329\u232a\u2e80-\u303e\u3041-\u4dbf\u4e00-\ua4cf\ua960-\ua97c\uac00-\ud7a3\uf900-\ufaff\ufe10-\ufe19\ufe30-\ufe6f\uff01-\uff60\uffe0-\uffe6\u{16fe0}-\u{18cff}\u{1aff0}-\u{1b2ff}\u{1f200}-\u{1f265}\u{20000}-\u{3fffd}]`,
-  "u",
-);
 const combining = expression(String.raw`[\p{Mn}\p{Me}]`, "u");
 
 /**
@@ -71,7 +66,7 @@ export function widthOf(text: string): number {
 
 function columnsOf(character: string): 0 | 1 | 2 {
   if (character < "\u0300" || SYMBOLS.includes(character)) return 1;
-  return combining().test(character) ? 0 : wide().test(character) ? 2 : 1;
+  return combining().test(character) ? 0 : eastAsianWidth(character.codePointAt(0)!);
 }
 
 /** The longest beginning that fits; all styles are kept. @param width columns */

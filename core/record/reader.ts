@@ -1,18 +1,11 @@
 /** Reads recordings. Every line is checked, because a file may hold anything. */
 
+import * as v from "valibot";
 import { errorText, OomkitError, shortened } from "../errors.ts";
-import {
-  fieldOf,
-  invalidField,
-  isCount,
-  isObject,
-  LINES,
-  MAX_LINE_LENGTH,
-  RECORDING_VERSION,
-  type RecordingHead,
-  type RecordingLine,
-} from "./format.ts";
+import { MAX_LINE_LENGTH, type RecordingHead, type RecordingLine } from "./format.ts";
 import { gunzipped } from "./gzip.ts";
+import { count, LINES } from "./line_schemas.ts";
+import { RECORDING_VERSION } from "./version.ts";
 
 const HINT = "use a file written by --record";
 
@@ -111,16 +104,21 @@ class NotJson extends OomkitError {}
 /** `undefined` for a type that only later versions know. */
 function parseLine(text: string, where: string): RecordingLine | undefined {
   const value = parseJson(text, where);
-  const type = isObject(value) ? fieldOf(value, "type") : undefined;
-  if (!isObject(value) || typeof type !== "string") {
-    throw failed(where, "it is not a line of a recording");
-  }
+  const typed = v.safeParse(typedLine, value);
+  if (!typed.success) throw failed(where, "it is not a line of a recording");
+  const { type, v: version } = typed.output;
   if (!Object.hasOwn(LINES, type)) return undefined;
-  if (type === "recording") checkVersion(value, where);
-  const invalid = invalidField(value, LINES[type as RecordingLine["type"]]);
-  if (invalid !== undefined) throw failed(where, `its "${invalid}" is not valid for ${type}`);
-  return value as unknown as RecordingLine;
+  if (type === "recording") checkVersion(version, where);
+  const checked = v.safeParse(LINES[type as RecordingLine["type"]], value, { abortEarly: true });
+  if (!checked.success) {
+    const field = checked.issues[0].path?.[0]?.key;
+    throw failed(where, `its "${field}" is not valid for ${type}`);
+  }
+  // With the fields of later versions, and those of events.
+  return value as RecordingLine;
 }
+
+const typedLine = v.object({ type: v.string(), v: v.optional(v.unknown()) });
 
 function parseJson(text: string, where: string): unknown {
   try {
@@ -131,13 +129,12 @@ function parseJson(text: string, where: string): unknown {
   }
 }
 
-function checkVersion(head: object, where: string): void {
-  const version = fieldOf(head, "v");
+function checkVersion(version: unknown, where: string): void {
   if (version === RECORDING_VERSION) return;
-  if (!isCount(version) || version === 0) {
+  if (!v.is(count, version) || version === 0) {
     throw failed(where, 'its "v" is not valid for recording');
   }
   const why = `it has version ${version}, and this oomkit reads version ${RECORDING_VERSION}`;
-  const isOlder = version as number < RECORDING_VERSION;
+  const isOlder = version < RECORDING_VERSION;
   throw failed(where, why, `use the oomkit that wrote it${isOlder ? "" : ", or a later one"}`);
 }

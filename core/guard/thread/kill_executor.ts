@@ -33,7 +33,7 @@ import {
   msUntilLimit,
   msUntilLimitAtPeakRate,
 } from "../../policy/usage_trend.ts";
-import type { RecordedDecision } from "../../record/format.ts";
+import type { RecordedDecision } from "../../record/decisions.ts";
 import { actionEvent, type ActionResult, rounded } from "../events.ts";
 import {
   type CgroupState,

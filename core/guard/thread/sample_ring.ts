@@ -7,7 +7,7 @@ import type { Observation } from "../../policy/kill_cycle.ts";
 import type { ReclaimStat } from "../../parse/cgroupfs.ts";
 import { type Level, LEVELS } from "../../policy/levels.ts";
 import type { UnreclaimableTrend, UsageTrend } from "../../policy/usage_trend.ts";
-import { DECISIONS, type RecordedDecision } from "../../record/format.ts";
+import { DECISIONS, type RecordedDecision } from "../../record/decisions.ts";
 
 /** Can be posted to another thread. */
 export interface SampleRing {
