@@ -5,6 +5,7 @@ import { SELECTIONS } from "../../core/collect/selection.ts";
 import { OomkitError } from "../../core/errors.ts";
 import { EVENT_TYPES, type EventType } from "../../core/events/event.ts";
 import { KUBERNETES_EVENT_TYPES } from "../../core/receivers/kubernetes/event_object.ts";
+import { otlpUrl } from "../../core/receivers/otlp/url.ts";
 import { parseListen } from "../../core/receivers/prometheus/listen.ts";
 import { checkWebhookUrl } from "../../core/receivers/webhook.ts";
 import {
@@ -52,6 +53,11 @@ function checkListen(text: string): string {
   return text;
 }
 
+function checkOtlp(text: string): string {
+  otlpUrl(text);
+  return text;
+}
+
 const KUBERNETES_TYPES = [...KUBERNETES_EVENT_TYPES, "warn"] as const;
 
 const RECEIVERS = { group: "receivers" } as const;
@@ -74,6 +80,11 @@ export const RECEIVER_OPTIONS = {
     "--metrics-max <count>",
     "how many of them: those with the smallest share of their limit left",
     { ...RECEIVERS, parse: parseWhole(0), default: [50, "50"] },
+  ),
+  otlp: value(
+    "--otlp <url>",
+    "export the metrics to this OTLP/HTTP receiver every minute: http://localhost:4318",
+    { ...RECEIVERS, parse: checkOtlp },
   ),
   webhookUrl: list(
     "--webhook-url <url>",

@@ -13,8 +13,9 @@ import type { Labels } from "../../core/policy/rules.ts";
 import { missingProgram } from "../../core/control/hook.ts";
 import { ExecReceiver } from "../../core/receivers/exec.ts";
 import { LogFile } from "../../core/receivers/log_file.ts";
+import { shownOtlpUrl } from "../../core/receivers/otlp/url.ts";
 import { formatListen, parseListen } from "../../core/receivers/prometheus/listen.ts";
-import type { MetricsOptions } from "../../core/receivers/prometheus/metrics.ts";
+import type { Metrics, MetricsOptions } from "../../core/receivers/prometheus/metrics.ts";
 import type { Receiver, ReceiverCounts } from "../../core/receivers/receiver.ts";
 import { shownUrl, Webhook } from "../../core/receivers/webhook.ts";
 import { DEFAULT_EVENT_TYPES, nodeNameOf, type ReceiverFlags } from "../options/receivers.ts";
@@ -97,6 +98,7 @@ export function describeReceivers(flags: ReceiverFlags): string[] {
   return [
     ...RECEIVERS.flatMap(({ describe }) => describe(flags)),
     ...flags.listen === undefined ? [] : [`Prometheus at ${flags.listen}`],
+    ...flags.otlp === undefined ? [] : [`OTLP to ${shownOtlpUrl(flags.otlp)}`],
   ];
 }
 
@@ -166,7 +168,7 @@ export async function openReceivers(
     async close() {
       await Promise.all(all.map((receiver) => receiver.close()));
       await cluster?.close();
-      await metrics?.server.close();
+      await metrics?.close();
     },
   };
 }
@@ -188,16 +190,14 @@ function oomGuardWriter(
 
 /** The metrics are no row of the table: they count what the other receivers delivered. Loaded only if needed. */
 async function openMetrics(
-  { listen, port = 0, metricsCgroups: select, metricsMax: max }: ReceiverSetupFlags,
+  flags: ReceiverSetupFlags,
   source: EmittingCommand & Pick<MetricsOptions, "placeOf">,
   receivers: readonly Receiver[],
 ) {
-  if (listen === undefined && port === 0) return undefined;
-  const [{ Metrics }, { MetricsServer }] = await Promise.all([
-    import("../../core/receivers/prometheus/metrics.ts"),
-    import("../../core/receivers/prometheus/server.ts"),
-  ]);
-  const { alive, ready } = source;
+  const { listen, port = 0, otlp, metricsCgroups: select, metricsMax: max } = flags;
+  const address = listen ?? (port === 0 ? undefined : String(port));
+  if (address === undefined && otlp === undefined) return undefined;
+  const { Metrics } = await import("../../core/receivers/prometheus/metrics.ts");
   const receiver = new Metrics({
     ...source,
     version: VERSION,
@@ -205,10 +205,50 @@ async function openMetrics(
     receivers: () => receivers,
     collect: { select, max },
   });
-  const values = { metrics: () => receiver.text(), alive, ready };
-  const server = new MetricsServer(parseListen(listen ?? String(port)), values);
+  const server = address === undefined ? undefined : await openServer(address, receiver, source);
+  const exporter = otlp === undefined
+    ? undefined
+    : await openExport(otlp, receiver, source.command, nodeNameOf(flags));
+  return {
+    receiver,
+    async close() {
+      await Promise.all([exporter?.close(), server?.close()]);
+    },
+  };
+}
+
+async function openServer(address: string, metrics: Metrics, { alive, ready }: EmittingCommand) {
+  const { MetricsServer } = await import("../../core/receivers/prometheus/server.ts");
+  const values = { metrics: () => metrics.text(), alive, ready };
+  const server = new MetricsServer(parseListen(address), values);
   printStderr(`listening on ${formatListen(server.address)}`);
-  return { receiver, server };
+  return server;
+}
+
+/** @param node as Kubernetes knows it. */
+async function openExport(
+  url: string,
+  metrics: Metrics,
+  command: EmittingCommand["command"],
+  node: string | undefined,
+) {
+  const { OtlpExport } = await import("../../core/receivers/otlp/exporter.ts");
+  const host = Deno.hostname();
+  return new OtlpExport({
+    url,
+    version: VERSION,
+    userAgent: USER_AGENT,
+    resource: omitUndefined({
+      "service.name": "oomkit",
+      "service.version": VERSION,
+      // Of all nodes: Prometheus makes its label `instance` of it.
+      "service.instance.id": `${node ?? host}/${command}`,
+      "host.name": host,
+      "k8s.node.name": node,
+    }),
+    families: () => metrics.families(),
+    warn: printStderr,
+  });
 }
 
 function openWebhooks({ flags, oomGuardJson }: ReceiverContext): Webhook[] {

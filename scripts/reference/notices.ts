@@ -32,7 +32,10 @@ export async function noticesText(): Promise<string> {
     runtimeNotice("V8, the JavaScript engine in Deno (BSD-3-Clause)", "v8.txt"),
     { title: "Libraries in Deno and V8", text: REMAINDER },
   ];
-  const sections = notices.map(({ title, text }) => `${RULE}\n${title}\n${RULE}\n\n${text.trim()}`);
+  // Packages of one project have the same text.
+  const sections = Map.groupBy(notices, ({ text }) => text.trim()).entries().map(([text, same]) =>
+    `${RULE}\n${same.map(({ title }) => title).join("\n")}\n${RULE}\n\n${text}`
+  );
   return `${[INTRODUCTION, ...sections].join("\n\n")}\n`.replaceAll("\r\n", "\n");
 }
 

@@ -252,6 +252,27 @@ kernelTest(
 );
 
 kernelTest(
+  "an OTLP receiver that does not answer delays no kill, though exports follow each other",
+  async () => {
+    await using cgroup = makeRealCgroup("otlp");
+    cgroup.limit(LIMIT);
+    await using receiver = slowReceiver();
+    await using guarded = await startGuarded(
+      ["--policy", "process", "--otlp", receiver.url, cgroup.path],
+      { env: { OTEL_METRIC_EXPORT_INTERVAL: "20" } },
+    );
+    await until("an export waits for its answer", () => receiver.bodies.length > 0);
+    await using hungry = await startHungryProcess(cgroup);
+    await feedWhileItLives(hungry, LIMIT);
+    await until("the kill is reported", () => killActionsOf(guarded.events).length === 1);
+    const [{ resourceMetrics }] = receiver.bodies;
+    assert.ok(resourceMetrics[0].scopeMetrics[0].metrics.length > 0);
+    receiver.open();
+    await guarded.stop();
+  },
+);
+
+kernelTest(
   "--exec runs after the kill, with the event on stdin and in the environment",
   async () => {
     await using cgroup = makeRealCgroup("exec");

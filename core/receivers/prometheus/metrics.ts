@@ -1,4 +1,4 @@
-/** The text of a scrape: the cgroups as they are now, counts since the start, and the state of oomkit itself. */
+/** The metrics: the cgroups as they are now, counts since the start, and the state of oomkit itself. */
 
 import process from "node:process";
 import { identify } from "../../cgroup/identity.ts";
@@ -46,6 +46,11 @@ export interface MetricsOptions {
   readonly now?: () => number;
 }
 
+/** What one reader of the metrics has seen: kills by path. */
+interface KillsRead {
+  last: ReadonlyMap<string, bigint>;
+}
+
 const MAX_LISTED_CGROUPS = 2000;
 /** Removed cgroups that still have a series for their kills. */
 const MAX_REMOVED_CGROUPS = 500;
@@ -59,7 +64,9 @@ export class Metrics implements Receiver {
   /** Labels by path of the cgroups that have series. */
   #listed: ReadonlyMap<string, string> = new Map();
   #rendered: { readonly collection: Collection; readonly text: string } | undefined;
-  #scrapedKills: ReadonlyMap<string, bigint> = new Map();
+  /** Of scrapes, and of exports. */
+  readonly #killsRead: KillsRead = { last: new Map() };
+  readonly #killsExported: KillsRead = { last: new Map() };
   /** Labels by path of cgroups with kills. */
   readonly #killLabels = new Map<string, string>();
   #reported = 0;
@@ -98,18 +105,32 @@ export class Metrics implements Receiver {
 
   /** The body of a scrape. Rejects when `cgroups` throws. */
   async text(): Promise<string> {
+    const collection = await this.#collect();
+    if (this.#rendered?.collection !== collection) {
+      this.#rendered = { collection, text: renderText(this.#cgroupFamilies(collection)) };
+    }
+    return renderText(this.#ownFamilies(this.#killsRead)) + this.#rendered.text;
+  }
+
+  /** The same for one exporter. Rejects when `cgroups` throws. */
+  async families(): Promise<Family[]> {
+    const collection = await this.#collect();
+    const cgroups = this.#cgroupFamilies(collection);
+    return [...this.#ownFamilies(this.#killsExported), ...cgroups];
+  }
+
+  #ownFamilies(kills: KillsRead): Family[] {
     const { command, version, commit, alive, ready, heartbeatAge, receivers, lacking } =
       this.#options;
     const degraded = [...lacking?.() ?? []].map(([requested, value]) => ({
       labels: labels({ requested }),
       value,
     }));
-    const cgroups = this.#cgroupText(await this.#collect());
     const { node } = this.#options.placeOf?.(null, null) ?? {};
     const ageMs = heartbeatAge?.();
     const descriptors = readDescriptors();
     const { user, system } = process.cpuUsage();
-    return renderText([
+    return [
       single("oomkit_build_info", 1, labels({ version, commit, command, node })),
       single("oomkit_healthy", alive().ok ? 1 : 0),
       single("oomkit_ready", ready().ok ? 1 : 0),
@@ -122,22 +143,18 @@ export class Metrics implements Receiver {
       ...this.#receiverTotals.families(new Set(receivers())),
       family("oomkit_degraded", degraded),
       ...this.#events.families(),
-      this.#killFamily(),
-    ]) + cgroups;
+      this.#killFamily(kills),
+    ];
   }
 
-  /** Rendered once per collection. */
-  #cgroupText(collection: Collection): string {
-    if (this.#rendered?.collection === collection) return this.#rendered.text;
+  #cgroupFamilies(collection: Collection): Family[] {
     const { command } = this.#options;
     const { readings } = collection;
     this.#listed = new Map(readings.map(({ path }) => [path, this.#labelsOf(path)]));
-    const text = renderText([
+    return [
       ...collectionFamilies(collection, command),
       ...cgroupFamilies(readings, this.#listed, command),
-    ]);
-    this.#rendered = { collection, text };
-    return text;
+    ];
   }
 
   /** With the names that cAdvisor and kube-state-metrics use. */
@@ -168,11 +185,11 @@ export class Metrics implements Receiver {
   }
 
   /** Listed cgroups without kills have 0, so that the first kill is an increase. */
-  #killFamily(): Family {
+  #killFamily(read: KillsRead): Family {
     const kills = new Map<string, bigint>(this.#listed.keys().map((path) => [path, 0n]));
     for (const [path, count] of this.#events.killsByCgroup()) kills.set(path, count);
-    const before = this.#scrapedKills;
-    this.#scrapedKills = kills;
+    const before = read.last;
+    read.last = kills;
     // A count that was dropped restarts. Leaving out one scrape ends the series, so that the counter does not fall.
     const samples = [...kills].filter(([path, count]) => count >= (before.get(path) ?? 0n))
       .map(([path, value]) => ({

@@ -38,6 +38,31 @@ export function labels(pairs: Readonly<Record<string, string | null | undefined>
   ).join();
 }
 
+const PAIR = /(\w+)="((?:[^"\\]|\\.)*)"/g;
+
+/** The pairs of which {@link labels} made the text. */
+export function pairsOf(text: string): Record<string, string> {
+  return Object.fromEntries(
+    text.matchAll(PAIR).map(([, name, value]) => [
+      name!,
+      value!.replace(/\\(.)/g, (_, escaped) => escaped === "n" ? "\n" : escaped),
+    ]),
+  );
+}
+
+/** Without samples of unknown value, and the first of each series: Prometheus rejects a whole scrape with two of the same labels. */
+export function knownSamples({ samples }: Family): Family["samples"] {
+  const seen = new Set<string>();
+  return samples.filter((sample) => {
+    if (seen.has(sample.labels) || ("value" in sample && !isKnown(sample.value))) return false;
+    seen.add(sample.labels);
+    return true;
+  });
+}
+
+const isKnown = (value: Sample["value"]): value is number | bigint =>
+  value !== undefined && !Number.isNaN(value);
+
 /** Leaves out a family without any known value. */
 export function renderText(families: Iterable<Family>): string {
   let text = "";
@@ -45,17 +70,13 @@ export function renderText(families: Iterable<Family>): string {
   return text;
 }
 
-function renderFamily({ name, type, help, samples }: Family): string {
+function renderFamily(family: Family): string {
+  const { name, type, help } = family;
   let body = "";
-  const seen = new Set<string>();
-  for (const sample of samples) {
-    // Prometheus rejects a whole scrape with two series of the same labels.
-    if (seen.has(sample.labels)) continue;
-    const lines = "counts" in sample
+  for (const sample of knownSamples(family)) {
+    body += "counts" in sample
       ? renderHistogram(name, sample)
-      : line(name, sample.labels, sample.value);
-    if (lines !== "") seen.add(sample.labels);
-    body += lines;
+      : line(name, sample.labels, sample.value!);
   }
   return body && `# HELP ${name} ${escapeHelp(help)}\n# TYPE ${name} ${type}\n${body}`;
 }
@@ -72,8 +93,7 @@ function renderHistogram(name: string, sample: HistogramSample): string {
   return text + line(`${name}_sum`, labels, sum) + line(`${name}_count`, labels, below);
 }
 
-function line(name: string, labels: string, value: Sample["value"]): string {
-  if (value === undefined || Number.isNaN(value)) return "";
+function line(name: string, labels: string, value: number | bigint): string {
   return `${name}${labels && `{${labels}}`} ${number(value)}\n`;
 }
 

@@ -1,7 +1,12 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { Histogram } from "../../../../core/receivers/prometheus/event_counts.ts";
-import { type Family, labels, renderText } from "../../../../core/receivers/prometheus/text.ts";
+import {
+  type Family,
+  labels,
+  pairsOf,
+  renderText,
+} from "../../../../core/receivers/prometheus/text.ts";
 
 const gauge = (samples: Family["samples"]): Family => ({
   name: "oomkit_a_bytes",
@@ -52,6 +57,14 @@ Deno.test("whatever a cgroup is named, its sample is one line that gives the nam
     const [, value] = /^oomkit_a_bytes\{cgroup="((?:\\.|[^"\\])*)"\} 1$/.exec(sample!)!;
     assert.equal(unescaped(value!), name.replaceAll("\0", "\ufffd"));
   }));
+});
+
+Deno.test("the pairs of a text of labels are those that it was made of", () => {
+  fc.assert(fc.property(fc.string({ unit: "binary" }), fc.string(), (first, second) => {
+    const [a, b] = [first, second].map((value) => value.replaceAll("\0", "\ufffd"));
+    assert.deepEqual(pairsOf(labels({ a, none: undefined, b })), { a, b });
+  }));
+  assert.deepEqual(pairsOf(""), {});
 });
 
 Deno.test("of two samples with the same labels one is written, since a scrape with both is refused", () => {
