@@ -5,8 +5,8 @@
  *     scripts/test --help
  *
  * With CI=true a stage that could not run counts as failed. The emulated machines run two at a time, beside the checks, the tests of
- * the executable, the unit tests (on the newest Deno too), the soak, and those on this machine's own kernel that do not measure time. The others run alone
- * at the end.
+ * the executable, the unit tests (on the newest Deno too), the soak, and those on this machine's own kernel that do not measure
+ * time. The others run alone at the end.
  */
 
 import { parseArgs } from "node:util";
