@@ -162,6 +162,7 @@ function policyDocument(policy: GuardPolicy) {
     swap: swapText(killSettings),
     psi: pressureText(policy) ?? null,
     match: preferences.byName ? "name" : "command-line",
+    victim_order: preferences.cgroupOrder ?? "badness",
     grace_ms: killSettings.graceMs,
     kill_timeout_ms: killSettings.exitTimeoutMs,
     hysteresis: triggerPolicy.hysteresis,
@@ -203,6 +204,7 @@ function policyText(policy: GuardPolicy): string {
     `cooldown ${triggerPolicy.cooldown} ms`,
     ...triggerPolicy.repeat ? ["repeat"] : [],
     ...policy.preferences.byName ? ["names matched"] : [],
+    ...policy.preferences.cgroupOrder ? [`victim order ${policy.preferences.cgroupOrder}`] : [],
     ...(["prefer", "avoid", "ignore"] as const).flatMap((name) =>
       policy.preferences[name].filter((each) => !essentialName(each))
         .map(({ source }) => `${name} ${printable(source)}`)

@@ -165,7 +165,9 @@ class GuardRun {
     this.#progress.end();
     checkReach(guard, setup);
     for (const guarded of flags.explain && !this.#isJson ? guard.guardedCgroups() : []) {
-      print(`victim order for ${printable(guarded.cgroup.path)}:`);
+      const { cgroupOrder } = guarded.policy.preferences;
+      const order = cgroupOrder ? `, cgroups by ${cgroupOrder}` : "";
+      print(`victim order for ${printable(guarded.cgroup.path)}${order}:`);
       explain(guard.candidates(guarded), this.#style);
     }
     this.#statusSocket = openStatusSocket(() => ({

@@ -17,6 +17,7 @@ import {
 } from "../options/option.ts";
 import { checkRequiredOptions, RECEIVER_OPTIONS } from "../options/receivers.ts";
 import { type Common, LIVE_OPTIONS, subcommand } from "../options/subcommand.ts";
+import { VICTIM_ORDERS } from "../../core/policy/victim_order.ts";
 import type { PressureCondition } from "../../core/policy/pressure_window.ts";
 import { parseDuration, parsePercent, parsePositiveDuration } from "../options/units.ts";
 import { POLICY_OPTIONS } from "./policy_options.ts";
@@ -101,6 +102,11 @@ const GUARD_OPTIONS = {
     "--match <what>",
     "what --prefer, --avoid and --ignore match besides the cgroup: the command line, or the name (comm) of the process",
     { ...VICTIMS, choices: ["command-line", "name"], default: ["command-line", "command-line"] },
+  ),
+  victimOrder: choice(
+    "--victim-order <order>",
+    "order of victims: the kernel's badness, or cgroups first by pages scanned for reclaim (pgscan, v2), memory pressure (pressure, v2) or use of swap",
+    { ...VICTIMS, choices: VICTIM_ORDERS, default: ["badness", "badness"] },
   ),
   essentials: list(
     "--essentials <names>",

@@ -114,6 +114,7 @@ export function policyOfFlags(
       avoid: flags.avoid ?? [],
       ignore: flags.ignore ?? [],
       ...flags.match === "name" && { byName: true as const },
+      ...flags.victimOrder !== "badness" && { cgroupOrder: flags.victimOrder },
     },
     softLimit: flags.softLimit === true || flags.openSoftLimit === true ||
       flags.openSoftLimit === "true",

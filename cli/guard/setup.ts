@@ -2,9 +2,16 @@
 
 import type { CommandUnknownOpts } from "@commander-js/extra-typings";
 import { whyNoLimit } from "../../core/cgroup/ancestry.ts";
-import { type Cgroup, openCgroup, walk } from "../../core/cgroup/cgroup.ts";
+import {
+  accessibleChildrenOf,
+  type Cgroup,
+  openCgroup,
+  tryReadSnapshot,
+  walk,
+} from "../../core/cgroup/cgroup.ts";
 import { directoryOf, discover, type Hierarchy } from "../../core/cgroup/hierarchy.ts";
 import { identify } from "../../core/cgroup/identity.ts";
+import { readMachine } from "../../core/cgroup/machine.ts";
 import { listProcesses, selfAndAncestors } from "../../core/cgroup/processes.ts";
 import { ownCgroup, parseGlob, resolveTarget } from "../../core/cgroup/resolve.ts";
 import { inSharedPidNamespace } from "../../core/cgroup/shared_pid_namespace.ts";
@@ -22,6 +29,7 @@ import { candidatesIn, limitOf } from "../../core/guard/targets.ts";
 import { ACTIONS } from "../../core/policy/actions.ts";
 import { marginBytesIn } from "../../core/policy/levels.ts";
 import { fits, type Labels, ruleFor } from "../../core/policy/rules.ts";
+import type { CgroupOrder } from "../../core/policy/victim_order.ts";
 import { matchedLine } from "../../core/policy/victims.ts";
 import type { Scope } from "../../core/watch/scopes.ts";
 import { type ConfigFile, mistakeAt } from "../config/config.ts";
@@ -136,6 +144,7 @@ export function buildGuardSetup(
     }
     for (const policy of policies.all) {
       checkMode(hierarchy, policy);
+      checkVictimOrder(hierarchy, policy);
       checkTree(hierarchy, policy);
       warnOfMissingHooks(policy);
     }
@@ -222,6 +231,33 @@ export function checkMode(
   }
   if (!kernel) refuse("this tree is not a kernel's", "use notify");
   if (!writable) refuse("the cgroup file system is read-only", "use notify");
+}
+
+/** Throws {@link OomkitError} for an order of which the version or the kernel has no figures. */
+function checkVictimOrder(hierarchy: Hierarchy, { preferences, rule }: GuardPolicy): void {
+  const { cgroupOrder } = preferences;
+  const missing = cgroupOrder && missingFigures(hierarchy, cgroupOrder);
+  if (missing === undefined) return;
+  throw new OomkitError(
+    `cannot use --victim-order ${cgroupOrder}${inRule(rule)}: ${missing}`,
+    "use badness, the kernel's order",
+  );
+}
+
+function missingFigures(hierarchy: Hierarchy, order: CgroupOrder): string | undefined {
+  const { version } = hierarchy;
+  if (order === "swap") {
+    const root = openCgroup(hierarchy, hierarchy.root);
+    const all = root ? [root, ...accessibleChildrenOf(root)] : [];
+    const isCounted = all.some((each) => tryReadSnapshot(each).stats.swap !== undefined);
+    return isCounted || all.length < 2 ? undefined : "the kernel counts no swap by cgroup";
+  }
+  if (!version.countsScannedPages) {
+    return `cgroup v${version.number} does not count the pages that are scanned for reclaim`;
+  }
+  const hasPressure = order !== "pressure" || !hierarchy.kernel ||
+    readMachine().pressure !== undefined;
+  return hasPressure ? undefined : "the kernel has no PSI (/proc/pressure/memory)";
 }
 
 /** The pids in a copied or fake tree may belong to unrelated processes of this machine. */

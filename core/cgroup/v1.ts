@@ -31,6 +31,7 @@ export const v1: CgroupVersion = {
   canThrottle: false,
   canDisableOomKiller: true,
   protectsPageCache: false,
+  countsScannedPages: false,
   omitsForeignPids: true,
   hierarchyFile: "memory.use_hierarchy",
   delegatesControllers: false,

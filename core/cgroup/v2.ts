@@ -29,6 +29,7 @@ export const v2: CgroupVersion = {
   canThrottle: true,
   canDisableOomKiller: false,
   protectsPageCache: true,
+  countsScannedPages: true,
   eventsFile: "memory.events",
   freezeFile: "cgroup.freeze",
   omitsForeignPids: false,

@@ -77,6 +77,8 @@ export interface CgroupVersion {
   readonly canDisableOomKiller: boolean;
   /** True if `memory.min` and `memory.low` keep page cache from being reclaimed. */
   readonly protectsPageCache: boolean;
+  /** True if memory.stat has the pages that were scanned for reclaim. */
+  readonly countsScannedPages: boolean;
   /** The file that reports POLLPRI when a counter rises. */
   readonly eventsFile?: string;
   /** The file that freezes the cgroup; absent if the freezer is a hierarchy of its own. */

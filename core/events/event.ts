@@ -7,6 +7,7 @@ import { identify } from "../cgroup/identity.ts";
 import type { ACTIONS, KillAction, ReportedAction } from "../policy/actions.ts";
 import type { SkipReason } from "../policy/kill_cycle.ts";
 import type { Level, Mode } from "../policy/levels.ts";
+import type { CgroupRank } from "../policy/victim_order.ts";
 
 /**
  * What triggered the event. A notification only leads to a read, and the event reports what was read. The exceptions are `oom`
@@ -104,6 +105,8 @@ export interface CandidateJson {
   readonly badness: number;
   readonly preference: "prefer" | "none" | "avoid" | "excluded";
   readonly preference_reason: string | null;
+  /** With `--victim-order` the place of its cgroup, from 1, and what it is ranked by: pages, percent or bytes. */
+  readonly cgroup_rank?: CgroupRank;
 }
 
 type Metric = "usage" | "working-set";

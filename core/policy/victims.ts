@@ -4,6 +4,7 @@
  */
 
 import type { Limits, Process } from "../snapshot.ts";
+import type { CgroupOrder, CgroupRank } from "./victim_order.ts";
 
 const OOM_SCORE_ADJ_MIN = -1000;
 
@@ -103,6 +104,8 @@ export interface VictimPreferences {
   readonly ignore: readonly RegExp[];
   /** The comm is matched in the place of the command line: it can be read also when the process's memory is swapped out. */
   readonly byName?: true;
+  /** The order of cgroups, before that of their processes. */
+  readonly cgroupOrder?: CgroupOrder;
 }
 
 /** The extended attributes of a cgroup that systemd-oomd and oomd read; see `core/cgroup/preference.ts`. */
@@ -112,6 +115,8 @@ export interface RankedCandidate extends Candidate {
   readonly preference: "prefer" | "none" | "avoid";
   /** The expression or attribute that the preference comes from. */
   readonly preferenceReason: string | undefined;
+  /** Of its cgroup; `undefined` if that has no place in the order. */
+  readonly cgroupRank: CgroupRank | undefined;
 }
 
 export interface ExcludedProcess {
@@ -133,6 +138,8 @@ export interface CandidatePool extends Required<Machine> {
   readonly protectedPids: ReadonlySet<number>;
   /** By cgroup path; `excluded`: a rule excludes everything there; `unknown`: it may be `omit`. */
   readonly attributes: ReadonlyMap<string, Attribute | "excluded" | "unknown">;
+  /** By cgroup path. */
+  readonly cgroupRanks?: ReadonlyMap<string, CgroupRank>;
 }
 
 /** The first is killed first. */
@@ -152,13 +159,21 @@ export function rankCandidates(
   const candidates = rankVictims(open, pool.oomTotalBytes, pool).map((candidate) => ({
     ...candidate,
     ...preferenceOf(candidate.process, pool, preferences),
+    cgroupRank: pool.cgroupRanks?.get(candidate.process.cgroup),
   }));
-  // Sorting is stable: the kernel's order remains within each preference.
-  candidates.sort((a, b) =>
-    PREFERENCE_ORDER.indexOf(a.preference) - PREFERENCE_ORDER.indexOf(b.preference)
-  );
+  // Sorting is stable: the kernel's order remains within each cgroup.
+  candidates.sort(byPreferenceAndCgroup);
   return { candidates, excluded };
 }
+
+export const byPreferenceAndCgroup = (
+  a: Pick<RankedCandidate, "preference" | "cgroupRank">,
+  b: Pick<RankedCandidate, "preference" | "cgroupRank">,
+): number =>
+  PREFERENCE_ORDER.indexOf(a.preference) - PREFERENCE_ORDER.indexOf(b.preference) ||
+  placeOf(a.cgroupRank) - placeOf(b.cgroupRank);
+
+const placeOf = (rank: CgroupRank | undefined) => rank?.place ?? Number.MAX_SAFE_INTEGER;
 
 function exclusionReason(
   process: Process,

@@ -46,6 +46,16 @@ const diskModules = [
   "drivers/block/virtio_blk.ko",
 ];
 
+/** The same for swap on zram, which a test loads. zram needs other compressions in each release. */
+const zramModules = [
+  "crypto/lzo-rle.ko",
+  "lib/lz4/lz4_compress.ko",
+  "lib/lz4/lz4hc_compress.ko",
+  "lib/zstd/zstd_compress.ko",
+  "mm/zsmalloc.ko",
+  "drivers/block/zram/zram.ko",
+];
+
 /** Mount points, and what tests expect to find. */
 const directories = ["/proc", "/sys", "/dev", "/run", "/mnt", "/disk", "/root", "/out", "/var/tmp"];
 
@@ -88,7 +98,8 @@ export function imageEntries(contents: Contents, kernel: Kernel): Entry[] {
       contents.userland?.libraries,
     ),
     ...Object.entries(contents.files).flatMap(([path, from]) => copies(path, from)),
-    ...(contents.disk ? modules(kernel) : []),
+    ...(contents.disk ? modules(kernel, diskModules, "/guest/modules") : []),
+    ...modules(kernel, zramModules, "/guest/zram"),
   ];
 }
 
@@ -132,18 +143,22 @@ function programs(
 const librariesOfAll = (programs: readonly string[]): Record<string, string> =>
   Object.fromEntries(programs.flatMap(librariesOf).map((path) => [path, path]));
 
-function modules({ root, version }: Kernel): Entry[] {
+function modules(
+  { root, version }: Kernel,
+  names: readonly string[],
+  inGuest: string,
+): Entry[] {
   // A package of Debian 13 or later has no /lib, which is a link to /usr/lib on an installed system.
   const directories = ["lib", "usr/lib"].map((lib) =>
     join(root, lib, "modules", version, "kernel")
   );
-  return diskModules.flatMap((module, index): Entry[] => {
+  return names.flatMap((module, index): Entry[] => {
     // Newer Debian compresses them; a kernel that has the driver built in has no file.
     const from = directories.flatMap((directory) =>
       ["", ".xz"].map((suffix) => join(directory, module + suffix))
     ).find(isThere);
     if (from === undefined) return [];
-    return [{ kind: "copy", path: `/guest/modules/${index}_${basename(from)}`, from }];
+    return [{ kind: "copy", path: `${inGuest}/${index}_${basename(from)}`, from }];
   });
 }
 

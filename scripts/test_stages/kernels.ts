@@ -246,7 +246,7 @@ export const namesInBrief = [
 const launcherTests = /\/(inspect|watch|watch_command|guard|simulate|simulate_end)_test\.ts$/;
 
 /** Tests that set the clock, switch off a CPU or fill the machine. */
-const guestOnly = /\/(clock|hotplug|guard_machine)_test\.ts$/;
+const guestOnly = /\/(clock|hotplug|guard_machine|guard_machine_harmless)_test\.ts$/;
 
 /**
  * Tests that measure time, or in which a guard must come before the kernel at a rate that the emulated machine is too slow for. The

@@ -49,6 +49,7 @@ import {
   type Victim,
   type VictimSelection,
 } from "./victim_selection.ts";
+import { CgroupRanking } from "./cgroup_ranking.ts";
 import { openMachineFiles } from "./machine_files.ts";
 
 export interface CgroupState {
@@ -66,6 +67,8 @@ export interface CgroupState {
   readonly schedule: Schedule;
   settings: GuardSettings;
   policy: ResolvedPolicy;
+  /** Of the policy. */
+  ranking: CgroupRanking | undefined;
   /** Written by `kill_executor.ts`. */
   readonly actions: ActionState;
   /** Written by `pending_kills.ts`. */
@@ -233,6 +236,13 @@ export interface PendingKill {
 export const pressureOf = ({ pressure }: ResolvedPolicy): PressureState | undefined =>
   pressure && { window: new PressureWindow(pressure), isReached: false, isNew: false };
 
+export function rankingOf(
+  { preferences: { cgroupOrder } }: ResolvedPolicy,
+  limitOwner: Cgroup,
+): CgroupRanking | undefined {
+  return cgroupOrder && new CgroupRanking(limitOwner, cgroupOrder);
+}
+
 /**
  * Whether the levels below the imminent one kill nothing now, because processes have not waited for memory long enough. At the imminent
  * level the kernel is about to kill, whether or not they have.
@@ -286,6 +296,7 @@ export function openCgroupState(spec: CgroupSpec, policy: ResolvedPolicy): Cgrou
     settings,
     policy,
     pressure: pressureOf(policy),
+    ranking: rankingOf(policy, limitOwner),
     actions: {
       reclaim: undefined,
       reportedAt: new Map(),

@@ -111,7 +111,8 @@ export class KillExecutor {
     const { settings: { limit, levelBytes }, memory, pinned } = state;
     const age = pinned.selection === undefined ? Infinity : now - pinned.selection.at;
     const left = msUntilLimit(memory, limit);
-    const isStale = (renew && age > FRESH_SELECTION_MS) ||
+    const isRanked = left > FAR_FROM_LIMIT_MS && state.ranking?.keepUpToDate(now) === true;
+    const isStale = ((renew || isRanked) && age > FRESH_SELECTION_MS) ||
       (age > MAX_SELECTION_AGE_MS && left < FAR_FROM_LIMIT_MS);
     // A selection takes milliseconds, in which usage could cross the level unseen.
     if (pinned.selection === undefined || (isStale && left > MIN_MS_TO_RESELECT)) {
@@ -288,6 +289,7 @@ export class KillExecutor {
       ]),
       known: pinned.known,
       usage: () => usageFile.number() ?? 0,
+      ranking: state.ranking,
     });
     if (selection === undefined || (selection.isPartial && pinned.selection)) {
       return selection?.close();

@@ -34,6 +34,7 @@ import {
   observe,
   openCgroupState,
   pressureOf,
+  rankingOf,
   readMetric,
   reportHead,
   resetThrottle,
@@ -214,6 +215,7 @@ export class MonitorLoop {
       this.#killExecutor.reset(state, performance.now());
       resetDecision(state.decision);
       state.pressure = pressureOf(policy);
+      state.ranking = rankingOf(policy, state.limitOwner);
     }
     state.policy = policy;
     resetThrottle(state);

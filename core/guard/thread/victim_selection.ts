@@ -34,9 +34,9 @@ import { openPidfd } from "../../kernel/process.ts";
 import { ACTIONS, type KillAction, killActionOf } from "../../policy/actions.ts";
 import {
   type Attribute,
+  byPreferenceAndCgroup,
   type CandidatePool,
   groupOf,
-  PREFERENCE_ORDER,
   rankCandidates,
   type RankedCandidate,
   type RankedCandidates,
@@ -44,10 +44,12 @@ import {
 import type { Process } from "../../snapshot.ts";
 import { type GuardPolicy, isExcluded, type PolicySet } from "../policy.ts";
 import type { GuardedCgroup } from "../registry.ts";
+import { CgroupRanking, type CgroupRanks } from "./cgroup_ranking.ts";
 
 /** A process pinned by pidfd, and the cgroup that it was in. */
 export interface Victim extends PinnedProcess {
   readonly scored: CandidateJson;
+  readonly rank: Pick<RankedCandidate, "preference" | "cgroupRank">;
   /** `undefined` when it may not be read, or there is no other candidate to compare with. */
   readonly statm: OpenControlFile | undefined;
   /** Stopped by another program before. */
@@ -132,6 +134,8 @@ export interface SelectionContext {
   readonly signalled: ReadonlySet<number>;
   /** From the selection before. */
   readonly known: KnownProcesses;
+  /** Of the order that the policy asks for. */
+  readonly ranking?: CgroupRanking | undefined;
 }
 
 /** Constant for the life of this program. */
@@ -142,6 +146,9 @@ const MAX_VICTIMS = 8;
 const MAX_REPORTED_CANDIDATES = 10;
 /** Those with the highest oom_score: the essentials among them leave enough others. */
 const MAX_CANDIDATES_OF_MACHINE = 64;
+/** Of the cgroups that are killed first, so many processes are read besides those. */
+const MAX_CGROUPS_READ = 16;
+const MAX_CANDIDATES_OF_CGROUP = 8;
 
 /** @returns `undefined` when the cgroup is gone. */
 export function selectVictims(
@@ -277,14 +284,12 @@ export function releaseVictim({ pidfd, cgroupFd, statm }: Victim): void {
   for (const file of [pidfd, cgroupFd, statm]) file?.close();
 }
 
-/** Sorts by what each victim has in memory now, within each preference. */
+/** Sorts by what each victim has in memory now, within each preference and rank of a cgroup. */
 export function byBadnessNow(victims: readonly Victim[]): readonly Victim[] {
   if (victims.length < 2) return victims;
   const badness = new Map(victims.map((victim) => [victim, badnessNow(victim)]));
-  const preference = ({ scored }: Victim) =>
-    PREFERENCE_ORDER.findIndex((each) => each === scored.preference);
   return victims.toSorted((a, b) =>
-    preference(a) - preference(b) || badness.get(b)! - badness.get(a)!
+    byPreferenceAndCgroup(a.rank, b.rank) || badness.get(b)! - badness.get(a)!
   );
 }
 
@@ -354,7 +359,8 @@ function readPool(
   const begin = processes.length;
   // In a copied tree there are few.
   const isMachine = limitOwner.machine !== undefined && limitOwner.hierarchy.kernel;
-  const largest = isMachine ? largestOfMachine() : undefined;
+  const cgroupRanks = cgroupRanksIn(scope, context);
+  const largest = isMachine ? new LargestProcesses(cgroupRanks) : undefined;
   for (const cgroup of walkCharged(limitOwner, accessibleChildrenOf)) {
     cgroups.push(cgroup);
     const inherited = attributes.get(cgroup.path.slice(0, cgroup.path.lastIndexOf("/")));
@@ -365,10 +371,13 @@ function readPool(
       : preferenceOf(cgroup, guardedBy) ?? inherited;
     if (attribute) attributes.set(cgroup.path, attribute);
     if (isPartial) continue;
-    for (const pid of pidsOf(cgroup)) {
+    const pids = pidsOf(cgroup);
+    for (const pid of largest?.of(cgroup.path, pids) ?? pids) {
       if (signalled.has(pid) || processes[0]?.pid === pid) continue;
-      if (largest && !largest.has(pid)) continue;
-      if (!largest && processes.length > begin && mayStop(processes, scope, context)) {
+      // With an order of cgroups the first one may be any of them.
+      const isOrdered = cgroupRanks.size > 0;
+      const isRead = !largest && !isOrdered && processes.length > begin;
+      if (isRead && mayStop(processes, scope, context)) {
         isPartial = true;
       }
       if (isPartial) break;
@@ -377,16 +386,54 @@ function readPool(
     }
   }
   const machine = { pageSize: pageSize(), pidOneIsInit };
-  return { cgroups, processes, attributes, oomTotalBytes, protectedPids, isPartial, ...machine };
+  return {
+    cgroups,
+    processes,
+    attributes,
+    cgroupRanks,
+    oomTotalBytes,
+    protectedPids,
+    isPartial,
+    ...machine,
+  };
+}
+
+/** None where the limit is an ancestor's: there the kernel's victim counts, which may be outside. */
+function cgroupRanksIn(
+  scope: Cgroup,
+  { limitOwner, ranking, outOfTime }: SelectionContext,
+): CgroupRanks {
+  if (ranking === undefined || limitOwner.path !== scope.path) return new Map();
+  return ranking.ranks(performance.now(), outOfTime());
 }
 
 /**
  * The kernel's badness is for the machine already; to read all that a candidate is ranked by takes ten times as long. It is 0 for what the
  * kernel never kills, such as its own threads, which look like processes that exit: they have no address space either.
  */
-function largestOfMachine(): ReadonlySet<number> {
-  const scores = oomScores().filter(({ score }) => score > 0).sort((a, b) => b.score - a.score);
-  return new Set(scores.slice(0, MAX_CANDIDATES_OF_MACHINE).map(({ pid }) => pid));
+class LargestProcesses {
+  readonly #scores = new Map(
+    oomScores().filter(({ score }) => score > 0).map(({ pid, score }) => [pid, score]),
+  );
+  readonly #largest = new Set(
+    this.#bySize(this.#scores.keys()).slice(0, MAX_CANDIDATES_OF_MACHINE),
+  );
+
+  constructor(private readonly cgroupRanks: CgroupRanks) {}
+
+  /** Those of this cgroup. */
+  of(path: string, pids: readonly number[]): readonly number[] {
+    const { place = Infinity } = this.cgroupRanks.get(path) ?? {};
+    const isFirst = place < MAX_CGROUPS_READ;
+    const first = isFirst ? this.#bySize(pids).slice(0, MAX_CANDIDATES_OF_CGROUP) : [];
+    return pids.filter((pid) => this.#largest.has(pid) || first.includes(pid));
+  }
+
+  #bySize(pids: Iterable<number>): number[] {
+    const scoreOf = (pid: number) => this.#scores.get(pid)!;
+    return [...pids].filter((pid) => this.#scores.has(pid))
+      .sort((a, b) => scoreOf(b) - scoreOf(a));
+  }
 }
 
 /**
@@ -496,19 +543,25 @@ function pinVictim(
   // This read takes a lock that the process holds while it allocates.
   const isKnown = process.cmdline.length > 0 || pool.isPartial || outOfTime();
   const cmdline = isKnown ? process.cmdline : commandLineOf(pid);
+  const ofGroup = group && scopeOf(group, immunityIn(group));
+  const containerScope = () => {
+    if (container === undefined || (scope.machine && !killsContainers(policy))) return undefined;
+    const isInGroup = group && group.path !== container.path &&
+      isInSubtree(container.path, group.path);
+    return isInGroup ? ofGroup : scopeOf(container);
+  };
   opened.move();
   return {
     pid,
     scored: scored({ ...process, cmdline }, candidate),
+    rank: candidate,
     isStopped: process.state === "T" || process.state === "t",
     pidfd,
     cgroupFd,
     statm: hasRivals ? tryOpenControlFile(`/proc/${pid}/statm`) : undefined,
     killScopes: {
-      victim: group && scopeOf(group, immunityIn(group)),
-      container: container && (!scope.machine || killsContainers(policy))
-        ? scopeOf(container)
-        : undefined,
+      victim: ofGroup,
+      container: containerScope(),
     },
   };
 }
@@ -591,9 +644,9 @@ function openCgroupFd(cgroup: Cgroup): Fd | undefined {
 
 function scored(
   { pid, comm, cmdline, cgroup, rss, oomScoreAdj }: Process,
-  { badness, preference, preferenceReason }:
+  { badness, preference, preferenceReason, cgroupRank }:
     & Pick<CandidateJson, "badness" | "preference">
-    & Pick<RankedCandidate, "preferenceReason">,
+    & Pick<RankedCandidate, "preferenceReason" | "cgroupRank">,
 ): CandidateJson {
   return {
     pid,
@@ -605,6 +658,7 @@ function scored(
     badness,
     preference,
     preference_reason: preferenceReason ?? null,
+    ...cgroupRank && { cgroup_rank: { ...cgroupRank, place: cgroupRank.place + 1 } },
   };
 }
 
@@ -619,7 +673,14 @@ function reportedCandidates(
   );
   const rest = excluded.slice(0, MAX_REPORTED_CANDIDATES - first.length).map((
     { process, preferenceReason },
-  ) => scored(process, { badness: 0, preference: "excluded", preferenceReason }));
+  ) =>
+    scored(process, {
+      badness: 0,
+      preference: "excluded",
+      preferenceReason,
+      cgroupRank: undefined,
+    })
+  );
   return [...first, ...rest];
 }
 
@@ -637,6 +698,8 @@ export function predictVictims(
     usage: () => 0,
     signalled: new Set(),
     known: NOTHING_KNOWN,
+    ranking: policy.preferences.cgroupOrder &&
+      new CgroupRanking(limitOwner, policy.preferences.cgroupOrder),
   });
   selection?.close();
   return selection?.candidates ?? [];

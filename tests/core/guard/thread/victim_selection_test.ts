@@ -3,7 +3,10 @@ import { openCgroup } from "../../../../core/cgroup/cgroup.ts";
 import { discover } from "../../../../core/cgroup/hierarchy.ts";
 import { readCandidate } from "../../../../core/cgroup/processes.ts";
 import { isStillMember } from "../../../../core/control/kill.ts";
+import type { GuardPolicy } from "../../../../core/guard/policy.ts";
+import { CgroupRanking } from "../../../../core/guard/thread/cgroup_ranking.ts";
 import {
+  byBadnessNow,
   NOTHING_KNOWN,
   type SelectionContext,
   selectVictims,
@@ -156,6 +159,74 @@ Deno.test("nothing is selected in a cgroup that was replaced by another of the s
   await using made = makeCgroup();
   const replaced = { ...made.cgroup, inode: made.cgroup.inode + 1 };
   assert.equal(selectVictims(replaced, { ...enoughTime, limitOwner: replaced }), undefined);
+});
+
+const groupKill = {
+  ...WARM_UP_POLICY,
+  actions: { warn: [], critical: [], imminent: [{ kind: "container" }] },
+} as const;
+
+/** The selection in two cgroups of which the first uses more swap. */
+function selectBySwap(swapping: number, other: number, policy: Partial<GuardPolicy> = {}) {
+  const swap = (bytes: number) => ({ "memory.swap.current": bytes });
+  using tree = makeTree(2, {
+    "/p": {},
+    "/p/a": { ...swap(2 ** 40), "cgroup.procs": `${swapping}\n`, "memory.oom.group": 1 },
+    "/p/b": { ...swap(2 ** 39), "cgroup.procs": `${other}\n` },
+  });
+  const cgroup = openCgroup(discover(tree.dir), "/p")!;
+  const selection = selectVictims(cgroup, {
+    ...enoughTime,
+    policy: { ...WARM_UP_POLICY, ...policy },
+    limitOwner: cgroup,
+    ranking: new CgroupRanking(cgroup, "swap"),
+  })!;
+  selection.close();
+  return selection;
+}
+
+Deno.test("with an order of cgroups the process of the first cgroup is killed, whatever its size", async () => {
+  await using made = makeCgroup();
+  for (const [one, other] of [made.pids, [...made.pids].reverse()]) {
+    const { victims, candidates } = selectBySwap(one!, other!);
+    assert.deepEqual(victims.map(({ pid }) => pid), [one, other]);
+    assert.deepEqual(byBadnessNow(victims).map(({ pid }) => pid), [one, other]);
+    assert.deepEqual(candidates.map(({ cgroup_rank }) => cgroup_rank), [
+      { by: "swap", place: 1, value: 2 ** 40 },
+      { by: "swap", place: 2, value: 2 ** 39 },
+    ]);
+  }
+});
+
+Deno.test("a process that is to be avoided is last also in the first cgroup", async () => {
+  await using made = makeCgroup();
+  const [one, other] = made.pids;
+  const preferences = { ...WARM_UP_POLICY.preferences, avoid: [/a$/] };
+  const { victims } = selectBySwap(one!, other!, { preferences });
+  assert.deepEqual(victims.map(({ pid }) => pid), [other, one]);
+});
+
+Deno.test("a container in a cgroup with memory.oom.group is killed with all of that", async () => {
+  await using made = makeCgroup();
+  const [one, other] = made.pids;
+  const container = "c".repeat(64);
+  using tree = makeTree(2, {
+    "/p": {},
+    "/p/service": { "memory.oom.group": 1 },
+    [`/p/service/${container}`]: { "cgroup.procs": `${one}\n` },
+    [`/p/${container}`]: { "cgroup.procs": `${other}\n` },
+  });
+  const cgroup = openCgroup(discover(tree.dir), "/p")!;
+  const selection = selectVictims(cgroup, {
+    ...enoughTime,
+    policy: groupKill,
+    limitOwner: cgroup,
+  })!;
+  selection.close();
+  const killed = selection.victims.map(({ pid, killScopes }) =>
+    [pid, killScopes.container?.cgroup.path] as const
+  );
+  assert.deepEqual(new Map(killed), new Map([[one, "/p/service"], [other, `/p/${container}`]]));
 });
 
 Deno.test("a victim that has left the cgroup is recognized", async () => {

@@ -1,0 +1,140 @@
+/** Reads the figures that cgroups are ranked by as victims. */
+
+import {
+  accessibleChildrenOf,
+  type Cgroup,
+  tryReadControl,
+  tryReader,
+  walkCharged,
+} from "../../cgroup/cgroup.ts";
+import { readSwapTotal } from "../../cgroup/machine.ts";
+import { parentPath } from "../../cgroup_path.ts";
+import { omitUndefined } from "../../omit_undefined.ts";
+import {
+  type CgroupFigures,
+  type CgroupOrder,
+  type CgroupRank,
+  rankCgroups,
+} from "../../policy/victim_order.ts";
+
+/** systemd-oomd, MEM_PRESSURE_INTERVAL_USEC. */
+const MIN_MS_BETWEEN_READINGS = 1000;
+/** A cgroup takes about 0.2 ms to read, and there may be thousands: the monitor thread must not miss a level for it. */
+const MAX_SHARE_OF_TIME = 1 / 100;
+
+/** `pgscan` since boot by path, and when it was read (milliseconds). */
+interface Reading {
+  readonly at: number;
+  readonly pgscan: ReadonlyMap<string, number>;
+}
+
+const NO_READING: Reading = { at: -Infinity, pgscan: new Map() };
+
+export type CgroupRanks = ReadonlyMap<string, CgroupRank>;
+
+export class CgroupRanking {
+  #ranks: CgroupRanks | undefined;
+  #before = NO_READING;
+  #last = NO_READING;
+  #dueAt = -Infinity;
+
+  /** @param root the guarded cgroup, of which those below are ranked. */
+  constructor(private readonly root: Cgroup, private readonly order: CgroupOrder) {}
+
+  /** By path; of the last reading if that is all that there is time for. */
+  ranks(now: number, outOfTime = false): CgroupRanks {
+    return outOfTime && this.#ranks ? this.#ranks : this.#read(now);
+  }
+
+  /** So that a later reading has another one to compare with. @returns whether it was due. */
+  keepUpToDate(now: number): boolean {
+    if (now < this.#dueAt) return false;
+    const startedAt = performance.now();
+    this.#read(now);
+    const took = performance.now() - startedAt;
+    this.#dueAt = now + Math.max(MIN_MS_BETWEEN_READINGS, took / MAX_SHARE_OF_TIME);
+    return true;
+  }
+
+  #read(at: number): CgroupRanks {
+    const { order, root } = this;
+    const { figures, memcgOf } = readFigures(root);
+    if (at - this.#last.at >= MIN_MS_BETWEEN_READINGS) {
+      this.#before = this.#last;
+      const pgscan = [...figures].map(([path, { pgscan = 0 }]) => [path, pgscan] as const);
+      this.#last = { at, pgscan: new Map(pgscan) };
+    }
+    const grown = new Map(
+      [...figures].map(([path, each]) => [path, this.#sinceBefore(path, each)]),
+    );
+    const ranked = rankCgroups(order, grown, readSwapTotal(root.machine?.meminfo) ?? 0);
+    const all = [...memcgOf].flatMap(([path, memcg]) => {
+      const rank = ranked.get(memcg);
+      return rank === undefined ? [] : [[path, rank] as const];
+    });
+    return this.#ranks = new Map(all);
+  }
+
+  #sinceBefore(path: string, figures: CgroupFigures): CgroupFigures {
+    const { pgscan } = figures;
+    const before = this.#before.pgscan.get(path) ?? 0;
+    // Less than before is another cgroup of this name.
+    return pgscan === undefined || pgscan < before
+      ? figures
+      : { ...figures, pgscan: pgscan - before };
+  }
+}
+
+interface Figures {
+  /** Of cgroups without others below, and of those with memory.oom.group. */
+  readonly figures: ReadonlyMap<string, CgroupFigures>;
+  /** By path, the cgroup that its processes are charged to; for those below a memory.oom.group the one that has it. */
+  readonly memcgOf: ReadonlyMap<string, string>;
+}
+
+function readFigures(root: Cgroup): Figures {
+  const figures = new Map<string, CgroupFigures>();
+  const memcgOf = new Map<string, string>();
+  const groups = new Set<string>();
+  for (const cgroup of walkCharged(root, accessibleChildrenOf)) {
+    const parent = cgroup === root ? undefined : memcgOf.get(parentPath(cgroup.path));
+    const own = parent !== undefined && groups.has(parent) ? undefined : figuresOf(cgroup);
+    if (own === undefined) {
+      // Without a controller of its own.
+      if (parent !== undefined) memcgOf.set(cgroup.path, parent);
+      continue;
+    }
+    if (parent !== undefined) figures.delete(parent);
+    figures.set(cgroup.path, own);
+    memcgOf.set(cgroup.path, cgroup.path);
+    const isGroup = tryReadControl(cgroup, "memory.oom.group")?.trim() === "1";
+    if (isGroup && cgroup !== root) groups.add(cgroup.path);
+  }
+  return { figures, memcgOf };
+}
+
+/** `undefined` without a memory controller. */
+function figuresOf(cgroup: Cgroup): CgroupFigures | undefined {
+  const read = tryReader(cgroup);
+  const { version } = cgroup.hierarchy;
+  const isRead = (name: string) => FIGURES.includes(name) || name === version.usageFile;
+  const stat = read("memory.stat");
+  if (stat === undefined) return undefined;
+  const { stats, usage, pressure } = version.snapshot((name) =>
+    name === "memory.stat" ? stat : isRead(name) ? read(name) : undefined
+  );
+  return omitUndefined({
+    usage,
+    swap: stats.swap,
+    pressure: pressure?.full?.avg10,
+    pgscan: pgscanIn(stat),
+  });
+}
+
+const FIGURES = ["memory.swap.current", "memory.pressure"];
+
+/** Absent on v1. */
+function pgscanIn(stat: string): number | undefined {
+  const [, count] = /^pgscan (\d+)$/m.exec(stat) ?? [];
+  return count === undefined ? undefined : Number(count);
+}

@@ -1,0 +1,84 @@
+import assert from "node:assert/strict";
+import { openCgroup } from "../../../../core/cgroup/cgroup.ts";
+import { discover } from "../../../../core/cgroup/hierarchy.ts";
+import { CgroupRanking } from "../../../../core/guard/thread/cgroup_ranking.ts";
+import type { CgroupOrder } from "../../../../core/policy/victim_order.ts";
+import { makeTree, type Tree } from "../../../helpers/trees.ts";
+
+const scanned = (pages: number) => ({ "memory.stat": `anon 0\nfile 0\npgscan ${pages}\n` });
+
+const rankingOf = (tree: Tree, order: CgroupOrder) =>
+  new CgroupRanking(openCgroup(discover(tree.dir), "/")!, order);
+
+const placesIn = (ranking: CgroupRanking, now: number) =>
+  Object.fromEntries([...ranking.ranks(now)].map(([path, { place }]) => [path, place]));
+
+Deno.test("pages count from the reading of a second ago, and from the beginning in a new cgroup", () => {
+  using tree = makeTree(2, { "/old": scanned(1000), "/other": scanned(500) });
+  const ranking = rankingOf(tree, "pgscan");
+  assert.deepEqual(placesIn(ranking, 0), { "/old": 0, "/other": 1 });
+  tree.write("/other", "memory.stat", "pgscan 520\n");
+  assert.deepEqual(placesIn(ranking, 1500), { "/other": 0 });
+  tree.write("/old", "memory.stat", "pgscan 1030\n");
+  tree.add("/new", scanned(25));
+  const all = { "/old": 0, "/new": 1, "/other": 2 };
+  assert.deepEqual(placesIn(ranking, 1600), all, "the same interval");
+  assert.deepEqual(placesIn(ranking, 3000), { "/old": 0, "/new": 1 });
+});
+
+Deno.test("a cgroup with less than before is another one of its name", () => {
+  using tree = makeTree(2, { "/a": scanned(1000), "/b": scanned(1) });
+  const ranking = rankingOf(tree, "pgscan");
+  placesIn(ranking, 0);
+  tree.write("/a", "memory.stat", "pgscan 9\n");
+  tree.write("/b", "memory.stat", "pgscan 6\n");
+  assert.deepEqual(placesIn(ranking, 2000), { "/a": 0, "/b": 1 });
+});
+
+Deno.test("the lowest cgroups are ranked, or the one with memory.oom.group for all below it", () => {
+  const swap = (bytes: number) => ({ "memory.swap.current": bytes });
+  using tree = makeTree(2, {
+    "/slice": swap(9000),
+    "/slice/leaf": swap(5000),
+    "/slice/leaf/no-controller": { "memory.stat": undefined, "memory.swap.current": undefined },
+    "/group": { ...swap(8000), "memory.oom.group": 1 },
+    "/group/a": swap(1000),
+    "/group/a/b": swap(1000),
+  });
+  assert.deepEqual(placesIn(rankingOf(tree, "swap"), 0), {
+    "/group": 0,
+    "/group/a": 0,
+    "/group/a/b": 0,
+    "/slice/leaf": 1,
+    "/slice/leaf/no-controller": 1,
+  });
+});
+
+Deno.test("v1 has the use of swap", () => {
+  const stat = (swap: number) => ({ "memory.stat": `total_swap ${swap}\n` });
+  using tree = makeTree(1, { "/a": stat(10), "/b": stat(20) });
+  assert.deepEqual(placesIn(rankingOf(tree, "swap"), 0), { "/b": 0, "/a": 1 });
+});
+
+Deno.test("pressure is the share of the last 10 s in which all processes waited", () => {
+  const pressed = (avg10: string) => ({
+    ...scanned(1),
+    "memory.pressure": `some avg10=99.00 avg60=0.00 avg300=0.00 total=0\n` +
+      `full avg10=${avg10} avg60=0.00 avg300=0.00 total=0\n`,
+  });
+  using tree = makeTree(2, { "/a": pressed("1.50"), "/b": pressed("12.25") });
+  assert.deepEqual(Object.fromEntries(rankingOf(tree, "pressure").ranks(0)), {
+    "/a": { by: "pressure", place: 1, value: 1.5 },
+    "/b": { by: "pressure", place: 0, value: 12.25 },
+  });
+});
+
+Deno.test("without time the last reading counts", () => {
+  using tree = makeTree(2, { "/a": scanned(1) });
+  const ranking = rankingOf(tree, "pgscan");
+  const first = ranking.ranks(0, true);
+  assert.equal(first.size, 1);
+  tree.add("/b", scanned(2));
+  assert.equal(ranking.ranks(2000, true), first);
+  assert.equal(ranking.ranks(2000).get("/b")?.place, 0);
+});

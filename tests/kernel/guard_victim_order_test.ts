@@ -1,0 +1,134 @@
+/** The orders of cgroups as victims, where the kernel has the figures. */
+
+import assert from "node:assert/strict";
+import { feedSlowly, isKillAction, startGuarded, WIDE } from "../helpers/guarded.ts";
+import { type HungryProcess, startHungryProcess } from "../helpers/hungry_process.ts";
+import { disk, withoutDisk } from "../helpers/disk.ts";
+import { isThere } from "../helpers/is_there.ts";
+import {
+  makeRealCgroup,
+  type RealCgroup,
+  setAttribute,
+  whyNoRealCgroup,
+} from "../helpers/real_cgroup.ts";
+import { kernelTest, MIB } from "../helpers/kernel_cases.ts";
+import { diskSwap, whyNoDiskSwap } from "../helpers/swap.ts";
+
+const LIMIT = 64 * MIB;
+/** Nothing but the test makes the kernel reclaim. */
+const KILLS = [
+  "--mode",
+  "notify",
+  "--no-reclaim",
+  "--swap",
+  "ignore",
+  "--policy",
+  "process",
+  ...WIDE,
+];
+
+type Feed = Pick<HungryProcess, "feed">;
+
+/**
+ * Two cgroups below a limit, which the process in the second one reaches.
+ *
+ * @param prepare makes the first one the victim. @param attribute of the first one.
+ */
+async function firstVictimIn(
+  order: string,
+  prepare: (first: RealCgroup, inFirst: Feed) => Promise<AsyncDisposable | void>,
+  attribute?: string,
+) {
+  await using parent = makeRealCgroup("order");
+  parent.limit(LIMIT);
+  const [first, large] = [parent.child("first"), parent.child("large")];
+  await using inFirst = await startHungryProcess(first);
+  await using filling = await startHungryProcess(large);
+  const prepared = await prepare(first, inFirst);
+  try {
+    if (attribute) setAttribute(first.dir, attribute, "1");
+    await using guarded = await startGuarded(["--victim-order", order, ...KILLS, parent.path]);
+    await feedSlowly(filling, () => guarded.events.some(isKillAction));
+    const { victim } = await guarded.next(isKillAction);
+    assert.ok([inFirst.pid, filling.pid].includes(victim.pid));
+    return { isFirst: victim.pid === inFirst.pid, rank: victim.cgroup_rank };
+  } finally {
+    await prepared?.[Symbol.asyncDispose]();
+  }
+}
+
+const MEBIBYTES_SWAPPED = 24;
+
+/** Its limit lets the kernel swap the rest. */
+async function swapMost(first: RealCgroup, { feed }: Feed): Promise<void> {
+  first.limit(8 * MIB);
+  await feed((8 + MEBIBYTES_SWAPPED) * MIB);
+}
+
+kernelTest(
+  "with --victim-order swap the cgroup that uses most swap is killed before a larger one",
+  async () => {
+    using _ = diskSwap(96 * MIB);
+    const { isFirst, rank } = await firstVictimIn("swap", swapMost);
+    assert.ok(isFirst);
+    assert.deepEqual([rank.by, rank.place], ["swap", 1]);
+    assert.ok(rank.value > MEBIBYTES_SWAPPED / 2 * MIB);
+  },
+  { why: whyNoDiskSwap },
+);
+
+for (const attribute of ["user.oomd_avoid", "trusted.oomd_avoid", "trusted.oomd_omit"]) {
+  kernelTest(
+    `a cgroup with ${attribute} is killed after others, whatever swap it uses`,
+    async () => {
+      using _ = diskSwap(96 * MIB);
+      assert.equal((await firstVictimIn("swap", swapMost, attribute)).isFirst, false);
+    },
+    { why: whyNoDiskSwap },
+  );
+}
+
+const whyNotReclaimed = withoutDisk ?? whyNoRealCgroup() ?? await whyNoReclaim();
+
+async function whyNoReclaim(): Promise<string | undefined> {
+  await using cgroup = makeRealCgroup("reclaim");
+  return isThere(`${cgroup.dir}/memory.reclaim`)
+    ? undefined
+    : "there is no memory.reclaim before 5.19";
+}
+
+/** Page cache of the cgroup is read and reclaimed, again and again. */
+async function scanPages(first: RealCgroup): Promise<AsyncDisposable> {
+  const file = Deno.makeTempFileSync({ dir: disk!, prefix: "oomkit-test-" });
+  Deno.writeFileSync(file, new Uint8Array(8 * MIB));
+  const script = `echo 0 >"${first.dir}/cgroup.procs"
+    while cat "${file}" >/dev/null; do echo 4M >"${first.dir}/memory.reclaim"; echo scanned; done 2>/dev/null`;
+  const shell = new Deno.Command("sh", { args: ["-c", script], stdout: "piped", stderr: "null" })
+    .spawn();
+  const lines = shell.stdout.getReader();
+  await lines.read();
+  // A full pipe would stop it.
+  const drained = (async () => {
+    while (!(await lines.read()).done);
+  })();
+  return {
+    async [Symbol.asyncDispose]() {
+      Deno.removeSync(file);
+      await Promise.all([shell.status, drained]);
+    },
+  };
+}
+
+kernelTest(
+  "with --victim-order pgscan the cgroup that the kernel scans is killed before a larger one",
+  async () => {
+    const { isFirst, rank } = await firstVictimIn("pgscan", async (first, { feed }) => {
+      await feed(8 * MIB);
+      return await scanPages(first);
+    });
+    assert.ok(isFirst);
+    assert.deepEqual([rank.by, rank.place], ["pgscan", 1]);
+    assert.ok(rank.value > 0);
+  },
+  { only: 2, why: whyNotReclaimed },
+);
