@@ -15,8 +15,9 @@ const DEFAULT_PERCENT = 10;
 /** The most that earlyoom waits for a process to exit. */
 const GRACE_PERIOD = "10s";
 
-const WITH_VALUE = "msMSNr";
-const KNOWN = `${WITH_VALUE}ngpdv`;
+const WITH_VALUE = "msMSNPr";
+/** earlyoom itself ignores -k and -i. */
+const KNOWN = `${WITH_VALUE}ngpdvki`;
 
 interface Parsed {
   /** By letter; of an option that is repeated the last one. */
@@ -33,6 +34,8 @@ function parse(words: readonly string[]): Parsed {
     const word = words[at]!;
     if (word === "--as") at++;
     else if (word === "--as=earlyoom") continue;
+    else if (word === "--policy") values.set("policy", words[++at] ?? "");
+    else if (word.startsWith("--policy=")) values.set("policy", word.slice("--policy=".length));
     else if (word === "--dryrun") rest.push("--dry-run");
     else if (word === "--syslog") values.set("d", "");
     else if (!/^-[A-Za-z]/.test(word) || !KNOWN.includes(word[1]!)) rest.push(word);
@@ -53,6 +56,14 @@ function parse(words: readonly string[]): Parsed {
   return { values, rest };
 }
 
+/** A shell leaves the quotes in the value of EARLYOOM_ARGS; systemd takes them away. */
+function withoutQuotes(word: string): string {
+  const [, option = "", quote, text] = /^(-[\w-]+=?)?(['"])(.*)$/.exec(word) ?? [];
+  if (quote === undefined || text === undefined) return word;
+  if (text.endsWith(quote)) return `${option}${text.slice(0, -1)}`;
+  throw refusal(word, "its quote is not closed", "a blank is written \\s in an expression");
+}
+
 const refusal = (option: string, why: string, hint?: string) =>
   new OomkitError(`cannot use ${printable(option)} with --as earlyoom: ${why}`, hint);
 const unknown = (option: string) => refusal(option, "earlyoom has no such option");
@@ -60,6 +71,7 @@ const unknown = (option: string) => refusal(option, "earlyoom has no such option
 /** What would choose other victims than earlyoom does. */
 const UNSUPPORTED: Readonly<Record<string, string>> = {
   "-g": "process groups are not killed as a whole; use --policy container",
+  "-P": "nothing is run before a kill; use -N",
   "--sort-by-rss": "the kernel's order is used",
   "--ignore-root-user": "all users count alike; use --ignore",
 };
@@ -69,7 +81,7 @@ const UNSUPPORTED: Readonly<Record<string, string>> = {
  * Throws {@link OomkitError} for what cannot be translated.
  */
 export function fromEarlyoom(words: readonly string[], meminfo: Meminfo = readMeminfo()): string[] {
-  const { values, rest } = parse(words);
+  const { values, rest } = parse(words.map(withoutQuotes));
   for (const option of [...rest, ...[...values.keys()].map((name) => `-${name}`)]) {
     const why = UNSUPPORTED[option];
     if (why) throw refusal(option, why);
@@ -82,7 +94,7 @@ export function fromEarlyoom(words: readonly string[], meminfo: Meminfo = readMe
     percentsOf("-s", values.get("s")),
     sizesOf("-S", values.get("S"), meminfo.swapTotal),
   );
-  const actions = `process${hookOf(values.get("N"))}`;
+  const actions = `${values.get("policy") ?? "process"}${hookOf(values.get("N"))}`;
   const critical = 100 - memory.term;
   return [
     "--machine",

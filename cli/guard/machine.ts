@@ -84,6 +84,15 @@ export function guardsMachine(
   return isNamed || isRoot;
 }
 
+/** Throws {@link OomkitError} where the machine is asked for beside a pod. */
+export function checkNoMachine({ machine }: GuardFlags, rules: readonly Rule[]): void {
+  if (machine !== true && !rules.some(({ selector }) => selector.machine)) return;
+  throw new OomkitError(
+    "cannot guard the machine and a pod together: a pod sees its own processes only",
+    "run a guard for each",
+  );
+}
+
 /** Throws {@link OomkitError} where the machine's usage is unknown. */
 export function machineScope(hierarchy: Hierarchy): Scope {
   const root = openCgroup(hierarchy, hierarchy.root);

@@ -41,6 +41,7 @@ import { printable, printStderr } from "../output/output.ts";
 import {
   checkMachineMode,
   checkMachinePolicy,
+  checkNoMachine,
   checkPressureOwner,
   essentialName,
   guardsMachine,
@@ -121,6 +122,7 @@ export function buildGuardSetup(
   if (!isShared && before === undefined) warnOfUnusedVariables();
   const hierarchy = rest.isPod ? undefined : discover(flags.root);
   const given = file === undefined ? [] : rulesOf(file, guardBase());
+  if (rest.isPod) checkNoMachine(flags, given);
   const hasMachine = hierarchy !== undefined && guardsMachine(hierarchy, targets, flags, given);
   const isRuled = given.some(({ selector }) => selector.machine);
   const rules = hasMachine && !isRuled ? [...given, IMPLICIT_RULE] : given;
@@ -300,6 +302,10 @@ function checkRules(
   }));
   const none: Labels = new Map();
   const applied = new Set(locations.map((at) => ruleFor(policies.rules, at, policies.labels)));
+  const [, ...unused] = rules.filter(({ selector }) => selector.machine);
+  for (const rule of unused) {
+    printStderr(`${nameOf(rule)} never applies: an earlier rule is for the machine`);
+  }
   for (const rule of rules) {
     // The labels of the pods are not known yet.
     if (rule.selector.labels || rule.selector.machine) continue;

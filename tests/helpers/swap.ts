@@ -1,7 +1,7 @@
 /** Swap of a test, in the emulated machine only. */
 
 import { isThere } from "./is_there.ts";
-import { whyNotFilled } from "./filled_machine.ts";
+import { meminfo, whyNotFilled } from "./filled_machine.ts";
 
 /** `undefined` where the command fails. */
 function run(command: string, ...args: string[]): string | undefined {
@@ -15,6 +15,9 @@ function swapOn(path: string): Disposable {
   }
   return { [Symbol.dispose]: () => void run("swapoff", path) };
 }
+
+/** Bytes. */
+export const swapUsed = (): number => meminfo("SwapTotal") - meminfo("SwapFree");
 
 const DISK = "/disk";
 const ZRAM = "/guest/zram";

@@ -58,6 +58,28 @@ Deno.test("a script is run with the victim's pid and name, and what both have is
   assert.equal(translated([], "--match"), "name");
 });
 
+Deno.test("quotes that a shell leaves in EARLYOOM_ARGS are taken away", () => {
+  const words = ["-m", "'5'", "--prefer", "'(^|/)java$'", '--avoid="^(init|sshd)$"'];
+  const result = fromEarlyoom(words, MEMINFO);
+  assert.deepEqual(result.slice(-3), ["--prefer", "(^|/)java$", "--avoid=^(init|sshd)$"]);
+  assert.equal(translated(words, "--critical"), "95%");
+});
+
+Deno.test("--policy container is the action at both levels", () => {
+  for (const words of [["--policy", "container"], ["--policy=container"]]) {
+    assert.equal(translated(words, "--on-critical"), "container");
+    assert.equal(
+      translated([...words, "-N", "/bin/true"], "--on-imminent")?.split(",")[0],
+      "container",
+    );
+    assert.ok(!fromEarlyoom(words, MEMINFO).some((word) => word.startsWith("--policy")));
+  }
+});
+
+Deno.test("options that earlyoom ignores are accepted", () => {
+  assert.deepEqual(fromEarlyoom(["-k", "-i", "-pv"], MEMINFO), fromEarlyoom([], MEMINFO));
+});
+
 Deno.test("what cannot be translated is refused", () => {
   const cases: readonly (readonly string[])[] = [
     ["-m"],
@@ -68,7 +90,9 @@ Deno.test("what cannot be translated is refused", () => {
     ["-N", "report"],
     ["-N", "/bin/sh -c x"],
     ["-g"],
+    ["-P", "/bin/true"],
     ["-dx"],
+    ["--prefer", "'^a"],
     ["--sort-by-rss"],
     ["--ignore-root-user"],
   ];

@@ -81,6 +81,46 @@ Deno.test("a rule for the machine selects nothing else", async () => {
   }
 });
 
+Deno.test("of two rules for the machine the second one is reported as unused", async () => {
+  using file = write(
+    "[[guard.rule]]\nmachine = true\n[[guard.rule]]\nname = 'b'\nmachine = true\n",
+  );
+  const words = ["guard", "--config", file.path, "--check-config"];
+  const { code, stderr } = await runOomkit(words, { env: stateless });
+  // In a container the machine is not visible.
+  if (code === 2) return assert.match(stderr, /cannot guard the machine/);
+  assert.equal(stderr, 'the rule "b" never applies: an earlier rule is for the machine\n');
+});
+
+Deno.test("the machine is refused together with a pod", async () => {
+  using file = write("[[guard.rule]]\nmachine = true\n");
+  for (const words of [["--machine"], ["--config", file.path]]) {
+    const ran = await runOomkit(["guard", "--pod", ...words, "--for", "1ms"], { env: stateless });
+    assert.equal(ran.code, 2);
+    assert.match(ran.stderr, /^oomkit: cannot guard the machine and a pod together: [^\n]+\n$/);
+  }
+});
+
+Deno.test("an order of victims without figures is refused", async () => {
+  using v1 = makeTree(1, { "/a": { "memory.limit_in_bytes": 2 ** 26 } });
+  using v2 = makeTree(2, { "/a": { "memory.max": 2 ** 26 } });
+  const check = (dir: string, order: string) =>
+    runOomkit(["guard", "--check-config", "--root", dir, "/a", "--victim-order", order], {
+      env: stateless,
+    });
+  for (const order of ["pgscan", "pressure"]) {
+    const { code, stderr } = await check(v1.dir, order);
+    assert.equal(code, 2);
+    assert.match(stderr, /--victim-order \w+: cgroup v1 does not count the pages that are scanned/);
+    assert.match((await check(v2.dir, order)).stdout, new RegExp(`victim order ${order}`));
+  }
+  const { code, stderr } = await check(v1.dir, "swap");
+  assert.equal(code, 2, "memory.stat has no row for it");
+  assert.match(stderr, /--victim-order swap: the kernel counts no swap by cgroup/);
+  assert.equal((await check(v2.dir, "swap")).code, 0);
+  assert.match((await check(v2.dir, "size")).stderr, /it is not one of badness, pgscan/);
+});
+
 Deno.test("other programs that kill for the machine are found by their name", () => {
   const proc = Deno.makeTempDirSync({ prefix: "oomkit-test-" });
   try {
