@@ -33,6 +33,7 @@ const usage = `usage: scripts/guest [option…] -- command [argument…]
   --deno                  puts Deno into the guest for a command, too
   --kernel RELEASE|FILE   5.10, 6.1 or 6.12: Debian's cloud kernel, downloaded unless it is
                           installed; or a kernel (the newest /boot/vmlinuz-*-cloud-amd64)
+  --boot TEXT             more parameters of the kernel, such as psi=0
   --console               shows what the kernel printed, at the end`;
 
 const options = {
@@ -49,6 +50,7 @@ const options = {
   bin: { type: "string" },
   deno: { type: "boolean", default: false },
   kernel: { type: "string" },
+  boot: { type: "string" },
   console: { type: "boolean", default: false },
   help: { type: "boolean", default: false },
 } as const;
@@ -81,6 +83,7 @@ async function main(): Promise<number> {
       memory: number(values.memory),
       limit: number(values.timeout),
       out: path(values.out),
+      boot: values.boot,
       executable: path(values.bin),
       kernel: await kernelNamed(values.kernel, architecture, signal),
     }),

@@ -39,6 +39,8 @@ export interface Run {
   readonly executable?: string;
   /** By default the newest installed one, and on arm64 Debian's 6.1. */
   readonly kernel?: Kernel;
+  /** Parameters of the kernel besides those of every guest, which they replace. */
+  readonly boot?: string;
   /** MiB; the programs in the first root take 230 of them. */
   readonly memory?: number;
   /** MiB of a disk at /disk; none by default. */
@@ -110,7 +112,7 @@ export async function runInGuest(run: Run): Promise<Outcome> {
   if (missing !== undefined || kernel === undefined) {
     throw new Mistake(`cannot start the guest: ${missing}`);
   }
-  const { memory = 3072, disk = 0, limit = 600 } = run;
+  const { memory = 3072, disk = 0, limit = 600, boot = "" } = run;
   Deno.mkdirSync(workDirectory, { recursive: true });
   removeStale();
   const directory = Deno.makeTempDirSync({ dir: workDirectory, prefix: `${Deno.pid}-` });
@@ -136,6 +138,7 @@ export async function runInGuest(run: Run): Promise<Outcome> {
         kernel: kernel.path,
         memory,
         hasDisk: disk > 0,
+        boot,
         tscKhz: architecture === "amd64" ? await tscKhz() : undefined,
       }),
     ]);

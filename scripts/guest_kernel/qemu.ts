@@ -57,6 +57,8 @@ interface Machine {
   /** MiB. */
   readonly memory: number;
   readonly hasDisk: boolean;
+  /** Parameters of the kernel besides its own. */
+  readonly boot: string;
   readonly tscKhz: number | undefined;
 }
 
@@ -76,7 +78,7 @@ export function qemuArguments({ architecture, directory, kernel, ...rest }: Mach
     ...["-smp", "2", "-m", String(rest.memory)],
     ...["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"],
     ...["-kernel", kernel, "-initrd", join(directory, "initramfs")],
-    ...["-append", `${KERNEL_SETTINGS} ${kernelSettings}${clockSetting(rest.tscKhz)}`],
+    ...["-append", `${KERNEL_SETTINGS} ${kernelSettings}${clockSetting(rest.tscKhz)} ${rest.boot}`],
     ...["-chardev", `file,id=console,path=${at("console")}`],
     ...sockets.flatMap((name) => ["-chardev", `socket,id=${name},path=${at(name)}`]),
     ...ports(["console", ...sockets]),

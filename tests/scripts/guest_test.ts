@@ -57,7 +57,14 @@ Deno.test("the newest kernel is chosen by version number, other flavours are ign
 });
 
 Deno.test("a machine of each architecture has the same four ports, in the same order", () => {
-  const rest = { directory: "/a,b", kernel: "/k", memory: 512, hasDisk: false, tscKhz: undefined };
+  const rest = {
+    directory: "/a,b",
+    kernel: "/k",
+    memory: 512,
+    hasDisk: false,
+    boot: "",
+    tscKhz: undefined,
+  };
   const [amd64, arm64] = (["amd64", "arm64"] as const).map((architecture) =>
     qemuArguments({ architecture, ...rest })
   ) as [string[], string[]];

@@ -19,65 +19,53 @@ import {
 
 /** systemd-oomd, MEM_PRESSURE_INTERVAL_USEC. */
 const MIN_MS_BETWEEN_READINGS = 1000;
-/** A cgroup takes about 0.2 ms to read, and there may be thousands: the monitor thread must not miss a level for it. */
+/** A cgroup takes about 0.3 ms to read, and there may be thousands: the monitor thread must not miss a level for it. */
 const MAX_SHARE_OF_TIME = 1 / 100;
-
-/** `pgscan` since boot by path, and when it was read (milliseconds). */
-interface Reading {
-  readonly at: number;
-  readonly pgscan: ReadonlyMap<string, number>;
-}
-
-const NO_READING: Reading = { at: -Infinity, pgscan: new Map() };
 
 export type CgroupRanks = ReadonlyMap<string, CgroupRank>;
 
 export class CgroupRanking {
   #ranks: CgroupRanks | undefined;
-  #before = NO_READING;
-  #last = NO_READING;
+  /** Pages scanned since the cgroup was created, by path, at the last reading. */
+  #pgscan: ReadonlyMap<string, number> = new Map();
+  /** When there may be another reading (milliseconds). */
   #dueAt = -Infinity;
 
   /** @param root the guarded cgroup, of which those below are ranked. */
   constructor(private readonly root: Cgroup, private readonly order: CgroupOrder) {}
 
-  /** By path; of the last reading if that is all that there is time for. */
-  ranks(now: number, outOfTime = false): CgroupRanks {
-    return outOfTime && this.#ranks ? this.#ranks : this.#read(now);
+  /** By path. */
+  ranks(now: number): CgroupRanks {
+    this.keepUpToDate(now);
+    return this.#ranks!;
   }
 
-  /** So that a later reading has another one to compare with. @returns whether it was due. */
+  /** Reads again if it is time to. @returns whether it was. */
   keepUpToDate(now: number): boolean {
     if (now < this.#dueAt) return false;
     const startedAt = performance.now();
-    this.#read(now);
+    this.#ranks = this.#read();
     const took = performance.now() - startedAt;
     this.#dueAt = now + Math.max(MIN_MS_BETWEEN_READINGS, took / MAX_SHARE_OF_TIME);
     return true;
   }
 
-  #read(at: number): CgroupRanks {
+  #read(): CgroupRanks {
     const { order, root } = this;
     const { figures, memcgOf } = readFigures(root);
-    if (at - this.#last.at >= MIN_MS_BETWEEN_READINGS) {
-      this.#before = this.#last;
-      const pgscan = [...figures].map(([path, { pgscan = 0 }]) => [path, pgscan] as const);
-      this.#last = { at, pgscan: new Map(pgscan) };
-    }
-    const grown = new Map(
-      [...figures].map(([path, each]) => [path, this.#sinceBefore(path, each)]),
-    );
+    const grown = new Map([...figures].map(([path, each]) => [path, this.#sinceLast(path, each)]));
+    this.#pgscan = new Map([...figures].map(([path, { pgscan = 0 }]) => [path, pgscan]));
     const ranked = rankCgroups(order, grown, readSwapTotal(root.machine?.meminfo) ?? 0);
     const all = [...memcgOf].flatMap(([path, memcg]) => {
       const rank = ranked.get(memcg);
       return rank === undefined ? [] : [[path, rank] as const];
     });
-    return this.#ranks = new Map(all);
+    return new Map(all);
   }
 
-  #sinceBefore(path: string, figures: CgroupFigures): CgroupFigures {
+  #sinceLast(path: string, figures: CgroupFigures): CgroupFigures {
     const { pgscan } = figures;
-    const before = this.#before.pgscan.get(path) ?? 0;
+    const before = this.#pgscan.get(path) ?? 0;
     // Less than before is another cgroup of this name.
     return pgscan === undefined || pgscan < before
       ? figures

@@ -401,10 +401,10 @@ function readPool(
 /** None where the limit is an ancestor's: there the kernel's victim counts, which may be outside. */
 function cgroupRanksIn(
   scope: Cgroup,
-  { limitOwner, ranking, outOfTime }: SelectionContext,
+  { limitOwner, ranking }: SelectionContext,
 ): CgroupRanks {
   if (ranking === undefined || limitOwner.path !== scope.path) return new Map();
-  return ranking.ranks(performance.now(), outOfTime());
+  return ranking.ranks(performance.now());
 }
 
 /**

@@ -124,14 +124,27 @@ Deno.test("an order of victims without figures is refused", async () => {
 Deno.test("other programs that kill for the machine are found by their name", () => {
   const proc = Deno.makeTempDirSync({ prefix: "oomkit-test-" });
   try {
-    const comms = { 1: "systemd", 7: "earlyoom", 8: "systemd-oomd", 9: "earlyoom-stats" };
+    const comms = {
+      1: "systemd",
+      7: "earlyoom",
+      8: "systemd-oomd",
+      9: "earlyoom-stats",
+      10: "python3",
+      11: "python3",
+    };
     for (const [pid, comm] of Object.entries(comms)) {
       Deno.mkdirSync(`${proc}/${pid}`);
       Deno.writeTextFileSync(`${proc}/${pid}/comm`, `${comm}\n`);
     }
+    Deno.writeTextFileSync(`${proc}/10/cmdline`, "python3\0/usr/sbin/nohang\0--monitor\0");
+    Deno.writeTextFileSync(`${proc}/11/cmdline`, "python3\0-m\0nohang\0");
     Deno.mkdirSync(`${proc}/sys`);
     const found = oomDaemons(proc).toSorted((a, b) => a.pid - b.pid);
-    assert.deepEqual(found, [{ pid: 7, comm: "earlyoom" }, { pid: 8, comm: "systemd-oomd" }]);
+    assert.deepEqual(found, [
+      { pid: 7, comm: "earlyoom" },
+      { pid: 8, comm: "systemd-oomd" },
+      { pid: 10, comm: "nohang" },
+    ]);
   } finally {
     Deno.removeSync(proc, { recursive: true });
   }
