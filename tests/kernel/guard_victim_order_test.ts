@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { feedSlowly, isKillAction, startGuarded, until, WIDE } from "../helpers/guarded.ts";
+import { startAllocator } from "../helpers/filled_machine.ts";
 import { type HungryProcess, startHungryProcess } from "../helpers/hungry_process.ts";
 import { disk, withoutDisk } from "../helpers/disk.ts";
 import { isThere } from "../helpers/is_there.ts";
@@ -101,6 +102,40 @@ for (const attribute of ["user.oomd_avoid", "trusted.oomd_avoid", "trusted.oomd_
     { why: whyNoDiskSwap },
   );
 }
+
+kernelTest(
+  "for the machine the cgroup that uses most swap is killed as a whole, and then the process that fills memory",
+  async () => {
+    using _ = diskSwap(96 * MIB);
+    await using swapped = makeRealCgroup("swapped");
+    await using small = await startHungryProcess(swapped);
+    await using other = await startHungryProcess(swapped);
+    await swapMost(swapped, small);
+    const words = [
+      "--machine",
+      "--policy",
+      "container",
+      "--victim-order",
+      "swap",
+      "--swap",
+      "ignore",
+    ];
+    await using guarded = await startGuarded([
+      ...words,
+      "--margin-ratio",
+      "0.2",
+      "--max-margin",
+      "1G",
+    ]);
+    const allocator = startAllocator();
+    const { victim, killed_cgroup } = await guarded.next(isKillAction);
+    assert.deepEqual([victim.pid, killed_cgroup], [small.pid, swapped.path]);
+    assert.equal((await other.status).signal, "SIGKILL");
+    await allocator.status;
+    await guarded.next((event) => isKillAction(event) && event.victim?.pid === allocator.pid);
+  },
+  { why: whyNoDiskSwap },
+);
 
 const whyNotReclaimed = withoutDisk ?? whyNoRealCgroup() ?? await whyNoReclaim();
 
