@@ -16,13 +16,7 @@ import { inInitialPidNamespace } from "../../cgroup/hierarchy.ts";
 import { identify } from "../../cgroup/identity.ts";
 import { tryListPids } from "../../cgroup/pids.ts";
 import { readPreference } from "../../cgroup/preference.ts";
-import {
-  commandLineOf,
-  isExiting,
-  oomScoreAdjOf,
-  oomScores,
-  readCandidate,
-} from "../../cgroup/processes.ts";
+import { commandLineOf, isExiting, oomScoreAdjOf, readCandidate } from "../../cgroup/processes.ts";
 import { isInSubtree } from "../../cgroup_path.ts";
 import type { PinnedProcess, Spared } from "../../control/kill.ts";
 import type { CandidateJson } from "../../events/event.ts";
@@ -45,6 +39,7 @@ import type { Process } from "../../snapshot.ts";
 import { type GuardPolicy, isExcluded, type PolicySet } from "../policy.ts";
 import type { GuardedCgroup } from "../registry.ts";
 import { CgroupRanking, type CgroupRanks } from "./cgroup_ranking.ts";
+import { LargestProcesses } from "./largest_processes.ts";
 
 /** A process pinned by pidfd, and the cgroup that it was in. */
 export interface Victim extends PinnedProcess {
@@ -144,11 +139,6 @@ const pidOneIsInit = inInitialPidNamespace();
 /** Several concurrent allocators can need more than one victim; beyond these the selection is repeated. */
 const MAX_VICTIMS = 8;
 const MAX_REPORTED_CANDIDATES = 10;
-/** Those with the highest oom_score: the essentials among them leave enough others. */
-const MAX_CANDIDATES_OF_MACHINE = 64;
-/** Of the cgroups that are killed first, so many processes are read besides those. */
-const MAX_CGROUPS_READ = 16;
-const MAX_CANDIDATES_OF_CGROUP = 8;
 
 /** @returns `undefined` when the cgroup is gone. */
 export function selectVictims(
@@ -405,35 +395,6 @@ function cgroupRanksIn(
 ): CgroupRanks {
   if (ranking === undefined || limitOwner.path !== scope.path) return new Map();
   return ranking.ranks(performance.now());
-}
-
-/**
- * The kernel's badness is for the machine already; to read all that a candidate is ranked by takes ten times as long. It is 0 for what the
- * kernel never kills, such as its own threads, which look like processes that exit: they have no address space either.
- */
-class LargestProcesses {
-  readonly #scores = new Map(
-    oomScores().filter(({ score }) => score > 0).map(({ pid, score }) => [pid, score]),
-  );
-  readonly #largest = new Set(
-    this.#bySize(this.#scores.keys()).slice(0, MAX_CANDIDATES_OF_MACHINE),
-  );
-
-  constructor(private readonly cgroupRanks: CgroupRanks) {}
-
-  /** Those of this cgroup. */
-  of(path: string, pids: readonly number[]): readonly number[] {
-    const { place = Infinity } = this.cgroupRanks.get(path) ?? {};
-    const isFirst = place < MAX_CGROUPS_READ;
-    const first = isFirst ? this.#bySize(pids).slice(0, MAX_CANDIDATES_OF_CGROUP) : [];
-    return pids.filter((pid) => this.#largest.has(pid) || first.includes(pid));
-  }
-
-  #bySize(pids: Iterable<number>): number[] {
-    const scoreOf = (pid: number) => this.#scores.get(pid)!;
-    return [...pids].filter((pid) => this.#scores.has(pid))
-      .sort((a, b) => scoreOf(b) - scoreOf(a));
-  }
 }
 
 /**
