@@ -41,7 +41,8 @@ export async function startHungryProcess(
   const { done } = await stdout.read();
   if (done) throw new Error(`cannot start a process in ${cgroup.dir}`);
   await stdout.cancel();
-  const chunk = new Uint8Array(65536);
+  // Pages of zeros are dropped instead of swapped since Linux 6.12 (mm/huge_memory.c, try_to_map_unused_to_zeropage).
+  const chunk = new Uint8Array(65536).fill(1);
   return {
     pid: child.pid,
     status: child.status,
