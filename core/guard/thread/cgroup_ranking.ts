@@ -16,6 +16,7 @@ import {
   type CgroupRank,
   rankCgroups,
 } from "../../policy/victim_order.ts";
+import type { VictimPreferences } from "../../policy/victims.ts";
 
 /** systemd-oomd, MEM_PRESSURE_INTERVAL_USEC. */
 const MIN_MS_BETWEEN_READINGS = 1000;
@@ -71,6 +72,19 @@ export class CgroupRanking {
       ? figures
       : { ...figures, pgscan: pgscan - before };
   }
+}
+
+/**
+ * `undefined` for the kernel's order. That also applies where the limit is an ancestor's: there the kernel's victim counts, which may
+ * be outside of the guarded cgroup.
+ */
+export function rankingOf(
+  { cgroupOrder }: VictimPreferences,
+  scope: Cgroup,
+  limitOwner: Cgroup,
+): CgroupRanking | undefined {
+  if (cgroupOrder === undefined || scope.path !== limitOwner.path) return undefined;
+  return new CgroupRanking(scope, cgroupOrder);
 }
 
 interface Figures {

@@ -49,7 +49,7 @@ import {
   type Victim,
   type VictimSelection,
 } from "./victim_selection.ts";
-import { CgroupRanking } from "./cgroup_ranking.ts";
+import { type CgroupRanking, rankingOf } from "./cgroup_ranking.ts";
 import { openMachineFiles } from "./machine_files.ts";
 
 export interface CgroupState {
@@ -236,13 +236,6 @@ export interface PendingKill {
 export const pressureOf = ({ pressure }: ResolvedPolicy): PressureState | undefined =>
   pressure && { window: new PressureWindow(pressure), isReached: false, isNew: false };
 
-export function rankingOf(
-  { preferences: { cgroupOrder } }: ResolvedPolicy,
-  limitOwner: Cgroup,
-): CgroupRanking | undefined {
-  return cgroupOrder && new CgroupRanking(limitOwner, cgroupOrder);
-}
-
 /**
  * Whether the levels below the imminent one kill nothing now, because processes have not waited for memory long enough. At the imminent
  * level the kernel is about to kill, whether or not they have.
@@ -259,15 +252,16 @@ const NO_CONTROL_FILES = {
 
 /** `undefined` when the cgroup is gone, or another has its name. Throws `SystemCallError` when descriptors run short. */
 export function openCgroupState(spec: CgroupSpec, policy: ResolvedPolicy): CgroupState | undefined {
-  const { id, limitOwner: flat, scope, ...settings } = spec;
-  const limitOwner = unflatten(flat);
+  const { id, limitOwner: flatOwner, scope: flatScope, ...settings } = spec;
+  const limitOwner = unflatten(flatOwner);
+  // Nearly always the same cgroup, which is then stored once.
+  const scope = flatScope.path === limitOwner.path ? limitOwner : unflatten(flatScope);
   const files = limitOwner.machine
     ? { ...NO_CONTROL_FILES, ...openMachineFiles(limitOwner.machine) }
     : openControlFiles(limitOwner);
   return files && {
     id,
-    // Nearly always the same cgroup, which is then stored once.
-    scope: scope.path === limitOwner.path ? limitOwner : unflatten(scope),
+    scope,
     limitOwner,
     files,
     memory: {
@@ -296,7 +290,7 @@ export function openCgroupState(spec: CgroupSpec, policy: ResolvedPolicy): Cgrou
     settings,
     policy,
     pressure: pressureOf(policy),
-    ranking: rankingOf(policy, limitOwner),
+    ranking: rankingOf(policy.preferences, scope, limitOwner),
     actions: {
       reclaim: undefined,
       reportedAt: new Map(),

@@ -34,11 +34,11 @@ import {
   observe,
   openCgroupState,
   pressureOf,
-  rankingOf,
   readMetric,
   reportHead,
   resetThrottle,
 } from "./cgroup_state.ts";
+import { rankingOf } from "./cgroup_ranking.ts";
 import { CpuFollower } from "./cpu_follower.ts";
 import { KillExecutor } from "./kill_executor.ts";
 import {
@@ -215,7 +215,7 @@ export class MonitorLoop {
       this.#killExecutor.reset(state, performance.now());
       resetDecision(state.decision);
       state.pressure = pressureOf(policy);
-      state.ranking = rankingOf(policy, state.limitOwner);
+      state.ranking = rankingOf(policy.preferences, state.scope, state.limitOwner);
     }
     state.policy = policy;
     resetThrottle(state);

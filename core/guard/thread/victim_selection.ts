@@ -38,7 +38,7 @@ import {
 import type { Process } from "../../snapshot.ts";
 import { type GuardPolicy, isExcluded, type PolicySet } from "../policy.ts";
 import type { GuardedCgroup } from "../registry.ts";
-import { CgroupRanking, type CgroupRanks } from "./cgroup_ranking.ts";
+import { type CgroupRanking, type CgroupRanks, rankingOf } from "./cgroup_ranking.ts";
 import { LargestProcesses } from "./largest_processes.ts";
 
 /** A process pinned by pidfd, and the cgroup that it was in. */
@@ -349,7 +349,7 @@ function readPool(
   const begin = processes.length;
   // In a copied tree there are few.
   const isMachine = limitOwner.machine !== undefined && limitOwner.hierarchy.kernel;
-  const cgroupRanks = cgroupRanksIn(scope, context);
+  const cgroupRanks: CgroupRanks = context.ranking?.ranks(performance.now()) ?? new Map();
   const largest = isMachine ? new LargestProcesses(cgroupRanks) : undefined;
   for (const cgroup of walkCharged(limitOwner, accessibleChildrenOf)) {
     cgroups.push(cgroup);
@@ -366,8 +366,8 @@ function readPool(
       if (signalled.has(pid) || processes[0]?.pid === pid) continue;
       // With an order of cgroups the first one may be any of them.
       const isOrdered = cgroupRanks.size > 0;
-      const isRead = !largest && !isOrdered && processes.length > begin;
-      if (isRead && mayStop(processes, scope, context)) {
+      const isEnough = !largest && !isOrdered && processes.length > begin;
+      if (isEnough && mayStop(processes, scope, context)) {
         isPartial = true;
       }
       if (isPartial) break;
@@ -386,15 +386,6 @@ function readPool(
     isPartial,
     ...machine,
   };
-}
-
-/** None where the limit is an ancestor's: there the kernel's victim counts, which may be outside. */
-function cgroupRanksIn(
-  scope: Cgroup,
-  { limitOwner, ranking }: SelectionContext,
-): CgroupRanks {
-  if (ranking === undefined || limitOwner.path !== scope.path) return new Map();
-  return ranking.ranks(performance.now());
 }
 
 /**
@@ -659,8 +650,7 @@ export function predictVictims(
     usage: () => 0,
     signalled: new Set(),
     known: NOTHING_KNOWN,
-    ranking: policy.preferences.cgroupOrder &&
-      new CgroupRanking(limitOwner, policy.preferences.cgroupOrder),
+    ranking: rankingOf(policy.preferences, cgroup, limitOwner),
   });
   selection?.close();
   return selection?.candidates ?? [];
