@@ -82,19 +82,16 @@ for (const [where, why, startSwap] of SWAPS) {
 
 kernelTest("a machine full of page cache has nothing killed", async () => {
   await using guarded = await startOnMachine();
-  const files = ["a", "b"].map((name) => `/disk/${name}`);
+  const path = `/disk/oomkit-test-${Deno.pid}`;
+  const cache = () => meminfo("Active\\(file\\)") + meminfo("Inactive\\(file\\)");
   try {
-    using _ = holdAllBut(192 * MIB);
-    for (const file of files) {
-      const args = ["if=/dev/zero", `of=${file}`, "bs=1048576", "count=90"];
-      new Deno.Command("dd", { args, stderr: "null" }).outputSync();
-    }
-    const cache = meminfo("Active\\(file\\)") + meminfo("Inactive\\(file\\)");
-    const free = meminfo("MemFree");
-    assert.ok(cache > free, `page cache has filled memory: ${cache} bytes, ${free} are free`);
+    using _ = holdAllBut(128 * MIB);
+    using file = Deno.openSync(path, { write: true, create: true });
+    const piece = new Uint8Array(4 * MIB);
+    while (cache() < meminfo("MemFree")) file.writeSync(piece);
     assert.deepEqual(killActionsOf(guarded.events), []);
   } finally {
-    files.forEach((file) => Deno.removeSync(file));
+    Deno.removeSync(path);
   }
   await assertKillsInTime(guarded);
 }, { why: whyNoDiskSwap });
