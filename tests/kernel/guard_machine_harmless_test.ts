@@ -85,7 +85,7 @@ kernelTest("a machine full of page cache has nothing killed", async () => {
   const path = `/disk/oomkit-test-${Deno.pid}`;
   const cache = () => meminfo("Active\\(file\\)") + meminfo("Inactive\\(file\\)");
   try {
-    using _ = holdAllBut(128 * MIB);
+    using _ = holdAllBut(256 * MIB);
     using file = Deno.openSync(path, { write: true, create: true });
     const piece = new Uint8Array(4 * MIB);
     while (cache() < meminfo("MemFree")) file.writeSync(piece);
