@@ -32,6 +32,7 @@ const loaders: ReadonlyMap<string, Load> = new Map<string, Load>([
     "__allocate",
     async (finish) => (await import("./simulate/allocate.ts")).allocateCommand(finish),
   ],
+  ["__tick", async (finish) => (await import("./simulate/tick.ts")).tickCommand(finish)],
 ]);
 
 const visible = [...loaders.keys()].filter((name) => !name.startsWith("__"));

@@ -40,7 +40,8 @@ export function simulateCommand(finish: Finish) {
 }
 
 /** Where events and usage samples go, and what ends the simulation early. */
-interface Outputs extends Pick<SimulationOptions, "emit" | "onUsage" | "interrupted"> {
+interface Outputs
+  extends Pick<SimulationOptions, "emit" | "onUsage" | "interrupted" | "findKillers"> {
   /** Gets what the watch reads. */
   readonly recordSink?: RecordSink;
 }
@@ -120,6 +121,7 @@ const fakeVersionOf = ({ fakeVersion }: SimulateFlags, likely: 1 | 2): 1 | 2 =>
   fakeVersion === undefined ? likely : fakeVersion === "1" ? 1 : 2;
 
 async function simulateAs(flags: SimulateFlags, outputs: Outputs): Promise<VerdictEvent> {
+  if (flags.machine === true) return await simulateMachine(flags, outputs);
   const limit = limitOf(flags);
   checkFakeOptions(flags);
   const { fake, root } = flags;
@@ -139,6 +141,12 @@ async function simulateAs(flags: SimulateFlags, outputs: Outputs): Promise<Verdi
   const target = sandboxTarget(hierarchy, limit, flags.group === true);
   if ("refused" in target) return await inFakeTree(hierarchy.version.number, target.refused);
   return await simulateIn(target, plan, outputs);
+}
+
+async function simulateMachine(flags: SimulateFlags, outputs: Outputs): Promise<VerdictEvent> {
+  const { planMachine, findKillers } = await import("./machine.ts");
+  const { target, plan } = planMachine(flags);
+  return await simulateIn(target, plan, { ...outputs, findKillers });
 }
 
 function checkFakeOptions({ fake, here, growth, fakeVersion }: SimulateFlags): void {

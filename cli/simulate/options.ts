@@ -146,6 +146,16 @@ const SIMULATE_OPTIONS = {
     "allocate in oomkit's own cgroup, like a leaking program in a container",
     ALLOCATION,
   ),
+  machine: flag(
+    "--machine",
+    "fill the whole machine, which must be virtual and named by --disposable",
+    { ...ALLOCATION, isNotInFile: true },
+  ),
+  disposable: value(
+    "--disposable <hostname>",
+    "the hostname of this machine, as consent to fill it with --machine",
+    { ...ALLOCATION, isNotInFile: true },
+  ),
   threshold: list(
     "--threshold <list>",
     "report when usage crosses these, such as 50%,480M (default: 65%,90%)",
@@ -211,7 +221,12 @@ export function simulateBase() {
     SIMULATE_OPTIONS,
   )
     .hook("preAction", (_, self) => checkReplay(self))
-    .hook("preAction", (_, self) => void preferFlag(self, "mb", "limit"));
+    .hook("preAction", (_, self) => void preferFlag(self, "mb", "limit"))
+    .hook("preAction", (_, self) => {
+      // The variable is that of a guard of the machine.
+      if (self.getOptionValueSource("machine") !== "env") return;
+      self.setOptionValueWithSource("machine", undefined, "default");
+    });
   return withHelp(command, {
     examples: [
       "oomkit simulate --mb 64 --rate 20M/s",

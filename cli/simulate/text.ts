@@ -132,7 +132,9 @@ function bar(usage: number | null, scale: number | undefined, style: Style): str
 function heading(start: StartEvent, style: Style): string[] {
   const { cgroup, pids } = start;
   const version = `cgroup v${start.hierarchy}`;
-  const limit = start.limit === null ? "no limit" : `limit ${formatBytes(start.limit)}`;
+  const limit = start.limit === null
+    ? "no limit"
+    : `${start.machine ? "memory and swap" : "limit"} ${formatBytes(start.limit)}`;
   const whole = (name: string, text: string) => style("bold", name.padEnd(LABEL_WIDTH)) + text;
   const wrapped = (name: string, text: string) => {
     const [first = "", ...more] = wrapBehind(" ".repeat(LABEL_WIDTH), text, TEXT_WIDTH);
@@ -153,7 +155,9 @@ function heading(start: StartEvent, style: Style): string[] {
       "",
     ];
   }
-  const place = start.swap_off === null
+  const place = start.machine
+    ? "the machine"
+    : start.swap_off === null
     ? "oomkit's own cgroup"
     : `a cgroup of its own, swap ${start.swap_off ? "off" : "could not be disabled"}`;
   const pace = start.rate === null ? "as fast as possible" : `${formatBytes(start.rate)}/s`;

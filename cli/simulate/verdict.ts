@@ -25,6 +25,7 @@ export function verdictFacts(verdict: Verdict, cgroup: string): [string, string]
     ["limit", limitText(verdict, cgroup)],
     ["exit", exitTexts(verdict)],
     ["sources", sourceText(verdict)],
+    ["machine", machineText(verdict)],
     ["time", timeText(verdict)],
   ];
   return facts.filter(([, text]) => text !== "");
@@ -106,6 +107,7 @@ function sourceText(verdict: Verdict): string {
   const { oom_kill_count: counted, oom_kill_log_lines: logged, group_kills: groups } = verdict;
   const kills = (count: bigint | number) => formatCount(count, "kill");
   const groupKills = groups ? `${formatCount(groups, "group kill")} (memory.oom.group)` : undefined;
+  const counter = `the ${verdict.machine === null ? "cgroup" : "machine"}'s oom_kill counter`;
   if (counted === null) {
     return logged === null
       ? "neither the oom_kill counter nor the kernel log can be read"
@@ -114,16 +116,32 @@ function sourceText(verdict: Verdict): string {
   if (logged === null) {
     // With group kills the counter may contain victims twice: it cannot tell the number of processes.
     const doubt = verdict.fake ? "" : "; the kernel log cannot be read";
-    return `the cgroup's oom_kill counter: ${groupKills ?? kills(counted)}${doubt}`;
+    return `${counter}: ${groupKills ?? kills(counted)}${doubt}`;
   }
   if (verdict.sources_agree !== true) {
-    return `the sources disagree: ${kills(counted)} by the cgroup's oom_kill counter, ` +
+    return `the sources disagree: ${kills(counted)} by ${counter}, ` +
       `${kills(logged)} in the kernel log`;
   }
   const agreed = groupKills === undefined
     ? kills(logged)
     : `${groupKills}, ${formatCount(logged, "process", "processes")}`;
-  return `the cgroup's oom_kill counter and the kernel log agree: ${agreed}`;
+  return `${counter} and the kernel log agree: ${agreed}`;
+}
+
+function machineText({ machine }: Verdict): string {
+  if (machine === null) return "";
+  const { killed_by: killer, available_min: least, longest_pause_ms: pause } = machine;
+  const by = killer === null
+    ? "nothing was killed"
+    : killer.kind === "kernel"
+    ? "killed by the kernel"
+    : `killed by ${killer.name === null ? "another program" : printable(killer.name)}` +
+      (killer.pid === null ? "" : ` (pid ${killer.pid})`);
+  return [
+    by,
+    ...least === null ? [] : [`at least ${formatBytes(least)} stayed available`],
+    ...pause === null ? [] : [`the longest pause of a 1 ms ticker was ${formatDuration(pause)}`],
+  ].join("; ");
 }
 
 function timeText({ duration_ms: duration, thresholds, limit }: Verdict): string {
@@ -160,7 +178,8 @@ export function suggestionsFor(
   { outcome }: Verdict,
   program: string,
 ): Suggestion[] {
-  const { limit, rate, kind, swap_off, fake_reason } = start;
+  const { limit, rate, kind, swap_off, fake_reason, machine } = start;
+  if (machine) return [];
   const again = `${program} simulate${limit === null ? "" : ` ${limitOption(limit)}`}`;
   const inspect = suggest(
     `${program} inspect`,

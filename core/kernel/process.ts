@@ -66,3 +66,24 @@ export function isExecutable(path: string): boolean {
     return false;
   }
 }
+
+/** proc(5), fields 48 and 49 of /proc/PID/stat; the first after the name is field 3. */
+const ARG_START = 48 - 3;
+const ARG_END = 49 - 3;
+
+/**
+ * Replaces this program's command line, as setproctitle(3) does. The kernel takes it for a title where its last byte is not zero
+ * (fs/proc/base.c, get_mm_cmdline). The words that the program was started with must have been read.
+ */
+export function setTitle(title: string): void {
+  const stat = Deno.readTextFileSync("/proc/self/stat");
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  const start = BigInt(fields[ARG_START]!);
+  const length = Number(BigInt(fields[ARG_END]!) - start);
+  const pointer = Deno.UnsafePointer.create(start);
+  if (pointer === null || length < 2) return;
+  const line = new Uint8Array(Deno.UnsafePointerView.getArrayBuffer(pointer, length));
+  line.fill(0);
+  line.set(new TextEncoder().encode(title).subarray(0, length - 2));
+  line[length - 1] = 0x20;
+}

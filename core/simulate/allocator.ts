@@ -18,7 +18,7 @@ import { O_RDWR, openFd } from "../kernel/fd.ts";
 import { errnoOf, SystemCallError } from "../kernel/libc.ts";
 import { mapAnonymous, mapFile, mapShared, type Pages } from "../kernel/mapped_pages.ts";
 import { pageSize } from "../kernel/page_size.ts";
-import { dieWithParent } from "../kernel/process.ts";
+import { dieWithParent, setTitle } from "../kernel/process.ts";
 import { delay } from "../timing.ts";
 import { removeIfPossible } from "./remove.ts";
 import {
@@ -30,6 +30,7 @@ import {
   type StopReason,
 } from "./allocator_protocol.ts";
 
+const NAME = "oomkit-alloc";
 const SIGKILL = 9;
 /** V8 optimizes a loop after some hundred rounds and collects the young generation within these. */
 const WARM_UP_ROUNDS = 4000;
@@ -97,7 +98,9 @@ export async function allocate(allocation: Allocation): Promise<void> {
   // A parent that died before the call sends no death signal any more.
   if (dieWithParent(SIGKILL) !== allocation.parentPid) return;
   // The kernel log shows this name. If the machine runs out of memory instead, the allocator is the first victim.
-  writeControl("/proc/self/comm", "oomkit-alloc");
+  writeControl("/proc/self/comm", NAME);
+  // A guard of the machine spares oomkit by its command line.
+  setTitle(NAME);
   writeControl("/proc/self/oom_score_adj", "1000");
   const pages = mapPages(allocation, allocation.maxBytes);
   const usage = openControlFile(allocation.usageFile);

@@ -15,6 +15,8 @@ export interface Evidence {
   readonly events: readonly OomkitEvent[];
   /** What the kernel counted during the run; `undefined` when the cgroup was gone. */
   readonly deltas: CounterDeltas | undefined;
+  /** Processes that the kernel killed on the whole machine, where that is filled. */
+  readonly machineKills?: bigint | undefined;
   /** Whether the kernel log can be read. */
   readonly hasLog: boolean;
   readonly limit: number | null;
@@ -28,7 +30,7 @@ export function evaluate(evidence: Evidence): Verdict {
   const { events, deltas, hasLog, expected, firstPageAt, lastPageAt } = evidence;
   const kills = events.filter((event) => event.type === "oom_kill");
   const victims = new Set(kills.flatMap(({ victim }) => victim?.pid ?? []));
-  const counted = deltas?.oom_kill ?? null;
+  const counted = evidence.machineKills ?? deltas?.oom_kill ?? null;
   const logged = hasLog ? victims.size : null;
   const outcome = outcomeOf(evidence, kills.length, counted);
   return {
@@ -53,6 +55,7 @@ export function evaluate(evidence: Evidence): Verdict {
       ? null
       : toMicroseconds(lastPageAt - firstPageAt),
     thresholds: firstPageAt === undefined ? [] : thresholdsReached(events, firstPageAt, lastPageAt),
+    machine: null,
   };
 }
 

@@ -33,6 +33,8 @@ export interface Start {
   readonly swap_off: boolean | null;
   /** v2 `memory.oom.group`. */
   readonly group_kill: boolean;
+  /** The machine itself is filled. */
+  readonly machine: boolean;
   /** Where the events of the watch come from. */
   readonly sources: readonly string[];
 }
@@ -84,6 +86,24 @@ export interface Verdict {
   /** From the first page to the last. */
   readonly duration_ms: number | null;
   readonly thresholds: readonly ThresholdReached[];
+  /** `null` unless the machine was filled. */
+  readonly machine: MachineVerdict | null;
+}
+
+/** How a machine that was filled fared. */
+export interface MachineVerdict {
+  readonly memory: number;
+  readonly swap: number;
+  /** The lowest MemAvailable that was read, less huge pages. */
+  readonly available_min: number | null;
+  /** The longest time between two ticks of a process that sleeps for 1 ms. */
+  readonly longest_pause_ms: number | null;
+  /** What was first; `null` where nothing was killed. `other`: a signal that no guard has reported. */
+  readonly killed_by: {
+    readonly kind: "kernel" | "guard" | "other";
+    readonly pid: number | null;
+    readonly name: string | null;
+  } | null;
 }
 
 /** The cgroup of an earlier run that was killed. */

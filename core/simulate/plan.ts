@@ -95,6 +95,7 @@ export function startOf(
     pids,
     swap_off: target.sandbox?.swapOff ?? null,
     group_kill: target.sandbox?.groupKill ?? false,
+    machine: target.machine !== undefined,
     sources,
   };
 }
@@ -132,6 +133,8 @@ export interface SimulationTarget {
   readonly limit?: number;
   readonly limitOwner?: string;
   readonly degraded?: Degradation;
+  /** The machine is filled: bytes of its memory and swap. */
+  readonly machine?: { readonly memory: number; readonly swap: number };
 }
 
 /** A sandbox with a limit (bytes), or why there can be none. */

@@ -138,6 +138,8 @@ export interface SandboxOptions {
   readonly limit?: number;
   /** v2 `memory.oom.group`: the kernel kills everything in the sandbox together. */
   readonly group?: boolean;
+  /** What is in the sandbox may be swapped out. */
+  readonly keepsSwap?: boolean;
 }
 
 export interface Sandbox {
@@ -187,7 +189,10 @@ function makeCgroup(parent: Cgroup, prefix: SandboxPrefix): Cgroup | Refusal {
   }
 }
 
-function configure(cgroup: Cgroup, { limit, group = false }: SandboxOptions): Sandbox {
+function configure(
+  cgroup: Cgroup,
+  { limit, group = false, keepsSwap = false }: SandboxOptions,
+): Sandbox {
   const { dir } = cgroup;
   if (limit !== undefined) {
     const failure = writeControl(`${dir}/${cgroup.hierarchy.version.limitFile}`, String(limit));
@@ -201,7 +206,7 @@ function configure(cgroup: Cgroup, { limit, group = false }: SandboxOptions): Sa
   return {
     cgroup,
     procsFile: `${dir}/cgroup.procs`,
-    swapOff: disableSwap(dir, limit),
+    swapOff: !keepsSwap && disableSwap(dir, limit),
     groupKill: group && exists(groupFile) && writeControl(groupFile, "1") === undefined,
     remove: () => removeCgroup(cgroup),
   };

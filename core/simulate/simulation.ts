@@ -16,6 +16,7 @@ import { evaluate, type Evidence } from "./evaluate.ts";
 import { clock, type EmitEvent, EventStream, type OnUsage, type Verdict } from "./event.ts";
 import { FAKE_CGROUP, type FakeState, FakeTree } from "./fake_tree.ts";
 import { type Curve, growthAt, lifetime, type Moment } from "./growth.ts";
+import { type FindKillers, MachineObserver } from "./machine.ts";
 import { allocationsOf, type Plan, type SimulationTarget, startOf, watchOptions } from "./plan.ts";
 
 export interface SimulationOptions {
@@ -26,6 +27,8 @@ export interface SimulationOptions {
   readonly emit: EmitEvent;
   /** Gets usage samples for display or recording; nothing else depends on them. */
   readonly onUsage: OnUsage;
+  /** The programs that kill for the machine, where that is filled. */
+  readonly findKillers?: FindKillers;
   /** Ends the simulation early; the verdict then covers what has happened so far. */
   readonly interrupted: AbortSignal;
 }
@@ -50,9 +53,11 @@ export async function simulate(options: SimulationOptions): Promise<Verdict> {
   const scale = target.limit ?? plan.stopAt ?? plan.maxBytes;
   const steps = new StepReporter(scale, events.emit, onUsage);
   const allocators: AllocatorHandle[] = [];
-  const oomScoreAdj = target.sandbox ? undefined : setOwnOomScoreAdj(UNKILLABLE);
+  const oomScoreAdj = target.sandbox && !target.machine ? undefined : setOwnOomScoreAdj(UNKILLABLE);
+  await using observer = target.machine &&
+    await MachineObserver.start(program, options.findKillers);
   try {
-    return await watchedVerdict(plan, target, events, false, async (watching) => {
+    const verdict = await watchedVerdict(plan, target, events, false, async (watching) => {
       if (target.degraded) events.emitDegraded(target.degraded);
       if (oomScoreAdj?.refused !== undefined) {
         events.emitDegraded({
@@ -68,12 +73,19 @@ export async function simulate(options: SimulationOptions): Promise<Verdict> {
           );
         }
         const ended = await run(options, watching, allocators, steps, events);
-        return { ...ended, firstPageAt: steps.firstPageAt, lastPageAt: steps.lastPageAt };
+        return {
+          ...ended,
+          firstPageAt: steps.firstPageAt,
+          lastPageAt: steps.lastPageAt,
+          machineKills: await observer?.stop(),
+        };
       } finally {
         for (const each of allocators) each.kill();
         await Promise.allSettled(allocators.map(({ exit }) => exit));
       }
     });
+    const machine = observer && { ...target.machine!, ...await observer.verdict(verdict.outcome) };
+    return machine ? { ...verdict, machine } : verdict;
   } finally {
     await target.sandbox?.remove();
     oomScoreAdj?.restore();
@@ -88,7 +100,9 @@ async function watchedVerdict(
   fake: boolean,
   run: (
     watching: Watching,
-  ) => Promise<Pick<Evidence, "exits" | "endedEarly" | "firstPageAt" | "lastPageAt">>,
+  ) => Promise<
+    Pick<Evidence, "exits" | "endedEarly" | "firstPageAt" | "lastPageAt" | "machineKills">
+  >,
 ): Promise<Verdict> {
   const watching = startWatch(
     { ...watchOptions(plan, target), ...fake && { poll: UPDATE_INTERVAL_MS } },

@@ -47,6 +47,7 @@ const start: StartEvent = {
     pids: [9],
     swap_off: true,
     group_kill: false,
+    machine: false,
     sources: ["poll"],
   }),
 };
@@ -69,6 +70,7 @@ const verdict: Verdict = {
   limit_hits: 36n,
   duration_ms: 1000,
   thresholds: [],
+  machine: null,
 };
 
 /** From nothing to 20 MiB in a second, then 2 s at the limit. */

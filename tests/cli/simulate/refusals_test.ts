@@ -46,6 +46,11 @@ const MISTAKES: readonly (readonly [string, RegExp])[] = [
   ["--fake /no/such/directory --here", /--here and --fake together/],
   ["--fake-version 2", /without --fake/],
   ["--growth leak", /--growth without --fake/],
+  ["--machine", /cannot fill the machine: .*; use a virtual machine .*: --disposable NAME$/m],
+  ["--machine --disposable no.such.machine", /cannot fill the machine: /],
+  ["--machine --mb 20", /cannot use --mb and --machine together/],
+  ["--machine --here", /cannot use --here and --machine together/],
+  ["--machine --threshold 50%", /percentage as --threshold/],
   ["--root /no/such/tree", /no such directory/],
   ["surplus", /cannot use "surplus": simulate takes no arguments/],
 ];
@@ -59,6 +64,12 @@ for (const [args, reason] of MISTAKES) {
     assert.match(stderr, /^oomkit: [^\n]+\n$/);
   });
 }
+
+Deno.test("the variable that has a guard include the machine does not fill it", async () => {
+  const args = ["simulate", "--limit", "64K"];
+  const { stderr } = await runOomkit(args, { env: { OOMKIT_MACHINE: "1" } });
+  assert.match(stderr, /the allocator itself needs more/);
+});
 
 Deno.test("the hidden allocator command accepts only what simulate passes to it", async () => {
   for (const argument of ["", "{", "{}", '{"kind":"anon"}']) {

@@ -22,6 +22,7 @@ const verdict: Verdict = {
   limit_hits: null,
   duration_ms: null,
   thresholds: [],
+  machine: null,
 };
 
 function sources(facts: Partial<Verdict>): string {
@@ -65,4 +66,24 @@ Deno.test("sources that disagree are both quoted", () => {
     sources({ sources_agree: false, oom_kill_count: 2n }),
     "the sources disagree: 2 kills by the cgroup's oom_kill counter, 3 kills in the kernel log",
   );
+});
+
+Deno.test("the verdict on a machine names what killed, and how the machine fared", () => {
+  const machineText = (killed_by: NonNullable<Verdict["machine"]>["killed_by"]) => {
+    const machine = { memory: 2 ** 30, swap: 0, available_min: 2 ** 20, longest_pause_ms: 31 };
+    const facts = { ...verdict, machine: { ...machine, killed_by } };
+    return verdictText(facts, "/s", (_, text) => text)
+      .find((line) => line.startsWith("machine"))!.slice("machine".length).trim();
+  };
+  assert.equal(
+    machineText({ kind: "guard", pid: 5, name: "oomkit guard" }),
+    "killed by oomkit guard (pid 5); at least 1.0 MiB stayed available; " +
+      "the longest pause of a 1 ms ticker was 31.0 ms",
+  );
+  assert.match(
+    machineText({ kind: "other", pid: null, name: null }),
+    /^killed by another program;/,
+  );
+  assert.match(machineText({ kind: "kernel", pid: null, name: null }), /^killed by the kernel;/);
+  assert.match(machineText(null), /^nothing was killed;/);
 });
