@@ -1,8 +1,9 @@
 /**
  * Measures the figures of docs/performance.md on this machine: `deno task bench [start-up] [sweep] [latency] [idle] [scale] [peers]
- * [footprint] [node] [live] [race] [throughput]`; without a name all. `--record` adds the results to docs/benchmarks.jsonl, which later runs are
- * compared with. Other options are for `scale`, `footprint`, `node`, `race` and
- * `throughput`: scripts/bench/scale.ts, footprint.ts, node.ts, race_results.ts, throughput.ts.
+ * [footprint] [node] [live] [race] [throughput]`; without a name all; `machine` runs in scripts/guest, and only when it is named.
+ * `--record` adds the results to docs/benchmarks.jsonl, which later runs are compared with. Other options are for `scale`,
+ * `footprint`, `node`, `race`, `throughput` and `machine`: scripts/bench/scale.ts, footprint.ts, node.ts, race_results.ts,
+ * throughput.ts, machine_results.ts.
  *
  * Measures the executable: run `deno task compile` first. Needs the right to make cgroups. They are called oomkit-bench-… and
  * are removed on every way out; those of a killed run by the next one.
@@ -15,6 +16,7 @@ import { footprint } from "./bench/footprint.ts";
 import { idle } from "./bench/idle.ts";
 import { latency } from "./bench/latency.ts";
 import { live } from "./bench/live.ts";
+import { machine } from "./bench/machine.ts";
 import { node } from "./bench/node.ts";
 import { peers } from "./bench/peers.ts";
 import { race } from "./bench/race.ts";
@@ -56,11 +58,15 @@ const benches: Readonly<Record<string, () => Promise<Measured>>> = {
   node: () => node(options),
   live,
   race: () => race(options),
+  machine: () => machine(options),
   throughput: () => throughput(options),
 };
 
 await run("bench", async () => {
-  const names = named.length === 0 ? Object.keys(benches) : named;
+  // The machine is only for scripts/guest.
+  const names = named.length === 0
+    ? Object.keys(benches).filter((name) => name !== "machine")
+    : named;
   const unknown = names.find((name) => benches[name] === undefined);
   if (unknown !== undefined) {
     const known = Object.keys(benches).join(", ");

@@ -36,7 +36,7 @@ export function costsOf(pid: number): Costs {
 const TICKS_PER_SECOND = 100;
 
 /** User and system time of all threads, exited ones included: proc(5), fields 14 and 15. */
-function cpuSeconds(pid: number): number {
+export function cpuSeconds(pid: number): number {
   const text = Deno.readTextFileSync(`/proc/${pid}/stat`);
   const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
   return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;

@@ -25,7 +25,7 @@ const START_MS = 3000;
 
 /** Where systemd-oomd asks systemd which cgroups it manages. */
 const MANAGER_SOCKET = "/run/systemd/io.system.ManagedOOM";
-const SYSTEMD_OOMD = "/lib/systemd/systemd-oomd";
+export const SYSTEMD_OOMD = "/lib/systemd/systemd-oomd";
 const SYSTEMD_OOMD_CONFIG = "/run/systemd/oomd.conf.d/oomkit-bench.conf";
 
 export const isPeer = (mode: RaceMode): mode is Peer =>
@@ -41,7 +41,13 @@ export function whyNotRaced(peer: Peer): string | undefined {
 
 /** With the shortest interval that it takes, and no pause after a kill where that can be set. */
 export async function startPeer(peer: Peer, parent: Cgroup, directory: string): Promise<Racer> {
-  const manager = peer === "systemd-oomd" ? playManager(parent) : undefined;
+  // It looks at the pressure every second, and kills below `parent` after a second above the limit.
+  const manager = peer === "systemd-oomd"
+    ? playManager(
+      [{ path: parent.path, property: "ManagedOOMMemoryPressure" }],
+      "[OOM]\nDefaultMemoryPressureLimit=1%\nDefaultMemoryPressureDurationSec=1s\n",
+    )
+    : undefined;
   const child = startChild(argumentsOf(peer, parent, directory), {
     stdin: "null",
     stdout: "null",
@@ -80,18 +86,17 @@ function argumentsOf(peer: Peer, parent: Cgroup, directory: string): string[] {
   }
 }
 
-/**
- * systemd-oomd gets its cgroups from systemd over varlink, and the rest from its configuration. It looks at the pressure of `parent`
- * every second, and kills below it after a second above the limit.
- */
-function playManager(parent: Cgroup): Disposable {
+interface ManagedCgroup {
+  readonly path: string;
+  readonly property: "ManagedOOMMemoryPressure" | "ManagedOOMSwap";
+}
+
+/** systemd-oomd gets its cgroups from systemd over varlink, and the rest from its configuration. */
+export function playManager(managed: readonly ManagedCgroup[], config: string): Disposable {
   for (const needed of [dirname(SYSTEMD_OOMD_CONFIG), "/run/systemd/oom"]) {
     Deno.mkdirSync(needed, { recursive: true });
   }
-  Deno.writeTextFileSync(
-    SYSTEMD_OOMD_CONFIG,
-    "[OOM]\nDefaultMemoryPressureLimit=1%\nDefaultMemoryPressureDurationSec=1s\n",
-  );
+  Deno.writeTextFileSync(SYSTEMD_OOMD_CONFIG, config);
   const listener = Deno.listen({ transport: "unix", path: MANAGER_SOCKET });
   void answer();
   return {
@@ -102,8 +107,7 @@ function playManager(parent: Cgroup): Disposable {
   };
 
   async function answer() {
-    const property = "ManagedOOMMemoryPressure";
-    const parameters = { cgroups: [{ mode: "kill", path: parent.path, property }] };
+    const parameters = { cgroups: managed.map((each) => ({ mode: "kill", ...each })) };
     const reply = new TextEncoder().encode(`${JSON.stringify({ parameters, continues: true })}\0`);
     try {
       for await (const connection of listener) {
