@@ -32,6 +32,11 @@ export function costsOf(pid: number): Costs {
   };
 }
 
+/** Resident bytes: /proc/PID/status may be wrong by 64 pages for each thread (mm/memory.c, SPLIT_RSS_COUNTING). */
+export const exactResident = (pid: number): number =>
+  1024 *
+  Number(/^Rss:\s+(\d+) kB/m.exec(Deno.readTextFileSync(`/proc/${pid}/smaps_rollup`))?.[1]);
+
 /** The unit of /proc on every architecture (kernel: USER_HZ). */
 const TICKS_PER_SECOND = 100;
 

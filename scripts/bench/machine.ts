@@ -15,7 +15,7 @@ import { executable, succeed } from "../command.ts";
 import { isThere } from "../files.ts";
 import { Mistake, note } from "../terminal.ts";
 import { createBenchCgroup, endChild, unlessInterrupted, within } from "./cleanup.ts";
-import { costsOf, cpuSeconds } from "./costs.ts";
+import { cpuSeconds, exactResident } from "./costs.ts";
 import {
   machineLines,
   type MachineOptions,
@@ -131,17 +131,22 @@ async function runOnce(
     processes = workload.start(allocators, { available: available(), swap: swap?.bytes ?? 0 });
     await Promise.all(processes.map(({ child, said }) => (ended.follow(child), said?.())));
     const isInnocentAlive = isAlive(innocent.child);
+    const [first, ...others] = processes;
+    if (workload.fillsFirst) {
+      await first?.begin();
+      await within(FULL_MS, first!.full);
+    }
     const kills = readMachine().oomKill ?? 0n;
     const pauses = await Ticker.start([ticker]);
     const cpu = its.pid === undefined || !its.isAlive() ? 0 : cpuSeconds(its.pid);
     const began = performance.now();
-    for (const each of processes) await each.begin();
+    for (const each of workload.fillsFirst ? others : processes) await each.begin();
     await within(1000 * options.seconds, ended.all(processes.length));
     await delay(AFTERWARDS_MS);
     const elapsed = (performance.now() - began) / 1000;
     const ticks = await pauses.stop();
     const costs = its.pid === undefined || !its.isAlive() ? undefined : {
-      resident: costsOf(its.pid).resident,
+      resident: exactResident(its.pid),
       cpu: 100 * (cpuSeconds(its.pid) - cpu) / elapsed,
     };
     return {

@@ -28,6 +28,8 @@ export interface Workload {
   /** Bytes of the innocent process, of what is available. */
   readonly innocent: number;
   readonly needsSwap?: true;
+  /** The first process holds its memory before the others begin. */
+  readonly fillsFirst?: true;
   /** The processes; they wait. */
   start(cgroup: Cgroup, machine: Filled): readonly Waiting[];
   /** Files to have before. */
@@ -114,6 +116,7 @@ export const workloads: Readonly<Record<WorkloadName, Workload>> = {
   bomb: { innocent: SMALL, start: (cgroup) => [shell(cgroup, BOMB)] },
   cache: {
     innocent: SMALL,
+    fillsFirst: true,
     start: (cgroup, { available }) => [
       startWaiting(cgroup, loadWords({ size: (1.1 - CACHED_SHARE) * available })),
       shell(
