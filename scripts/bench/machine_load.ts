@@ -31,7 +31,7 @@ function fill(pages: Pages, to: number, slow?: Load["slow"]): void {
 if (import.meta.main) {
   const { size, slow, cycleTo = size }: Load = JSON.parse(Deno.args[0]!);
   dieWithParent(SIGKILL);
-  const pages = mapAnonymous(Math.max(size, cycleTo));
+  const pages = mapAnonymous(Math.ceil(Math.max(size, cycleTo)));
   Deno.stdout.writeSync(new TextEncoder().encode("ready\n"));
   if (Deno.stdin.readSync(new Uint8Array(8)) !== null) {
     fill(pages, size, slow);

@@ -60,7 +60,7 @@ export async function startLoad(cgroup: Cgroup, load: Load): Promise<Waiting> {
 /** @param isLoad prints that it is ready. */
 function startWaiting(cgroup: Cgroup, words: readonly string[], isLoad = true): Waiting {
   const { words: command, env } = within(cgroup, words);
-  const child = startChild(command, { stdin: "piped", stdout: "piped", stderr: "null", env });
+  const child = startChild(command, { stdin: "piped", stdout: "piped", stderr: "inherit", env });
   const reader = child.stdout.getReader();
   const writer = child.stdin.getWriter();
   const { promise: full, resolve } = Promise.withResolvers<void>();

@@ -61,7 +61,7 @@ Deno.test("a machine that is not the emulated one is not filled", async () => {
 });
 
 Deno.test("a load waits, fills, cycles and holds until it is ended", async () => {
-  const load = { size: MIB, slow: { rate: 1024 * MIB, from: MIB / 2 }, cycleTo: 2 * MIB };
+  const load = { size: MIB + 0.5, slow: { rate: 1024 * MIB, from: MIB / 2 }, cycleTo: 2.1 * MIB };
   const [program, ...args] = loadWords(load);
   const child = new Deno.Command(program!, { args, stdin: "piped", stdout: "piped" }).spawn();
   const writer = child.stdin.getWriter();
