@@ -37,7 +37,7 @@ const VALUES: Readonly<
 > = {
   pgscan: ({ pgscan = 0 }) => pgscan > 0 ? pgscan : undefined,
   // One from which nothing is reclaimed suffers from the others.
-  pressure: ({ pgscan = 0, pressure }) => pgscan > 0 ? pressure : undefined,
+  pressure: ({ pgscan = 0, pressure = 0 }) => pgscan > 0 && pressure > 0 ? pressure : undefined,
   swap: ({ swap = 0 }, swapTotal) => swap > MIN_SHARE_OF_SWAP * swapTotal ? swap : undefined,
 };
 

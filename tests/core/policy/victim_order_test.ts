@@ -23,11 +23,12 @@ Deno.test("by pgscan the cgroup that was scanned most is first, and the larger o
   assert.deepEqual(order, ["/busy", "/large", "/small"]);
 });
 
-Deno.test("by pressure a cgroup from which nothing is reclaimed has no place", () => {
+Deno.test("by pressure a cgroup without it, or from which nothing is reclaimed, has no place", () => {
   const order = ranked("pressure", {
     "/suffers": { pressure: 90, pgscan: 0 },
     "/some": { pressure: 5.5, pgscan: 1 },
     "/most": { pressure: 40, pgscan: 1 },
+    "/none": { pressure: 0, pgscan: 8 },
     "/unknown": { pgscan: 7 },
   });
   assert.deepEqual(order, ["/most", "/some"]);
