@@ -108,7 +108,8 @@ function stagesUnder(signal: AbortSignal): Record<string, Part[]> {
     ...Object.fromEntries(checks),
     compile: [
       { run: () => compile(signal), lane: "first" },
-      { run: () => executableTests(signal), lane: "light" },
+      { run: () => executableTests("others", signal), lane: "light" },
+      { run: () => executableTests("measuring", signal), lane: "alone" },
     ],
     unit: [{ run: () => denoTests({ what: "unit", ...units }), lane: "light" }],
     "newest-deno": [{ run: () => newestDenoTests(units), lane: "light" }],

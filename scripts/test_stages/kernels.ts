@@ -40,17 +40,15 @@ function memoryController(): Version | undefined {
   return controllers.split(/\s/).includes("memory") ? "v2" : undefined;
 }
 
-/** The tests of the executable that need no kernel of their own. */
-export function executableTests(signal: AbortSignal): Promise<Outcome> {
-  const paths = ["tests/executable"];
-  return onHost(
-    { what: "executable", program: compiled, paths, limit: 600, signal },
-    noExecutable(),
-  );
-}
-
 /** How the tests on this machine's own kernel are divided: those that measure time, and the others. */
 export type HostTests = "measuring" | "others";
+
+/** The tests of the executable that need no kernel of their own. */
+export function executableTests(which: HostTests, signal: AbortSignal): Promise<Outcome> {
+  const what = `executable, ${which}`;
+  const paths = testFiles(join(root, "tests/executable")).filter(isAmong(which));
+  return onHost({ what, program: compiled, paths, limit: 600, signal }, noExecutable());
+}
 
 export function throughLauncher(
   version: Version,
@@ -253,7 +251,7 @@ const guestOnly = /\/(clock|hotplug|guard_machine|guard_machine_harmless)_test\.
  * others wait for what has to happen, however long it takes: nearly all of them run in the emulated machine too.
  */
 const measuring =
-  /\/(bench|docs_sequences|guard_hold|guard_page_cache|guard_rest|image|scale|simulate|simulate_live)_test\.ts$/;
+  /\/(bench|docs_sequences|guard_hold|guard_page_cache|guard_rest|image|scale|simulate|simulate_live|start_up)_test\.ts$/;
 
 /** Takes all memory, CPU and disk of the machine: run by hand, in the emulated machine. */
 const onDemand = /\/starvation_test\.ts$/;
@@ -279,8 +277,10 @@ const sameOnEachVersion =
 const repeated =
   /\/(guard\w*|hostile|image|inspect|layouts|live|own_limits|picture|record|sandbox|simulate|status|watch_(?!test)\w*)_test\.ts$/;
 
-const hostFiles = (which: HostTests) =>
-  kernelFiles().filter((file) => measuring.test(file) === (which === "measuring"));
+const isAmong = (which: HostTests) => (file: string): boolean =>
+  measuring.test(file) === (which === "measuring");
+
+const hostFiles = (which: HostTests) => kernelFiles().filter(isAmong(which));
 
 const kernelFiles = () => testFiles(join(root, directory)).filter((file) => !onDemand.test(file));
 
