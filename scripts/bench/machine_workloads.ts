@@ -134,10 +134,16 @@ export const workloads: Readonly<Record<WorkloadName, Workload>> = {
   },
   tmpfs: {
     innocent: SMALL,
-    start: (cgroup) => [shell(cgroup, `exec dd if=/dev/zero of=${TMPFS}/file bs=1M`)],
+    // Not all of memory: with nothing left to kill the kernel panics ("System is deadlocked on memory").
+    start: (cgroup, { available }) => [
+      shell(
+        cgroup,
+        `mount -o remount,size=${available} ${TMPFS}; exec dd if=/dev/zero of=${TMPFS}/file bs=1M`,
+      ),
+    ],
     async prepare() {
       Deno.mkdirSync(TMPFS, { recursive: true });
-      await succeed("mount", ["-t", "tmpfs", "-o", "size=100%", "tmpfs", TMPFS]);
+      await succeed("mount", ["-t", "tmpfs", "-o", "size=1M", "tmpfs", TMPFS]);
     },
     cleanUp: () => succeed("umount", ["-l", TMPFS]),
   },

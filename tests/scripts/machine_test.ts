@@ -68,7 +68,10 @@ Deno.test("a load waits, fills, cycles and holds until it is ended", async () =>
   await writer.write(new TextEncoder().encode("go\n"));
   const reader = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
   let said = "";
-  while (!said.includes("full")) said += (await reader.read()).value ?? "";
+  for (let each = await reader.read(); !each.done; each = await reader.read()) {
+    said += each.value;
+    if (said.includes("full")) break;
+  }
   assert.equal(said, "ready\nfull\n");
   await writer.close();
   assert.equal((await child.status).code, 0);
