@@ -3,6 +3,7 @@
  * OTEL_EXPORTER_OTLP_HEADERS, _CERTIFICATE, _COMPRESSION and _TIMEOUT, OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES itself.
  */
 
+import { diag, DiagLogLevel } from "@opentelemetry/api";
 import { OTLPMetricExporter } from "@opentelemetry/exporter-metrics-otlp-http";
 import {
   detectResources,
@@ -33,6 +34,8 @@ export interface OtlpOptions {
 }
 
 const DEFAULT_INTERVAL_MS = 60_000;
+/** Warnings of the SDK; a hostile receiver can invent any number of them. */
+const MAX_REPORTED_WARNINGS = 5;
 /** For a last export on `close`. */
 const MAX_CLOSE_MS = 2000;
 
@@ -42,6 +45,7 @@ export class OtlpExport {
   /** Exports from now on at each interval. No failure is thrown; the first of an outage is reported, and so is its end. */
   constructor(options: OtlpOptions) {
     const { warn } = options;
+    reportWarnings(warn);
     const interval = positive("OTEL_METRIC_EXPORT_INTERVAL", warn) ?? DEFAULT_INTERVAL_MS;
     const exporter = new OTLPMetricExporter({
       url: otlpUrl(options.url),
@@ -77,7 +81,21 @@ function producerOf({ families, version }: OtlpOptions, resource: Resource): Met
   };
 }
 
-/** The SDK passes failures to a logger that is off. */
+/** A variable that the SDK cannot use, metrics that the receiver has rejected. Each once. */
+function reportWarnings(warn: OtlpOptions["warn"]): void {
+  const reported = new Set<string>();
+  const reportOnce = (...words: unknown[]) => {
+    const text = shortened(words.join(" "));
+    if (reported.has(text) || reported.size >= MAX_REPORTED_WARNINGS) return;
+    reported.add(text);
+    warn(`OpenTelemetry: ${text}`);
+  };
+  const ignore = () => {};
+  const logger = { error: ignore, warn: reportOnce, info: ignore, debug: ignore, verbose: ignore };
+  diag.setLogger(logger, DiagLogLevel.WARN);
+}
+
+/** The SDK logs each failure; here an outage is two lines. */
 function reporting(
   exporter: OTLPMetricExporter,
   where: string,

@@ -118,6 +118,20 @@ Deno.test("a receiver that does not answer holds up neither the events nor, for 
   resolve();
 });
 
+Deno.test("metrics that the receiver rejects are reported once", async () => {
+  using tree = makeTree(2, { "/a": {} });
+  await using receiver = startReceiver(() =>
+    Response.json({ partialSuccess: { rejectedDataPoints: 3, errorMessage: "too old" } })
+  );
+  await using watch = await startEventStream(
+    ["watch", "--json", "--root", tree.dir, "--otlp", receiver.url, "/a"],
+    { armed: /watching/, env: everyMs(50) },
+  );
+  await until("metrics are exported again", () => receiver.exports.length > 2);
+  await watch.stop();
+  assert.equal(watch.stderr.match(/^OpenTelemetry: .*too old/gm)?.length, 1, watch.stderr);
+});
+
 Deno.test("an interval that is no number is reported, and the default is taken", async () => {
   using tree = makeTree(2, { "/a": {} });
   await using receiver = startReceiver();
