@@ -216,6 +216,7 @@ const ELSEWHERE: readonly (readonly [pattern: RegExp, test: string])[] = [
   [/^guard --as earlyoom/, "tests/cli/guard/earlyoom_test.ts"],
   [/--webhook/, "tests/core/receivers/webhook_test.ts"],
   [/--listen/, "tests/core/receivers/prometheus/listen_test.ts"],
+  [/--otlp/, "tests/cli/receivers/otlp_test.ts"],
   [/--exec /, "tests/core/control/hook_test.ts"],
 ];
 

@@ -67,7 +67,7 @@ for (const command of ["watch", "guard"]) {
     assert.equal(path, "/v1/metrics");
     assert.equal(headers.get("content-type"), "application/json");
     assert.equal(headers.get("authorization"), "Bearer token");
-    assert.match(headers.get("user-agent")!, new RegExp(`^oomkit/${config.version} `));
+    assert.match(headers.get("user-agent")!, new RegExp(`^oomkit/${config.version}$`));
     assert.deepEqual(attributes, {
       "service.name": "oomkit",
       "service.version": config.version,
@@ -129,7 +129,57 @@ Deno.test("metrics that the receiver rejects are reported once", async () => {
   );
   await until("metrics are exported again", () => receiver.exports.length > 2);
   await watch.stop();
-  assert.equal(watch.stderr.match(/^OpenTelemetry: .*too old/gm)?.length, 1, watch.stderr);
+  assert.equal(
+    watch.stderr.match(/ has rejected 3 data points: too old$/gm)?.length,
+    1,
+    watch.stderr,
+  );
+});
+
+Deno.test("a receiver that cannot be reached stops nothing, and its reason is reported", async () => {
+  using tree = makeTree(2, { "/a": {} });
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const closed = `http://127.0.0.1:${listener.addr.port}`;
+  listener.close();
+  for (
+    const [url, why] of [
+      [closed, "tcp connect error: Connection refused"],
+      ["http://receiver.invalid", "dns error: failed to lookup address information"],
+    ]
+  ) {
+    await using watch = await startEventStream(
+      ["watch", "--json", "-r", "--root", tree.dir, "--otlp", url!, "/a"],
+      { armed: /watching/, env: everyMs(20) },
+    );
+    await until("the failure is reported", () => watch.stderr.includes("cannot export"));
+    const name = `/a/b${url!.length}`;
+    tree.add(name, {});
+    await watch.next(({ type, cgroup }) => type === "cgroup_created" && cgroup === name);
+    await watch.stop();
+    assert.ok(watch.stderr.includes(`cannot export metrics to ${url}: ${why}`), watch.stderr);
+  }
+});
+
+Deno.test("certificates and headers that cannot be used are refused at the start, without their values", async () => {
+  using tree = makeTree(2, { "/a": {} });
+  const watch = ["watch", "--root", tree.dir, "--otlp", "http://localhost:1", "--for", "1ms", "/a"];
+  for (
+    const [name, value, message] of [
+      ["HEADERS", "x-key=secret%0Ax", /^oomkit: cannot send the header x-key of OTEL_/],
+      [
+        "CERTIFICATE",
+        "/nonexistent",
+        /^oomkit: cannot use the certificates in \/nonexistent: No such/,
+      ],
+    ] as const
+  ) {
+    const { code, stderr } = await runOomkit(watch, {
+      env: { [`OTEL_EXPORTER_OTLP_${name}`]: value },
+    });
+    assert.equal(code, 2, stderr);
+    assert.match(stderr, message);
+    assert.ok(!stderr.includes("secret"), stderr);
+  }
 });
 
 Deno.test("an interval that is no number is reported, and the default is taken", async () => {
