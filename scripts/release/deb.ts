@@ -51,11 +51,22 @@ async function contents(build: Build): Promise<Files> {
       content: compressed(Deno.readTextFileSync(join(root, "docs/man/oomkit.1"))),
     },
     // Begins with the licence of oomkit itself.
-    "usr/share/doc/oomkit/copyright": { content: copied("THIRD_PARTY_NOTICES") },
+    "usr/share/doc/oomkit/copyright": { content: copyrightText() },
     "usr/share/doc/oomkit/changelog.gz": { content: compressed(changelog(build)) },
     "usr/share/lintian/overrides/oomkit": { content: copied("deploy/deb/lintian-overrides") },
     ...await completions(),
   };
+}
+
+const APACHE = /^ *Apache License\n +Version 2\.0,[^]*?^ *limitations under the License\.$/m;
+
+/** Debian Policy, 12.5: a licence that every system has is referred to, and its text is not repeated. */
+function copyrightText(): string {
+  const notices = Deno.readTextFileSync(join(root, "THIRD_PARTY_NOTICES"));
+  return notices.replace(
+    APACHE,
+    "On Debian systems the text of the Apache License, Version 2.0, is in\n/usr/share/common-licenses/Apache-2.0.",
+  );
 }
 
 /** From the sources: the executable may be for another machine. */

@@ -259,9 +259,10 @@ const onDemand = /\/starvation_test\.ts$/;
 /**
  * Hundreds of cgroups and processes at once, for which the emulated machine takes longer than for all the rest; and what is the
  * same on each kernel: how a terminal is treated. And what a guest does not have: the commands of the documents, the benchmarks,
- * Prometheus.
+ * Prometheus, the journal.
  */
-const hostOnly = /\/(alerts\w*|bench|scale|simulate_live|live_terminal|docs_sequences)_test\.ts$/;
+const hostOnly =
+  /\/(alerts\w*|bench|journald|scale|simulate_live|live_terminal|docs_sequences)_test\.ts$/;
 
 /**
  * What becomes of events, figures and configuration once they are read, of output that is not read and of a simulation by signals, which
