@@ -47,30 +47,30 @@ const firstOption = args.findIndex((arg) => arg.startsWith("-"));
 const named = firstOption < 0 ? args : args.slice(0, firstOption);
 const options = args.slice(named.length);
 
-const benches: Readonly<Record<string, () => Promise<Measured>>> = {
-  "start-up": startUp,
-  sweep,
-  latency,
-  idle,
-  scale: () => scale(options),
-  peers,
-  footprint: () => footprint(options),
-  node: () => node(options),
-  live,
-  race: () => race(options),
-  machine: () => machine(options),
-  throughput: () => throughput(options),
+const withoutOptions = { "start-up": startUp, sweep, latency, idle, peers, live };
+const withOptions = { scale, footprint, node, race, machine, throughput };
+const benches: Readonly<Record<string, (options: readonly string[]) => Promise<Measured>>> = {
+  ...withoutOptions,
+  ...withOptions,
 };
 
 await run("bench", async () => {
+  const all = Object.keys(benches).join(", ");
+  if (options.includes("--help")) {
+    printLine(`usage: deno task bench [NAME…] [--record] [OPTION…]\nnames: ${all}`);
+    return 0;
+  }
   // The machine is only for scripts/guest.
   const names = named.length === 0
     ? Object.keys(benches).filter((name) => name !== "machine")
     : named;
   const unknown = names.find((name) => benches[name] === undefined);
   if (unknown !== undefined) {
-    const known = Object.keys(benches).join(", ");
-    throw new Mistake(`cannot measure "${unknown}": it must be one of ${known}`);
+    throw new Mistake(`cannot measure "${unknown}": it must be one of ${all}`);
+  }
+  if (options.length > 0 && !names.every((name) => name in withOptions)) {
+    const known = Object.keys(withOptions).join(", ");
+    throw new Mistake(`cannot use ${options[0]}: name what it is for, one of ${known}`);
   }
   cleanUpOnSignal();
   const { commit, program, kernel, cpu, cores, deno } = await conditions();
@@ -83,7 +83,7 @@ await run("bench", async () => {
     await cleanUp();
     try {
       const before = load();
-      await printResult(name, await benches[name]!(), before);
+      await printResult(name, await benches[name]!(options), before);
     } catch (error) {
       await unlessInterrupted();
       throw error;

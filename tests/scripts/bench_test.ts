@@ -25,3 +25,23 @@ Deno.test("a table names its unit and aligns its columns", () => {
     "a                 1.00      20.0       300        40  b",
   ]);
 });
+
+const benchWith = (...args: string[]) => {
+  const { code, stdout, stderr } = new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", "--no-check", "scripts/bench.ts", ...args],
+  }).outputSync();
+  const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+  return { code, stdout: text(stdout), stderr: text(stderr) };
+};
+
+Deno.test("--help names the benchmarks and measures nothing", () => {
+  const { code, stdout } = benchWith("idle", "--help");
+  assert.equal(code, 0);
+  assert.match(stdout, /^usage: .+\nnames: start-up, .+\n$/);
+});
+
+Deno.test("an option for a benchmark that takes none is refused before anything is measured", () => {
+  const { code, stdout, stderr } = benchWith("idle", "--runs", "3");
+  assert.deepEqual([code, stdout], [2, ""]);
+  assert.match(stderr, /^bench: cannot use --runs: /);
+});
