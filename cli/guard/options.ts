@@ -105,7 +105,7 @@ const GUARD_OPTIONS = {
   ),
   victimOrder: choice(
     "--victim-order <order>",
-    "order of victims: the kernel's badness, or cgroups first by pages scanned for reclaim (pgscan, v2), memory pressure (pressure, v2) or use of swap",
+    "order of victims: the kernel's badness, or cgroups first by pages scanned for reclaim (pgscan, v2), memory pressure (pressure, v2), use of swap, or growth in the last minute",
     { ...VICTIMS, choices: VICTIM_ORDERS, default: ["badness", "badness"] },
   ),
   essentials: list(

@@ -248,6 +248,7 @@ function checkVictimOrder(hierarchy: Hierarchy, { preferences, rule }: GuardPoli
 
 function missingFigures(hierarchy: Hierarchy, order: CgroupOrder): string | undefined {
   const { version } = hierarchy;
+  if (order === "growth") return undefined;
   if (order === "swap") {
     const root = openCgroup(hierarchy, hierarchy.root);
     const all = root ? [root, ...accessibleChildrenOf(root)] : [];

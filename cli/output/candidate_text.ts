@@ -23,6 +23,7 @@ export function candidateText(candidate: CandidateJson, at: number): string {
 }
 
 function rankText({ by, place, value }: CgroupRank): string {
-  const amount = { pgscan: `${value} pages`, pressure: `${value}%`, swap: formatBytes(value) };
+  const bytes = formatBytes(value);
+  const amount = { pgscan: `${value} pages`, pressure: `${value}%`, swap: bytes, growth: bytes };
   return `cgroup ${place} by ${by} (${amount[by]})`;
 }

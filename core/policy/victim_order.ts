@@ -1,10 +1,11 @@
 /**
- * The orders of cgroups in which systemd-oomd and oomd kill (src/oom/oomd-util.c; plugins kill_by_pg_scan, kill_by_pressure and
- * kill_by_swap_usage). Within a cgroup the kernel's order applies, and after the cgroups that have no place in the order. Pure.
+ * The orders of cgroups in which systemd-oomd and oomd kill (src/oom/oomd-util.c; plugins kill_by_pg_scan, kill_by_pressure,
+ * kill_by_swap_usage and kill_by_memory_size_or_growth). Within a cgroup the kernel's order applies, and after the cgroups that have
+ * no place in the order. Pure.
  */
 
 /** `badness`: the kernel's order of processes, whatever cgroup they are in. */
-export const VICTIM_ORDERS = ["badness", "pgscan", "pressure", "swap"] as const;
+export const VICTIM_ORDERS = ["badness", "pgscan", "pressure", "swap", "growth"] as const;
 export type VictimOrder = typeof VICTIM_ORDERS[number];
 export type CgroupOrder = Exclude<VictimOrder, "badness">;
 
@@ -16,6 +17,8 @@ export interface CgroupFigures {
   readonly pressure?: number;
   /** Bytes. */
   readonly swap?: number;
+  /** Bytes of memory without page cache, and of swap, since the oldest reading that is kept; absent at the first reading. */
+  readonly growth?: number;
   readonly usage?: number;
 }
 
@@ -24,7 +27,7 @@ export interface CgroupRank {
   readonly by: CgroupOrder;
   /** 0 is killed first. */
   readonly place: number;
-  /** Pages for `pgscan`, percent for `pressure`, bytes for `swap`. */
+  /** Pages for `pgscan`, percent for `pressure`, bytes for `swap` and `growth`. */
   readonly value: number;
 }
 
@@ -39,6 +42,7 @@ const VALUES: Readonly<
   // One from which nothing is reclaimed suffers from the others.
   pressure: ({ pgscan = 0, pressure = 0 }) => pgscan > 0 && pressure > 0 ? pressure : undefined,
   swap: ({ swap = 0 }, swapTotal) => swap > MIN_SHARE_OF_SWAP * swapTotal ? swap : undefined,
+  growth: ({ growth = 0 }) => growth > 0 ? growth : undefined,
 };
 
 /** @param swapTotal of the machine, bytes. @returns those that have a place in the order, by path. */

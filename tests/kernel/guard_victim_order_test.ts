@@ -193,3 +193,13 @@ kernelTest(
   },
   { only: 2 },
 );
+
+kernelTest(
+  "with --victim-order growth the cgroup that fills is killed, and not a larger one that was there before",
+  async () => {
+    const { isFirst, rank } = await firstVictimIn("growth", (_, { feed }) => feed(24 * MIB));
+    assert.equal(isFirst, false);
+    assert.deepEqual([rank.by, rank.place], ["growth", 1]);
+    assert.ok(rank.value > 4 * MIB);
+  },
+);

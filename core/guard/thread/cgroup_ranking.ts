@@ -10,6 +10,7 @@ import {
 import { readSwapTotal } from "../../cgroup/machine.ts";
 import { parentPath } from "../../cgroup_path.ts";
 import { omitUndefined } from "../../omit_undefined.ts";
+import { parseReclaimStat } from "../../parse/cgroupfs.ts";
 import {
   type CgroupFigures,
   type CgroupOrder,
@@ -17,9 +18,12 @@ import {
   rankCgroups,
 } from "../../policy/victim_order.ts";
 import type { VictimPreferences } from "../../policy/victims.ts";
+import { GrowthWindow } from "./growth_window.ts";
 
-/** systemd-oomd, MEM_PRESSURE_INTERVAL_USEC. */
+/** What is counted between two readings has to add up: systemd-oomd, MEM_PRESSURE_INTERVAL_USEC. */
 const MIN_MS_BETWEEN_READINGS = 1000;
+/** Growth is counted over a minute, and a fast allocator fills a machine in less than a second. */
+const MIN_MS_BETWEEN_READINGS_OF_GROWTH = 100;
 /** A cgroup takes about 0.3 ms to read, and there may be thousands: the monitor thread must not miss a level for it. */
 const MAX_SHARE_OF_TIME = 1 / 100;
 
@@ -29,11 +33,17 @@ export class CgroupRanking {
   #ranks: CgroupRanks | undefined;
   /** Pages scanned since the cgroup was created, by path, at the last reading. */
   #pgscan: ReadonlyMap<string, number> = new Map();
+  readonly #growth = new GrowthWindow();
   /** When there may be another reading (milliseconds). */
   #dueAt = -Infinity;
 
   /** @param root the guarded cgroup, of which those below are ranked. */
   constructor(private readonly root: Cgroup, private readonly order: CgroupOrder) {}
+
+  /** Below the warn level: growth is counted from a reading there. */
+  keepBaseline(now: number): void {
+    if (this.order === "growth" && this.#growth.isDue(now)) this.keepUpToDate(now);
+  }
 
   /** By path. */
   ranks(now: number): CgroupRanks {
@@ -45,17 +55,21 @@ export class CgroupRanking {
   keepUpToDate(now: number): boolean {
     if (now < this.#dueAt) return false;
     const startedAt = performance.now();
-    this.#ranks = this.#read();
+    this.#ranks = this.#read(now);
     const took = performance.now() - startedAt;
-    this.#dueAt = now + Math.max(MIN_MS_BETWEEN_READINGS, took / MAX_SHARE_OF_TIME);
+    const least = this.order === "growth"
+      ? MIN_MS_BETWEEN_READINGS_OF_GROWTH
+      : MIN_MS_BETWEEN_READINGS;
+    this.#dueAt = now + Math.max(least, took / MAX_SHARE_OF_TIME);
     return true;
   }
 
-  #read(): CgroupRanks {
+  #read(now: number): CgroupRanks {
     const { order, root } = this;
     const { figures, memcgOf } = readFigures(root);
     const grown = new Map([...figures].map(([path, each]) => [path, this.#sinceLast(path, each)]));
     this.#pgscan = new Map([...figures].map(([path, { pgscan = 0 }]) => [path, pgscan]));
+    this.#growth.add(now, new Map([...figures].map(([path, { held }]) => [path, held])));
     const ranked = rankCgroups(order, grown, readSwapTotal(root.machine?.meminfo) ?? 0);
     const all = [...memcgOf].flatMap(([path, memcg]) => {
       const rank = ranked.get(memcg);
@@ -64,13 +78,15 @@ export class CgroupRanking {
     return new Map(all);
   }
 
-  #sinceLast(path: string, figures: CgroupFigures): CgroupFigures {
+  #sinceLast(path: string, { held, ...figures }: ReadFigures): CgroupFigures {
     const { pgscan } = figures;
     const before = this.#pgscan.get(path) ?? 0;
-    // Less than before is another cgroup of this name.
-    return pgscan === undefined || pgscan < before
-      ? figures
-      : { ...figures, pgscan: pgscan - before };
+    return omitUndefined({
+      ...figures,
+      growth: this.#growth.of(path, held),
+      // Less than before is another cgroup of this name.
+      pgscan: pgscan === undefined || pgscan < before ? pgscan : pgscan - before,
+    });
   }
 }
 
@@ -84,18 +100,25 @@ export function rankingOf(
   limitOwner: Cgroup,
 ): CgroupRanking | undefined {
   if (cgroupOrder === undefined || scope.path !== limitOwner.path) return undefined;
-  return new CgroupRanking(scope, cgroupOrder);
+  const ranking = new CgroupRanking(scope, cgroupOrder);
+  ranking.keepBaseline(performance.now());
+  return ranking;
+}
+
+interface ReadFigures extends Omit<CgroupFigures, "growth"> {
+  /** Bytes of memory without page cache, and of swap. */
+  readonly held: number;
 }
 
 interface Figures {
   /** Of cgroups without others below, and of those with memory.oom.group. */
-  readonly figures: ReadonlyMap<string, CgroupFigures>;
+  readonly figures: ReadonlyMap<string, ReadFigures>;
   /** By path, the cgroup that its processes are charged to; for those below a memory.oom.group the one that has it. */
   readonly memcgOf: ReadonlyMap<string, string>;
 }
 
 function readFigures(root: Cgroup): Figures {
-  const figures = new Map<string, CgroupFigures>();
+  const figures = new Map<string, ReadFigures>();
   const memcgOf = new Map<string, string>();
   const groups = new Set<string>();
   for (const cgroup of walkCharged(root, accessibleChildrenOf)) {
@@ -116,7 +139,7 @@ function readFigures(root: Cgroup): Figures {
 }
 
 /** `undefined` without a memory controller. */
-function figuresOf(cgroup: Cgroup): CgroupFigures | undefined {
+function figuresOf(cgroup: Cgroup): ReadFigures | undefined {
   const read = tryReader(cgroup);
   const { version } = cgroup.hierarchy;
   const isRead = (name: string) => FIGURES.includes(name) || name === version.usageFile;
@@ -125,7 +148,9 @@ function figuresOf(cgroup: Cgroup): CgroupFigures | undefined {
   const { stats, usage, pressure } = version.snapshot((name) =>
     name === "memory.stat" ? stat : isRead(name) ? read(name) : undefined
   );
+  const { reclaimable = 0 } = parseReclaimStat(stat);
   return omitUndefined({
+    held: Math.max(0, (usage ?? 0) - reclaimable) + (stats.swap ?? 0),
     usage,
     swap: stats.swap,
     pressure: pressure?.full?.avg10,

@@ -461,7 +461,7 @@ export class MonitorLoop {
     } else {
       if (policy.kills && reached) {
         this.#killExecutor.prepareSelection(state, now, reached, levels.includes("critical"));
-      }
+      } else if (!reached) state.ranking?.keepBaseline(now);
       if (hasChanged || levels.length > 0) this.samples?.level(state, now, metricValue, levels);
     }
     if (!reached) this.#killExecutor.releaseStaleSelection(state, now);

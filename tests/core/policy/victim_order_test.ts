@@ -43,3 +43,14 @@ Deno.test("by swap only cgroups with more than 5 % of it have a place", () => {
   });
   assert.deepEqual(order, ["/most", "/more"]);
 });
+
+Deno.test("by growth what has grown most is first, and what has not grown has no place", () => {
+  const order = ranked("growth", {
+    "/big": { growth: 0, usage: 9 * GIB },
+    "/shrinks": { growth: -GIB, usage: 5 * GIB },
+    "/little": { growth: 1, usage: 3 * GIB },
+    "/leak": { growth: GIB, usage: 2 * GIB },
+    "/unknown": { usage: GIB },
+  });
+  assert.deepEqual(order, ["/leak", "/little"]);
+});

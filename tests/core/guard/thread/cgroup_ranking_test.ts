@@ -74,3 +74,41 @@ Deno.test("pressure is the share of the last 10 s in which all processes waited"
     "/b": { by: "pressure", place: 0, value: 12.25 },
   });
 });
+
+const holding = (bytes: number, cache = 0, swap = 0) => ({
+  "memory.current": bytes + cache,
+  "memory.stat": `anon ${bytes}\nfile ${cache}\ninactive_file ${cache}\nactive_file 0\n`,
+  "memory.swap.current": swap,
+});
+
+function hold(tree: Tree, path: string, ...figures: Parameters<typeof holding>): void {
+  for (const [file, text] of Object.entries(holding(...figures))) tree.write(path, file, text);
+}
+
+Deno.test("growth counts from the first reading, also in swap, and page cache is none", () => {
+  using tree = makeTree(2, {
+    "/big": holding(9000),
+    "/leak": holding(10),
+    "/swapped": holding(10),
+  });
+  const ranking = rankingOf(tree, "growth");
+  ranking.keepBaseline(0);
+  assert.deepEqual(placesIn(ranking, 50), {}, "there is one reading only");
+  hold(tree, "/big", 9000, 5000);
+  hold(tree, "/leak", 400);
+  hold(tree, "/swapped", 0, 0, 200);
+  assert.deepEqual(placesIn(ranking, LATER / 2), { "/leak": 0, "/swapped": 1 });
+});
+
+Deno.test("below the warn level there is a reading every ten seconds, and for growth only", () => {
+  using tree = makeTree(2, { "/a": holding(10) });
+  const ranking = rankingOf(tree, "growth");
+  ranking.keepBaseline(0);
+  hold(tree, "/a", 60);
+  ranking.keepBaseline(9_999);
+  assert.deepEqual([...ranking.ranks(10_999)].length, 1);
+  const other = rankingOf(tree, "swap");
+  other.keepBaseline(0);
+  hold(tree, "/a", 60, 0, 5);
+  assert.equal(other.ranks(0).size, 1, "nothing was read before");
+});
