@@ -123,11 +123,11 @@ async function runOnce(
   let processes: readonly Waiting[] = [];
   try {
     await dropCaches();
-    await using its = await startTool(tool, places);
     const free = available();
     innocent = await startLoad(innocents, { size: Math.floor(workload.innocent * free) });
     await innocent.begin();
     await within(FULL_MS, innocent.full);
+    await using its = await startTool(tool, places);
     processes = workload.start(allocators, { available: available(), swap: swap?.bytes ?? 0 });
     await Promise.all(processes.map(({ child, said }) => (ended.follow(child), said?.())));
     const isInnocentAlive = isAlive(innocent.child);

@@ -5,8 +5,10 @@ import { MIB } from "../cgroups.ts";
 import { Mistake, parsed } from "../terminal.ts";
 import { figure, summarize } from "./statistics.ts";
 
-/** `none`: the kernel alone. */
-export const TOOLS = ["none", "earlyoom", "nohang", "systemd-oomd", "oomd", "oomkit"] as const;
+/** `none`: the kernel alone. `oomkit-growth` kills the whole cgroup that has grown most, `oomkit` the process that the kernel would. */
+export const TOOLS = [
+  ...["none", "earlyoom", "nohang", "systemd-oomd", "oomd", "oomkit", "oomkit-growth"] as const,
+] as const;
 export type Tool = typeof TOOLS[number];
 
 export const WORKLOADS = {

@@ -36,8 +36,15 @@ const COMMANDS: Readonly<Record<Exclude<Tool, "none">, (places: Places) => reado
     "oomd",
     ...["--interval", "1", "--config", "/etc/oomd/oomd.json", "--cgroup-fs", top.dir],
   ],
-  oomkit: () => [executable, "guard", "--machine", "--policy", "process", "--json", "--quiet"],
+  oomkit: () => guardOf("--policy", "process"),
+  "oomkit-growth": () => guardOf("--policy", "container", "--victim-order", "growth"),
 };
+
+const guardOf = (...options: string[]) => [
+  executable,
+  ...["guard", "--machine", "--json", "--quiet"],
+  ...options,
+];
 
 /** systemd-oomd.service */
 const SYSTEMD_OOMD_ADJ = -900;
@@ -52,7 +59,7 @@ export interface RunningTool extends AsyncDisposable {
 
 /** Why it cannot be compared here. */
 export function whyNotCompared(tool: Tool, version: 1 | 2): string | undefined {
-  if (tool === "none" || tool === "oomkit") return undefined;
+  if (tool === "none" || tool.startsWith("oomkit")) return undefined;
   if (version === 1 && tool.endsWith("oomd")) return "it needs cgroup v2";
   if (tool === "nohang") {
     return isThere("/usr/sbin/nohang")
