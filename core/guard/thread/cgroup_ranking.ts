@@ -34,15 +34,18 @@ export class CgroupRanking {
   /** Pages scanned since the cgroup was created, by path, at the last reading. */
   #pgscan: ReadonlyMap<string, number> = new Map();
   readonly #growth = new GrowthWindow();
-  /** When there may be another reading (milliseconds). */
+  /** When there may be another reading (milliseconds), except for the first one above the warn level. */
   #dueAt = -Infinity;
+  #hasRank = false;
 
   /** @param root the guarded cgroup, of which those below are ranked. */
   constructor(private readonly root: Cgroup, private readonly order: CgroupOrder) {}
 
   /** Below the warn level: growth is counted from a reading there. */
   keepBaseline(now: number): void {
-    if (this.order === "growth" && this.#growth.isDue(now)) this.keepUpToDate(now);
+    if (this.order !== "growth" || !this.#growth.isDue(now) || now < this.#dueAt) return;
+    this.keepUpToDate(now);
+    this.#hasRank = false;
   }
 
   /** By path. */
@@ -53,7 +56,8 @@ export class CgroupRanking {
 
   /** Reads again if it is time to. @returns whether it was. */
   keepUpToDate(now: number): boolean {
-    if (now < this.#dueAt) return false;
+    if (now < this.#dueAt && this.#hasRank) return false;
+    this.#hasRank = true;
     const startedAt = performance.now();
     this.#ranks = this.#read(now);
     const took = performance.now() - startedAt;
