@@ -15,7 +15,6 @@ import { cleanUp, cleanUpOnSignal, unlessInterrupted } from "./bench/cleanup.ts"
 import { footprint } from "./bench/footprint.ts";
 import { idle } from "./bench/idle.ts";
 import { latency } from "./bench/latency.ts";
-import { live } from "./bench/live.ts";
 import { machine } from "./bench/machine.ts";
 import { node } from "./bench/node.ts";
 import { peers } from "./bench/peers.ts";
@@ -46,6 +45,9 @@ const args = Deno.args.filter((arg) => arg !== "--record");
 const firstOption = args.findIndex((arg) => arg.startsWith("-"));
 const named = firstOption < 0 ? args : args.slice(0, firstOption);
 const options = args.slice(named.length);
+
+/** Imported for itself alone: it imports packages, which a guest does not have (docs/performance.md). */
+const live = async () => await (await import("./bench/live.ts")).live();
 
 const withoutOptions = { "start-up": startUp, sweep, latency, idle, peers, live };
 const withOptions = { scale, footprint, node, race, machine, throughput };

@@ -28,7 +28,8 @@ Deno.test("a table names its unit and aligns its columns", () => {
 
 const benchWith = (...args: string[]) => {
   const { code, stdout, stderr } = new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "--no-check", "scripts/bench.ts", ...args],
+    // As in a guest, which has no packages.
+    args: ["run", "-A", "--no-check", "--no-config", "--no-lock", "scripts/bench.ts", ...args],
   }).outputSync();
   const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
   return { code, stdout: text(stdout), stderr: text(stderr) };
