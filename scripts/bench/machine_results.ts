@@ -27,7 +27,7 @@ export interface MachineOptions {
   readonly runs: number;
   readonly tools: readonly Tool[];
   readonly workloads: readonly WorkloadName[];
-  /** After which a workload that no one has killed is ended. */
+  /** After which a workload that was not killed is ended. */
   readonly seconds: number;
 }
 

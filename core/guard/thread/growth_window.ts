@@ -1,4 +1,4 @@
-/** How much each cgroup has grown since a reading of about a minute ago. */
+/** How much each cgroup has grown within about a minute. */
 
 /** Milliseconds. A slow leak shows only over a long time; what has grown earlier than that is no longer what fills memory. */
 const WINDOW_MS = 60_000;
@@ -26,9 +26,14 @@ export class GrowthWindow {
     while (this.#kept.length > 1 && this.#kept[1]!.at <= now - WINDOW_MS) this.#kept.shift();
   }
 
-  /** @returns bytes, negative where it has shrunk; all of a new cgroup; `undefined` without a reading to compare with. */
+  /**
+   * From the lowest reading that is kept: a cgroup that was removed and made again begins anew, also where it is smaller than before.
+   *
+   * @returns bytes; all of a cgroup that one of the readings did not have; `undefined` without a reading to compare with.
+   */
   of(path: string, held: number): number | undefined {
-    const [oldest] = this.#kept;
-    return oldest && held - (oldest.held.get(path) ?? 0);
+    if (this.#kept.length === 0) return undefined;
+    const lowest = Math.min(...this.#kept.map((reading) => reading.held.get(path) ?? 0));
+    return held - lowest;
   }
 }

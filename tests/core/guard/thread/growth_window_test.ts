@@ -19,3 +19,11 @@ Deno.test("after a long time without a reading growth is counted from the one be
   window.add(500_000, reading(4));
   assert.equal(window.of("/a", 9), 7);
 });
+
+Deno.test("a cgroup that was removed and made again has grown from nothing", () => {
+  const window = new GrowthWindow();
+  window.add(0, reading(900));
+  window.add(10_000, new Map());
+  window.add(20_000, reading(300));
+  assert.equal(window.of("/a", 400), 400);
+});
