@@ -81,16 +81,22 @@ const CASES = (dir: string): Record<string, [typed: string, completed: string][]
   ],
 });
 
-/** A process with a pid that is completed from its first digits: no other pid begins with them. */
+/** Of processes that start during the test; the kernel counts pids upwards. */
+const NEXT_PIDS = 5000;
+
+/** A process with a pid that is completed from all digits but the last: no other pid begins with them, nor will one soon. */
 const completable = findCompletable();
 
 function findCompletable(): { readonly typed: string; readonly pid: string } {
   const pids = [...Deno.readDirSync("/proc")].map(({ name }) => name)
     .filter((name) => /^\d+$/.test(name));
-  const pid =
-    pids.find((each) =>
-      each.length > 1 && pids.filter((other) => other.startsWith(each.slice(0, -1))).length === 1
-    ) ?? String(Deno.pid);
+  const max = Number(Deno.readTextFileSync("/proc/sys/kernel/pid_max"));
+  const next = Array.from({ length: NEXT_PIDS }, (_, i) => String((Deno.pid + 1 + i) % max));
+  const beginning = (typed: string, all: readonly string[]) =>
+    all.filter((each) => each.startsWith(typed)).length;
+  const unique = pids.filter((each) => each.length > 1 && beginning(each.slice(0, -1), pids) === 1);
+  const pid = unique.find((each) => beginning(each.slice(0, -1), next) === 0) ?? unique[0] ??
+    String(Deno.pid);
   return { typed: pid.slice(0, -1), pid };
 }
 

@@ -27,7 +27,7 @@ export class GrowthWindow {
   }
 
   /**
-   * From the lowest reading that is kept: a cgroup that was removed and made again begins anew, also where it is smaller than before.
+   * From the lowest reading that is kept: a cgroup that was removed and made again begins at zero, also where it is smaller than before.
    *
    * @returns bytes; all of a cgroup that one of the readings did not have; `undefined` without a reading to compare with.
    */
