@@ -1,7 +1,7 @@
 /**
  * Programs that kill when the machine runs short of memory, against the same workloads in an emulated machine, which they fill:
- * `--runs 1 --only oomkit,earlyoom,leak --seconds 40` (after which a workload that still runs is ended). A program that is not
- * there is left out. Swap and page cache need a disk at /disk.
+ * `--runs 1 --only oomkit,earlyoom,leak --seconds 40` (after which a workload that still runs is ended). `--verbose` shows what
+ * each program prints. One that is not there is left out. Swap and page cache need a disk at /disk.
  */
 
 import { type Cgroup } from "../../core/cgroup/cgroup.ts";
@@ -47,9 +47,8 @@ export async function machine(args: readonly string[]): Promise<Measured> {
     );
   }
   setOwnOomScoreAdj(NEVER_KILLED);
-  const places = makePlaces();
+  const places = makePlaces(prepareDisk());
   const version = places.top.hierarchy.version.number;
-  const ticker = prepareDisk();
   const runs: MachineRun[] = [];
   const tools = options.tools.filter((tool) => {
     const why = whyNotCompared(tool, version);
@@ -61,7 +60,7 @@ export async function machine(args: readonly string[]): Promise<Measured> {
     for (let run = 0; run < options.runs; run++) {
       for (const tool of tools) {
         await unlessInterrupted();
-        runs.push(await runOnce(tool, workload, { options, places, ticker }));
+        runs.push(await runOnce(tool, workload, { options, places }));
         note(`machine: ${tool}, ${WORKLOADS[workload]}: ${textOf(runs.at(-1)!)}`);
       }
     }
@@ -86,15 +85,15 @@ const textOf = (run: MachineRun) =>
   }, ${figure(run.cpu)} %`;
 
 /** As systemd has it: services below system.slice. */
-function makePlaces(): Places {
+function makePlaces(program: string): Places {
   const top = createBenchCgroup(Infinity);
   delegateMemory(top);
   const services = makeChild(top, "system.slice");
   delegateMemory(services);
-  return { top, services, home: makeChild(top, "tool") };
+  return { top, services, home: makeChild(top, "tool"), program };
 }
 
-/** Pages of a program on a disk can be reclaimed, unlike those in the first root. @returns the program of the ticker. */
+/** Pages of a program on a disk can be reclaimed, unlike those in the first root. @returns the program of the guard and the ticker. */
 function prepareDisk(): string {
   if (!isThere(DISK)) return executable;
   Deno.copyFileSync(executable, `${DISK}/oomkit`);
@@ -104,14 +103,12 @@ function prepareDisk(): string {
 interface Setting {
   readonly options: MachineOptions;
   readonly places: Places;
-  /** The executable, of which `__tick` measures the pauses. */
-  readonly ticker: string;
 }
 
 async function runOnce(
   tool: Tool,
   name: WorkloadName,
-  { options, places, ticker }: Setting,
+  { options, places }: Setting,
 ): Promise<MachineRun> {
   const workload = workloads[name];
   const [innocents, allocators] = ["innocent.service", "allocator.service"]
@@ -127,7 +124,7 @@ async function runOnce(
     innocent = await startLoad(innocents, { size: Math.floor(workload.innocent * free) });
     await innocent.begin();
     await within(FULL_MS, innocent.full);
-    await using its = await startTool(tool, places);
+    await using its = await startTool(tool, places, options.output);
     processes = workload.start(allocators, { available: available(), swap: swap?.bytes ?? 0 });
     await Promise.all(processes.map(({ child, said }) => (ended.follow(child), said?.())));
     const isInnocentAlive = isAlive(innocent.child);
@@ -137,7 +134,7 @@ async function runOnce(
       await within(FULL_MS, first!.full);
     }
     const kills = readMachine().oomKill ?? 0n;
-    const pauses = await Ticker.start([ticker]);
+    const pauses = await Ticker.start([places.program]);
     const cpu = its.pid === undefined || !its.isAlive() ? 0 : cpuSeconds(its.pid);
     const began = performance.now();
     for (const each of workload.fillsFirst ? others : processes) await each.begin();

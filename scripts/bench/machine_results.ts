@@ -29,6 +29,8 @@ export interface MachineOptions {
   readonly workloads: readonly WorkloadName[];
   /** After which a workload that was not killed is ended. */
   readonly seconds: number;
+  /** Of the programs. */
+  readonly output: "null" | "inherit";
 }
 
 const isTool = (word: string): word is Tool => TOOLS.some((tool) => tool === word);
@@ -37,8 +39,12 @@ const isWorkload = (word: string): word is WorkloadName => Object.hasOwn(WORKLOA
 export function parseMachineOptions(args: readonly string[]): MachineOptions {
   const string = { type: "string" } as const;
   const { values } = parsed(
-    () => parseArgs({ args: [...args], options: { runs: string, only: string, seconds: string } }),
-    "machine takes --runs, --only and --seconds",
+    () =>
+      parseArgs({
+        args: [...args],
+        options: { runs: string, only: string, seconds: string, verbose: { type: "boolean" } },
+      }),
+    "machine takes --runs, --only, --seconds and --verbose",
   );
   const number = (name: "runs" | "seconds", byDefault: number) => {
     const value = Number(values[name] ?? byDefault);
@@ -58,6 +64,7 @@ export function parseMachineOptions(args: readonly string[]): MachineOptions {
     tools: tools.length > 0 ? tools : TOOLS,
     workloads: workloads.length > 0 ? workloads : Object.keys(WORKLOADS).filter(isWorkload),
     seconds: number("seconds", 40),
+    output: values.verbose ? "inherit" : "null",
   };
 }
 

@@ -2,7 +2,6 @@
 
 import type { Cgroup } from "../../core/cgroup/cgroup.ts";
 import { delay } from "../../core/timing.ts";
-import { executable } from "../command.ts";
 import { isThere } from "../files.ts";
 import { endChild, startChild, within as isWithin } from "./cleanup.ts";
 import { cpuSeconds } from "./costs.ts";
@@ -16,6 +15,8 @@ export interface Places {
   readonly home: Cgroup;
   readonly top: Cgroup;
   readonly services: Cgroup;
+  /** The executable of oomkit. */
+  readonly program: string;
 }
 
 /** Of Debian's packages; the paths are those in the guest. */
@@ -36,15 +37,11 @@ const COMMANDS: Readonly<Record<Exclude<Tool, "none">, (places: Places) => reado
     "oomd",
     ...["--interval", "1", "--config", "/etc/oomd/oomd.json", "--cgroup-fs", top.dir],
   ],
-  oomkit: () => guardOf("--policy", "process"),
-  "oomkit-growth": () => guardOf("--policy", "container", "--victim-order", "growth"),
+  oomkit: ({ program }) => [program, ...GUARD, "process"],
+  "oomkit-growth": ({ program }) => [program, ...GUARD, "container", "--victim-order", "growth"],
 };
 
-const guardOf = (...options: string[]) => [
-  executable,
-  ...["guard", "--machine", "--json", "--quiet"],
-  ...options,
-];
+const GUARD = ["guard", "--machine", "--json", "--quiet", "--policy"];
 
 /** systemd-oomd.service */
 const SYSTEMD_OOMD_ADJ = -900;
@@ -70,8 +67,12 @@ export function whyNotCompared(tool: Tool, version: 1 | 2): string | undefined {
   return whyNot([tool, tool === "oomd" ? "--version" : "-v"]);
 }
 
-/** Returns when it is at rest. */
-export async function startTool(tool: Tool, places: Places): Promise<RunningTool> {
+/** Returns when it is at rest. @param output where its own goes. */
+export async function startTool(
+  tool: Tool,
+  places: Places,
+  output: "null" | "inherit",
+): Promise<RunningTool> {
   if (tool === "none") {
     return { pid: undefined, isAlive: () => true, [Symbol.asyncDispose]: () => Promise.resolve() };
   }
@@ -86,7 +87,7 @@ export async function startTool(tool: Tool, places: Places): Promise<RunningTool
     COMMANDS[tool](places),
     tool === "systemd-oomd" ? SYSTEMD_OOMD_ADJ : 0,
   );
-  const child = startChild(words, { stdin: "null", stdout: "null", stderr: "null", env });
+  const child = startChild(words, { stdin: "null", stdout: output, stderr: output, env });
   let hasEnded = false;
   void child.status.then(() => hasEnded = true);
   await settled(child.pid, () => hasEnded);

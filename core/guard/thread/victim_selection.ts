@@ -7,30 +7,26 @@ import {
   accessibleChildrenOf,
   type Cgroup,
   mayBeThere,
-  tryReadControl,
   tryReadSnapshot,
-  walkAccessible,
   walkCharged,
 } from "../../cgroup/cgroup.ts";
 import { inInitialPidNamespace } from "../../cgroup/hierarchy.ts";
-import { identify } from "../../cgroup/identity.ts";
 import { tryListPids } from "../../cgroup/pids.ts";
 import { readPreference } from "../../cgroup/preference.ts";
-import { commandLineOf, isExiting, oomScoreAdjOf, readCandidate } from "../../cgroup/processes.ts";
+import { commandLineOf, isExiting, readCandidate } from "../../cgroup/processes.ts";
 import { isInSubtree } from "../../cgroup_path.ts";
-import type { PinnedProcess, Spared } from "../../control/kill.ts";
+import type { PinnedProcess } from "../../control/kill.ts";
 import type { CandidateJson } from "../../events/event.ts";
 import { type OpenControlFile, tryOpenControlFile } from "../../kernel/control_file.ts";
 import { type Fd, inodeOfFd, openDirectory } from "../../kernel/fd.ts";
 import { isTransient, SystemCallError } from "../../kernel/libc.ts";
 import { pageSize } from "../../kernel/page_size.ts";
 import { openPidfd } from "../../kernel/process.ts";
-import { ACTIONS, type KillAction, killActionOf } from "../../policy/actions.ts";
+import { ACTIONS, type KillAction } from "../../policy/actions.ts";
 import {
   type Attribute,
   byPreferenceAndCgroup,
   type CandidatePool,
-  groupOf,
   rankCandidates,
   type RankedCandidate,
   type RankedCandidates,
@@ -38,6 +34,13 @@ import {
 import type { Process } from "../../snapshot.ts";
 import { type GuardPolicy, isExcluded, type PolicySet } from "../policy.ts";
 import type { GuardedCgroup } from "../registry.ts";
+import {
+  type KillContext,
+  killsContainers,
+  type KillScope,
+  KillScopes,
+  type VictimScopes,
+} from "./kill_scopes.ts";
 import { type CgroupRanking, type CgroupRanks, rankingOf } from "./cgroup_ranking.ts";
 import { LargestProcesses } from "./largest_processes.ts";
 
@@ -49,15 +52,7 @@ export interface Victim extends PinnedProcess {
   readonly statm: OpenControlFile | undefined;
   /** Stopped by another program before. */
   readonly isStopped: boolean;
-  /** Of the actions: the cgroup with memory.oom.group if there is one, and the container. */
-  readonly killScopes: Readonly<Record<"victim" | "container", KillScope | undefined>>;
-}
-
-/** A cgroup that is killed as a whole with a victim. */
-export interface KillScope {
-  readonly cgroup: Cgroup;
-  /** What is not killed with it: the kernel spares oom_score_adj -1000 in a group too. */
-  readonly spared: Spared;
+  readonly killScopes: VictimScopes;
 }
 
 export interface VictimSelection {
@@ -113,12 +108,7 @@ export interface ExitingProcess {
   readonly isOutside: boolean;
 }
 
-export interface SelectionContext {
-  readonly policy: GuardPolicy;
-  /** Whether a rule excludes this path. */
-  isExcluded(path: string): boolean;
-  /** The cgroup that has the limit: the kernel selects its victim in it. */
-  readonly limitOwner: Cgroup;
+export interface SelectionContext extends KillContext {
   /** Bytes, see `oomTotalBytesOf`. */
   readonly oomTotalBytes: number;
   /** Called between two processes; when true, the processes read so far must do, unless an unread one outside may be larger. */
@@ -252,9 +242,6 @@ function firstIn(
   return process && cgroup &&
     { pid: process.pid, cgroup, attribute: attributes.get(cgroup.path) };
 }
-
-const killsContainers = ({ actions }: GuardPolicy): boolean =>
-  Object.values(actions).some((list) => killActionOf(list) === "container");
 
 /** The processes with oom_score_adj -1000, which the kernel never kills: a container that has no others is killed all the same. */
 function rankImmune(pool: ReadPool, { preferences }: GuardPolicy): readonly RankedCandidate[] {
@@ -436,12 +423,16 @@ function pinVictims(
 ): Pick<VictimSelection, "victims" | "hasMore" | "pinFailure"> {
   const victims: Victim[] = [];
   const byPath = new Map(pool.cgroups.map((cgroup) => [cgroup.path, cgroup]));
+  const killScopes = new KillScopes(byPath, pool, scope, selectionContext);
   let pinFailure: string | undefined;
   for (const candidate of candidates) {
     if (victims.length === MAX_VICTIMS) return { victims, hasMore: true, pinFailure };
     try {
-      const hasRivals = candidates.length > 1;
-      const victim = pinVictim(candidate, pool, byPath, scope, selectionContext, hasRivals);
+      const cgroup = byPath.get(candidate.process.cgroup)!;
+      const victim = pinVictim(candidate, cgroup, killScopes, {
+        hasTime: () => !pool.isPartial && !selectionContext.outOfTime(),
+        hasRivals: candidates.length > 1,
+      });
       if (victim) victims.push(victim);
     } catch (error) {
       // A seccomp filter may refuse it, or descriptors may run short.
@@ -455,53 +446,22 @@ function pinVictims(
 /** `undefined` when the process or its cgroup is gone. Throws `SystemCallError`. */
 function pinVictim(
   candidate: RankedCandidate,
-  pool: ReadPool,
-  byPath: ReadonlyMap<string, Cgroup>,
-  scope: Cgroup,
-  { limitOwner, policy, outOfTime, isExcluded }: SelectionContext,
-  hasRivals: boolean,
+  cgroup: Cgroup,
+  killScopes: KillScopes,
+  { hasTime, hasRivals }: { hasTime(): boolean; readonly hasRivals: boolean },
 ): Victim | undefined {
   const { process } = candidate;
   const { pid } = process;
   using opened = new DisposableStack();
-  const cgroupFd = openCgroupFd(byPath.get(process.cgroup)!);
+  const cgroupFd = openCgroupFd(cgroup);
   if (cgroupFd === undefined) return undefined;
   opened.use(cgroupFd);
   const pidfd = openPidfd(pid);
   if (pidfd === undefined) return undefined;
   opened.use(pidfd);
-  const hasGroup = (path: string) => {
-    const at = byPath.get(path);
-    return at !== undefined && tryReadControl(at, "memory.oom.group")?.trim() === "1";
-  };
-  const groupPath = groupOf(process.cgroup, limitOwner.path, hasGroup);
-  const group = groupPath === undefined ? undefined : byPath.get(groupPath);
-  const container = scope.machine
-    ? containerOnMachine(process.cgroup, byPath)
-    : containerAround(process.cgroup, byPath, scope);
-  const scopeOf = (cgroup: Cgroup, immunity?: Immunity): KillScope => ({
-    cgroup,
-    spared: {
-      pids: new Set([
-        ...policy.protectedPids,
-        // In a container everything belongs together; on the machine essentials may be in the same cgroup.
-        ...scope.machine ? ignoredIn(cgroup, policy, pool) : [],
-        ...immunity?.immune ?? [],
-      ]),
-      isSparedCgroup: (path) => isExcludedIn(scope, path, isExcluded),
-      ...immunity && { knownMortal: immunity.mortal },
-    },
-  });
   // This read takes a lock that the process holds while it allocates.
-  const isKnown = process.cmdline.length > 0 || pool.isPartial || outOfTime();
-  const cmdline = isKnown ? process.cmdline : commandLineOf(pid);
-  const ofGroup = group && scopeOf(group, immunityIn(group));
-  const containerScope = () => {
-    if (container === undefined || (scope.machine && !killsContainers(policy))) return undefined;
-    const isInGroup = group && group.path !== container.path &&
-      isInSubtree(container.path, group.path);
-    return isInGroup ? ofGroup : scopeOf(container);
-  };
+  const cmdline = process.cmdline.length === 0 && hasTime() ? commandLineOf(pid) : process.cmdline;
+  const scopes = killScopes.of(process.cgroup);
   opened.move();
   return {
     pid,
@@ -511,79 +471,11 @@ function pinVictim(
     pidfd,
     cgroupFd,
     statm: hasRivals ? tryOpenControlFile(`/proc/${pid}/statm`) : undefined,
-    killScopes: {
-      victim: ofGroup,
-      container: containerScope(),
-    },
-  };
-}
-
-/** Whether a rule excludes this cgroup or one above it, although it is in a cgroup that is killed as a whole. */
-function isExcludedIn(
-  scope: Cgroup,
-  path: string,
-  isExcluded: SelectionContext["isExcluded"],
-): boolean {
-  for (let at = path; at !== ""; at = at.slice(0, at.lastIndexOf("/"))) {
-    // A rule for a parent does not exclude a cgroup that is guarded itself.
-    if (!isInSubtree(scope.path, at) && isExcluded(at)) return true;
-  }
-  return false;
-}
-
-/** Pids with oom_score_adj -1000, and those with another value. */
-interface Immunity {
-  readonly immune: readonly number[];
-  readonly mortal: ReadonlySet<number>;
-}
-
-/** What the kernel spares also when it kills a group; reads all of it, also when the pool is partial. */
-function immunityIn(group: Cgroup): Immunity {
-  const pids = [...walkAccessible(group)].flatMap(pidsOf);
-  const scores = new Map(pids.map((pid) => [pid, oomScoreAdjOf(pid)]));
-  const isMortal = (pid: number) => scores.get(pid) !== undefined && scores.get(pid) !== -1000;
-  return {
-    immune: pids.filter((pid) => scores.get(pid) === -1000),
-    mortal: new Set(pids.filter(isMortal)),
+    killScopes: scopes,
   };
 }
 
 const pidsOf = (cgroup: Cgroup) => [...tryListPids(cgroup)];
-
-/** The outermost container cgroup from the guarded one down to the victim's; the guarded one if there is none. */
-function containerAround(
-  path: string,
-  cgroups: ReadonlyMap<string, Cgroup>,
-  scope: Cgroup,
-): Cgroup {
-  let outermost = scope;
-  for (let at = path; at.length > scope.path.length; at = at.slice(0, at.lastIndexOf("/"))) {
-    const cgroup = cgroups.get(at);
-    if (cgroup && identify(at).containerId !== undefined) outermost = cgroup;
-  }
-  return identify(scope.path).containerId === undefined ? outermost : scope;
-}
-
-/** Pids of the subtree that are never chosen. */
-function ignoredIn(cgroup: Cgroup, { preferences }: GuardPolicy, pool: ReadPool): number[] {
-  const processes = [...walkAccessible(cgroup)].flatMap((each) =>
-    pidsOf(each).flatMap((pid) => readCandidate(pid, each.path, !preferences.byName) ?? [])
-  );
-  return rankCandidates({ ...pool, processes }, preferences).excluded
-    .map(({ process }) => process.pid);
-}
-
-/** The victim's own cgroup, such as that of a service, where it is in no container. `undefined` in the root. */
-function containerOnMachine(
-  path: string,
-  cgroups: ReadonlyMap<string, Cgroup>,
-): Cgroup | undefined {
-  const own = cgroups.get(path);
-  if (own === undefined || path === own.hierarchy.root) return undefined;
-  const outermost = cgroups.get(path.split("/").slice(0, 2).join("/")) ?? own;
-  const container = containerAround(path, cgroups, outermost);
-  return identify(container.path).containerId === undefined ? own : container;
-}
 
 /** `undefined` when another cgroup has its name. Throws `SystemCallError`. */
 function openCgroupFd(cgroup: Cgroup): Fd | undefined {
