@@ -7,6 +7,7 @@ import { type Cgroup, isThere, openCgroup, readUsage, tryReadSnapshot } from "..
 import { isInSubtree } from "../cgroup_path.ts";
 import { Journal, type Restored, restoreStale } from "../control/journal.ts";
 import { lowerOwnOomScoreAdj, type OwnOomScoreAdj } from "../control/oom_score_adj.ts";
+import { lockProgramFiles } from "../control/program_files.ts";
 import { type RestoreWatchdog, startRestoreWatchdog } from "../control/restore_watchdog.ts";
 import { signalDenied } from "../control/signal.ts";
 import {
@@ -109,6 +110,7 @@ export class Guard {
   readonly #fallbacks: FallbackReport;
   #ownOomScoreAdj: OwnOomScoreAdj | undefined;
   #scheduling = "";
+  #isLocked = false;
   #checks: PeriodicChecks | undefined;
   /** Something has happened since garbage was collected last. */
   #hasWorked = false;
@@ -208,6 +210,7 @@ export class Guard {
     this.#updateAll();
     this.#recording.begin();
     await this.#registry.armed();
+    this.#lockProgramFiles();
     this.#garbageCollector.tidyUp();
     if (kills(this.#policies)) {
       for (const guarded of this.#registry.all()) {
@@ -217,6 +220,24 @@ export class Guard {
       }
     }
     this.#startChecks();
+  }
+
+  /** A cgroup that runs out of memory leaves other memory to the guard, a machine does not. */
+  #lockProgramFiles(): void {
+    const machine = this.#registry.all().find(({ cgroup }) =>
+      cgroup.machine && cgroup.hierarchy.kernel
+    );
+    if (this.#isLocked || machine === undefined) return;
+    this.#isLocked = true;
+    const refused = lockProgramFiles();
+    if (refused === undefined) return;
+    this.#reportFallback(machine.cgroup.path, {
+      requested: "program locked in memory",
+      fallback: "none",
+      reason:
+        `${refused} (needs CAP_IPC_LOCK, or 128 MiB of RLIMIT_MEMLOCK); when memory runs out ` +
+        "the guard may have to wait for the disk",
+    });
   }
 
   async #waitForThread(): Promise<void> {
@@ -273,6 +294,7 @@ export class Guard {
     this.#prepareSuspensionLog();
     this.#updateAll();
     await this.#registry.armed();
+    this.#lockProgramFiles();
   }
 
   /** Pods were created or removed, or their labels have changed. */

@@ -33,6 +33,7 @@ const symbols = {
   mmap: { parameters: ["pointer", "usize", "i32", "i32", "i32", "i64"], result: "pointer" },
   munmap: { parameters: ["pointer", "usize"], result: "i32" },
   malloc_trim: { parameters: ["usize"], result: "i32" },
+  mlock2: { parameters: ["usize", "usize", "u32"], result: "i32" },
   madvise: { parameters: ["pointer", "usize", "i32"], result: "i32" },
   memset: { parameters: ["usize", "i32", "usize"], result: "void" },
   fgetxattr: { parameters: ["i32", "buffer", "buffer", "usize"], result: "isize" },

@@ -10,6 +10,7 @@ const MAP_ANONYMOUS = 0x20;
 /** More is reserved than is touched, so it must not count as committed memory. */
 const MAP_NORESERVE = 0x4000;
 const MADV_NOHUGEPAGE = 15;
+const MLOCK_ONFAULT = 1;
 
 /** A mapping. Each page is charged when it is first touched, to the cgroup of the process that touches it. */
 export interface Pages {
@@ -47,6 +48,14 @@ export const mapShared = (size: number): Pages =>
 
 /** The pages of a file, which must be at least `size` bytes long: `file`. */
 export const mapFile = (file: Fd, size: number): Pages => map(size, MAP_SHARED, file.number);
+
+/**
+ * Keeps the pages of a mapping in memory: those that are in use now, and others from their first use on (mlock2(2)).
+ *
+ * @param start an address. @param length bytes. @returns the errno's name if it was refused.
+ */
+export const lockPages = (start: bigint, length: bigint): string | undefined =>
+  libc().mlock2(start, length, MLOCK_ONFAULT) === -1 ? errno() : undefined;
 
 /** Returns freed memory of all threads to the kernel: malloc_trim(3). Blocks allocations of other threads, and waits for theirs. */
 export function trimHeap(): void {

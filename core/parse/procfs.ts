@@ -234,3 +234,23 @@ export function parseCmdline(text: string): string[] {
   const trimmed = text.replace(/\0+$/, "");
   return trimmed === "" ? [] : trimmed.split("\0");
 }
+
+export interface Mapping {
+  /** Addresses. */
+  readonly start: bigint;
+  readonly end: bigint;
+  readonly isWritable: boolean;
+  /** Empty for anonymous memory; a name in brackets for what is no file. */
+  readonly path: string;
+}
+
+/** /proc/PID/maps: proc_pid_maps(5). */
+export function parseMaps(text: string): Mapping[] {
+  const line = /^([0-9a-f]{1,16})-([0-9a-f]{1,16}) .(.).. [0-9a-f]+ \S+ \d+ *(.*)$/gm;
+  return [...text.matchAll(line)].map(([, start, end, write, path = ""]) => ({
+    start: BigInt(`0x${start}`),
+    end: BigInt(`0x${end}`),
+    isWritable: write === "w",
+    path,
+  }));
+}

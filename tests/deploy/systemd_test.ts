@@ -62,7 +62,7 @@ const OBSERVED_CALLS =
   `access arch_prctl brk chdir clock_nanosleep clone clone3 close dup2 epoll_create1
   epoll_ctl epoll_wait eventfd2 execve fcntl fdatasync fgetxattr fstat futex getcwd getdents64
   getegid geteuid getgid getpid getppid getrandom gettid getuid inotify_add_watch inotify_init1
-  inotify_rm_watch ioctl kill lseek madvise mkdir mmap mprotect munmap newfstatat openat pidfd_open
+  inotify_rm_watch ioctl kill lseek madvise mkdir mlock2 mmap mprotect munmap newfstatat openat pidfd_open
   pidfd_send_signal pipe2 pkey_alloc poll prctl pread64 prlimit64 process_mrelease read readlink
   recvfrom rename rseq rt_sigaction rt_sigprocmask sched_getaffinity sched_getparam
   sched_getscheduler sched_setaffinity sched_setscheduler set_robust_list set_tid_address setgroups setsid sigaltstack

@@ -5,6 +5,7 @@ import { isAlive, isKillAction, killActionsOf, startGuarded } from "../helpers/g
 import { machineKills, meminfo, startAllocator, whyNotFilled } from "../helpers/filled_machine.ts";
 import { startHungryProcess } from "../helpers/hungry_process.ts";
 import { makeRealCgroup } from "../helpers/real_cgroup.ts";
+import { oomkit } from "../helpers/run_oomkit.ts";
 import { kernelTest, MIB } from "../helpers/kernel_cases.ts";
 import type { Json } from "../helpers/event_stream.ts";
 
@@ -118,6 +119,39 @@ kernelTest(
     const rest = await guarded.stop();
     assert.deepEqual(killActionsOf(rest), []);
     assert.equal(machineKills(), before);
+  },
+  { why },
+);
+
+/** Bytes of mapped files that stay in memory. */
+const lockedBytes = (pid: number): number =>
+  1024 * Number(/^VmLck:\s+(\d+) kB/m.exec(Deno.readTextFileSync(`/proc/${pid}/status`))![1]);
+
+kernelTest(
+  "a guard of the machine keeps its program in memory, and one of a cgroup does not",
+  async () => {
+    await using cgroup = makeRealCgroup("small");
+    cgroup.limit(64 * MIB);
+    const locked: number[] = [];
+    for (const target of [cgroup.path, "--machine"]) {
+      await using guarded = await startGuarded([target, "--policy", "process", "--dry-run"]);
+      locked.push(lockedBytes(guarded.pid));
+    }
+    assert.equal(locked[0], 0);
+    assert.ok(locked[1]! > 40 * MIB, `${locked[1]} bytes`);
+  },
+  { why },
+);
+
+kernelTest(
+  "a guard of the machine that may not lock memory says so, and guards all the same",
+  async () => {
+    const words = ["--machine", "--policy", "process", "--dry-run"];
+    const wrap = ["setpriv", "--bounding-set=-ipc_lock", "--inh-caps=-ipc_lock"];
+    await using guarded = await startGuarded(words, { program: [...wrap, ...oomkit()] });
+    await guarded.next(isArmedMachine);
+    const degraded = await guarded.next(({ type }) => type === "degraded");
+    assert.match(degraded.message, /^program locked in memory → none: mlock2: (ENOMEM|EPERM) /);
   },
   { why },
 );
