@@ -26,6 +26,8 @@ const MIN_MS_BETWEEN_READINGS = 1000;
 const MIN_MS_BETWEEN_READINGS_OF_GROWTH = 100;
 /** A cgroup takes about 0.3 ms to read, and there may be thousands: the monitor thread must not miss a level for it. */
 const MAX_SHARE_OF_TIME = 1 / 100;
+/** Below the warn level, where the guard costs what it costs at rest. */
+const MAX_SHARE_AT_REST = 1 / 1000;
 
 export type CgroupRanks = ReadonlyMap<string, CgroupRank>;
 
@@ -36,6 +38,7 @@ export class CgroupRanking {
   readonly #growth = new GrowthWindow();
   /** When there may be another reading (milliseconds), except for the first one above the warn level. */
   #dueAt = -Infinity;
+  #baselineDueAt = -Infinity;
   #hasRank = false;
 
   /** @param root the guarded cgroup, of which those below are ranked. */
@@ -43,7 +46,8 @@ export class CgroupRanking {
 
   /** Below the warn level: growth is counted from a reading there. */
   keepBaseline(now: number): void {
-    if (this.order !== "growth" || !this.#growth.isDue(now) || now < this.#dueAt) return;
+    if (this.order !== "growth" || !this.#growth.isDue(now)) return;
+    if (now < this.#baselineDueAt) return;
     this.keepUpToDate(now);
     this.#hasRank = false;
   }
@@ -65,12 +69,13 @@ export class CgroupRanking {
       ? MIN_MS_BETWEEN_READINGS_OF_GROWTH
       : MIN_MS_BETWEEN_READINGS;
     this.#dueAt = now + Math.max(least, took / MAX_SHARE_OF_TIME);
+    this.#baselineDueAt = now + took / MAX_SHARE_AT_REST;
     return true;
   }
 
   #read(now: number): CgroupRanks {
     const { order, root } = this;
-    const { figures, memcgOf } = readFigures(root);
+    const { figures, memcgOf } = readFigures(root, order);
     const grown = new Map([...figures].map(([path, each]) => [path, this.#sinceLast(path, each)]));
     this.#pgscan = new Map([...figures].map(([path, { pgscan = 0 }]) => [path, pgscan]));
     this.#growth.add(now, new Map([...figures].map(([path, { held }]) => [path, held])));
@@ -121,13 +126,13 @@ interface Figures {
   readonly memcgOf: ReadonlyMap<string, string>;
 }
 
-function readFigures(root: Cgroup): Figures {
+function readFigures(root: Cgroup, order: CgroupOrder): Figures {
   const figures = new Map<string, ReadFigures>();
   const memcgOf = new Map<string, string>();
   const groups = new Set<string>();
   for (const cgroup of walkCharged(root, accessibleChildrenOf)) {
     const parent = cgroup === root ? undefined : memcgOf.get(parentPath(cgroup.path));
-    const own = parent !== undefined && groups.has(parent) ? undefined : figuresOf(cgroup);
+    const own = parent !== undefined && groups.has(parent) ? undefined : figuresOf(cgroup, order);
     if (own === undefined) {
       // Without a controller of its own.
       if (parent !== undefined) memcgOf.set(cgroup.path, parent);
@@ -143,10 +148,10 @@ function readFigures(root: Cgroup): Figures {
 }
 
 /** `undefined` without a memory controller. */
-function figuresOf(cgroup: Cgroup): ReadFigures | undefined {
+function figuresOf(cgroup: Cgroup, order: CgroupOrder): ReadFigures | undefined {
   const read = tryReader(cgroup);
   const { version } = cgroup.hierarchy;
-  const isRead = (name: string) => FIGURES.includes(name) || name === version.usageFile;
+  const isRead = (name: string) => FILES[order] === name || name === version.usageFile;
   const stat = read("memory.stat");
   if (stat === undefined) return undefined;
   const { stats, usage, pressure } = version.snapshot((name) =>
@@ -162,7 +167,13 @@ function figuresOf(cgroup: Cgroup): ReadFigures | undefined {
   });
 }
 
-const FIGURES = ["memory.swap.current", "memory.pressure"];
+/** Besides memory.stat and usage; of v2. */
+const FILES: Readonly<Record<CgroupOrder, string | undefined>> = {
+  pgscan: undefined,
+  pressure: "memory.pressure",
+  swap: "memory.swap.current",
+  growth: "memory.swap.current",
+};
 
 /** Absent on v1. */
 function pgscanIn(stat: string): number | undefined {
