@@ -24,15 +24,18 @@ import { GrowthWindow } from "./growth_window.ts";
 const MIN_MS_BETWEEN_READINGS = 1000;
 /** Growth is counted over a minute, and a fast allocator fills a machine in less than a second. */
 const MIN_MS_BETWEEN_READINGS_OF_GROWTH = 100;
-/** A cgroup takes about 0.3 ms to read, and there may be thousands: the monitor thread must not miss a level for it. */
+/** A cgroup takes about 0.3 ms to read, and there may be thousands. */
 const MAX_SHARE_OF_TIME = 1 / 100;
 /** Below the warn level, where the guard costs what it costs at rest. */
 const MAX_SHARE_AT_REST = 1 / 1000;
+/** Milliseconds of a reading after which the monitor thread looks at its other cgroups first. */
+const MAX_MS_AT_ONCE = 10;
 
 export type CgroupRanks = ReadonlyMap<string, CgroupRank>;
 
 export class CgroupRanking {
   #ranks: CgroupRanks | undefined;
+  #reading: Reading | undefined;
   /** Pages scanned since the cgroup was created, by path, at the last reading. */
   #pgscan: ReadonlyMap<string, number> = new Map();
   readonly #growth = new GrowthWindow();
@@ -41,41 +44,61 @@ export class CgroupRanking {
   #baselineDueAt = -Infinity;
   #hasRank = false;
 
-  /** @param root the guarded cgroup, of which those below are ranked. */
-  constructor(private readonly root: Cgroup, private readonly order: CgroupOrder) {}
+  /** @param root the guarded cgroup, of which those below are ranked. @param maxMsAtOnce of a reading; at least a cgroup is read. */
+  constructor(
+    private readonly root: Cgroup,
+    private readonly order: CgroupOrder,
+    private readonly maxMsAtOnce = MAX_MS_AT_ONCE,
+  ) {}
+
+  /** A reading goes on at the next call. */
+  get isReading(): boolean {
+    return this.#reading !== undefined;
+  }
 
   /** Below the warn level: growth is counted from a reading there. */
   keepBaseline(now: number): void {
-    if (this.order !== "growth" || !this.#growth.isDue(now)) return;
-    if (now < this.#baselineDueAt) return;
-    this.keepUpToDate(now);
+    if (this.order !== "growth") return;
+    const isDue = this.#growth.isDue(now) && now >= this.#baselineDueAt;
+    if (isDue || this.#reading) this.#read(now);
     this.#hasRank = false;
   }
 
-  /** By path. */
+  /** By path, of the last reading that is complete. */
   ranks(now: number): CgroupRanks {
     this.keepUpToDate(now);
-    return this.#ranks!;
+    while (this.#ranks === undefined) this.#read(now);
+    return this.#ranks;
   }
 
-  /** Reads again if it is time to. @returns whether it was. */
+  /** Reads again if it is time to, or reads on. @returns whether a reading is complete that was not. */
   keepUpToDate(now: number): boolean {
-    if (now < this.#dueAt && this.#hasRank) return false;
+    if (now < this.#dueAt && this.#hasRank && !this.#reading) return false;
     this.#hasRank = true;
-    const startedAt = performance.now();
-    this.#ranks = this.#read(now);
-    const took = performance.now() - startedAt;
-    const least = this.order === "growth"
-      ? MIN_MS_BETWEEN_READINGS_OF_GROWTH
-      : MIN_MS_BETWEEN_READINGS;
-    this.#dueAt = now + Math.max(least, took / MAX_SHARE_OF_TIME);
-    this.#baselineDueAt = now + took / MAX_SHARE_AT_REST;
+    return this.#read(now);
+  }
+
+  /** For a while. @returns whether that was all. */
+  #read(now: number): boolean {
+    const { order, root } = this;
+    const reading = this.#reading ??= { at: now, took: 0, steps: readFigures(root, order) };
+    const beganAt = performance.now();
+    let step = reading.steps.next();
+    while (!step.done && performance.now() - beganAt < this.maxMsAtOnce) {
+      step = reading.steps.next();
+    }
+    reading.took += performance.now() - beganAt;
+    if (!step.done) return false;
+    this.#reading = undefined;
+    this.#ranks = this.#rank(reading.at, step.value);
+    const least = order === "growth" ? MIN_MS_BETWEEN_READINGS_OF_GROWTH : MIN_MS_BETWEEN_READINGS;
+    this.#dueAt = reading.at + Math.max(least, reading.took / MAX_SHARE_OF_TIME);
+    this.#baselineDueAt = reading.at + reading.took / MAX_SHARE_AT_REST;
     return true;
   }
 
-  #read(now: number): CgroupRanks {
+  #rank(now: number, { figures, memcgOf }: Figures): CgroupRanks {
     const { order, root } = this;
-    const { figures, memcgOf } = readFigures(root, order);
     const grown = new Map([...figures].map(([path, each]) => [path, this.#sinceLast(path, each)]));
     this.#pgscan = new Map([...figures].map(([path, { pgscan = 0 }]) => [path, pgscan]));
     this.#growth.add(now, new Map([...figures].map(([path, { held }]) => [path, held])));
@@ -119,6 +142,14 @@ interface ReadFigures extends Omit<CgroupFigures, "growth"> {
   readonly held: number;
 }
 
+interface Reading {
+  /** When it began (milliseconds). */
+  readonly at: number;
+  /** Milliseconds of the monitor thread. */
+  took: number;
+  readonly steps: Generator<void, Figures>;
+}
+
 interface Figures {
   /** Of cgroups without others below, and of those with memory.oom.group. */
   readonly figures: ReadonlyMap<string, ReadFigures>;
@@ -126,13 +157,15 @@ interface Figures {
   readonly memcgOf: ReadonlyMap<string, string>;
 }
 
-function readFigures(root: Cgroup, order: CgroupOrder): Figures {
+/** Yields after each cgroup. */
+function* readFigures(root: Cgroup, order: CgroupOrder): Generator<void, Figures> {
   const figures = new Map<string, ReadFigures>();
   const memcgOf = new Map<string, string>();
   const groups = new Set<string>();
   for (const cgroup of walkCharged(root, accessibleChildrenOf)) {
     const parent = cgroup === root ? undefined : memcgOf.get(parentPath(cgroup.path));
     const own = parent !== undefined && groups.has(parent) ? undefined : figuresOf(cgroup, order);
+    yield;
     if (own === undefined) {
       // Without a controller of its own.
       if (parent !== undefined) memcgOf.set(cgroup.path, parent);

@@ -108,6 +108,8 @@ const MIN_MS_BETWEEN_RECLAIM_READS = 2;
 const MIN_MS_BETWEEN_CACHE_LOOKS = 500;
 /** Usage that is unknown for longer is reported: the cgroup is not guarded meanwhile (milliseconds, an estimate). */
 const MAX_MS_UNREADABLE = 2000;
+/** While cgroups are read for their order, which takes as long at once ({@link CgroupRanking}): half of the time is for other work. */
+const MS_BETWEEN_PARTS_OF_READING = 10;
 /** Tokens of the main thread's eventfds are below this; those of memory.events, one for each cgroup, are above. */
 const FIRST_MONITOR_TOKEN = 0x40000000;
 
@@ -485,7 +487,10 @@ export class MonitorLoop {
       msUntilLimitAtPeakRate(memory, limit) < MAX_MS_TO_LIMIT_TO_FOLLOW;
     if (first && isFollowed) this.#cpuFollower?.follow(first.pid, now);
     const sharesCpu = this.#cpuFollower?.sharesCpu ?? false;
-    schedule.nextPollAt = nextPollAt(state, metricValue, now, this.#counts(), sharesCpu);
+    const pollAt = nextPollAt(state, metricValue, now, this.#counts(), sharesCpu);
+    schedule.nextPollAt = state.ranking?.isReading
+      ? Math.min(pollAt, now + MS_BETWEEN_PARTS_OF_READING)
+      : pollAt;
   }
 
   /** One read may fail, for example with ENOMEM, while the cgroup is still there. */

@@ -111,3 +111,25 @@ Deno.test("below the warn level there is a reading every ten seconds, and for gr
   hold(tree, "/a", 60, 0, 5);
   assert.equal(other.ranks(0).size, 1, "nothing was read before");
 });
+
+Deno.test("many cgroups are read in parts, and until then the ranks before apply", () => {
+  using tree = makeTree(2, { "/a": scanned(1), "/b": scanned(2), "/c": scanned(3) });
+  const ranking = new CgroupRanking(openCgroup(discover(tree.dir), "/")!, "pgscan", 0);
+  assert.deepEqual(placesIn(ranking, 0), { "/c": 0, "/b": 1, "/a": 2 }, "the first one whole");
+  assert.ok(!ranking.isReading);
+  tree.write("/a", "memory.stat", "pgscan 900\n");
+  assert.equal(ranking.keepUpToDate(LATER), false);
+  assert.deepEqual(placesIn(ranking, LATER), { "/c": 0, "/b": 1, "/a": 2 });
+  while (ranking.isReading) ranking.keepUpToDate(LATER);
+  assert.deepEqual(placesIn(ranking, LATER), { "/a": 0 });
+});
+
+Deno.test("a baseline that is read in parts is complete before another is begun", () => {
+  using tree = makeTree(2, { "/a": holding(10), "/b": holding(10) });
+  const ranking = new CgroupRanking(openCgroup(discover(tree.dir), "/")!, "growth", 0);
+  do ranking.keepBaseline(0); while (ranking.isReading);
+  hold(tree, "/b", 60);
+  assert.deepEqual(placesIn(ranking, 1), {}, "a reading has begun");
+  while (ranking.isReading) ranking.keepUpToDate(2);
+  assert.deepEqual(placesIn(ranking, 3), { "/b": 0 });
+});
