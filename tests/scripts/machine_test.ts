@@ -28,11 +28,16 @@ const run: MachineRun = {
 Deno.test("tools and workloads are chosen by their names, and all of them without one", () => {
   assert.deepEqual(parseMachineOptions([]).tools, TOOLS);
   assert.equal(parseMachineOptions([]).workloads.length, 8);
-  const few = parseMachineOptions(["--runs", "2", "--only", "oomkit,leak", "--seconds", "9"]);
-  assert.deepEqual(few, { runs: 2, tools: ["oomkit"], workloads: ["leak"], seconds: 9 });
+  const words = ["--runs", "2", "--only", "oomkit,leak", "--seconds", "9"];
+  const few = { runs: 2, tools: ["oomkit"], workloads: ["leak"], seconds: 9 };
+  assert.deepEqual(parseMachineOptions(words), { ...few, output: "null" });
+  assert.deepEqual(parseMachineOptions([...words, "--verbose"]), { ...few, output: "inherit" });
   assert.throws(() => parseMachineOptions(["--only", "oomd,quake"]), /cannot measure "quake"/);
   assert.throws(() => parseMachineOptions(["--runs", "0"]), /a whole number above 0/);
-  assert.throws(() => parseMachineOptions(["--quick"]), /takes --runs, --only and --seconds/);
+  assert.throws(
+    () => parseMachineOptions(["--quick"]),
+    /takes --runs, --only, --seconds and --verbose/,
+  );
 });
 
 Deno.test("a kill by the kernel counts as its own, whatever the tool has killed", () => {
