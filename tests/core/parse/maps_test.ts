@@ -9,7 +9,7 @@ const TEXT =
 ffffffffff600000-ffffffffff601000 --xp 00000000 00:00 0                  [vsyscall]
 `;
 
-Deno.test("a mapping has its addresses and its file, whose name may contain blanks", () => {
+Deno.test("a mapping has its addresses and its file, also with blanks in its name", () => {
   const [first, copied] = parseMaps(TEXT);
   assert.deepEqual(first, {
     start: 0x55e9119f8000n,
