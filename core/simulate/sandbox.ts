@@ -230,14 +230,14 @@ function disableSwap(dir: string, limit: number | undefined): boolean {
  * Kills everything in the cgroup and its descendants, and removes all of them; harmless when the cgroup is gone, or when
  * another one has taken its place. Throws {@link OomkitError} when a process in it does not die.
  */
-export async function removeCgroup(cgroup: Cgroup): Promise<void> {
-  const deadline = performance.now() + MAX_MS_TO_REMOVE;
+export async function removeCgroup(cgroup: Cgroup, maxMs = MAX_MS_TO_REMOVE): Promise<void> {
+  const deadline = performance.now() + maxMs;
   while (isThere(cgroup)) {
     const failure = tryToRemove(cgroup);
     if (failure === undefined) return;
     if (performance.now() > deadline) {
       throw new OomkitError(
-        `cannot remove ${cgroup.dir}: ${failure} after ${MAX_MS_TO_REMOVE / 1000} s`,
+        `cannot remove ${cgroup.dir}: ${failure} after ${maxMs / 1000} s`,
         "end its processes and remove it with rmdir",
       );
     }

@@ -37,6 +37,8 @@ const SWAP_FILE = `${DISK}/swap`;
 /** After the last exit: a second victim, and memory that is still being freed. */
 const AFTERWARDS_MS = 1500;
 const FULL_MS = 60_000;
+/** Of a fork bomb that nothing has ended: hundreds of processes. */
+const REMOVAL_MS = 120_000;
 const NEVER_KILLED = -1000;
 
 export async function machine(args: readonly string[]): Promise<Measured> {
@@ -161,7 +163,7 @@ async function runOnce(
     };
   } finally {
     for (const each of [innocent, ...processes]) if (each) endChild(each.child);
-    await removeCgroup(allocators);
+    await removeCgroup(allocators, REMOVAL_MS);
     await removeCgroup(innocents);
     await workload.cleanUp?.();
   }
