@@ -11,7 +11,6 @@ import {
 import { inodeOf, tryExists, tryReadNames, tryReadText, unlessRefused } from "../cgroup/files.ts";
 import { readCgroupLines } from "../cgroup/hierarchy.ts";
 import { parsePids, pidsIn, pidsInCgroup } from "../cgroup/pids.ts";
-import { oomScoreAdjOf } from "../cgroup/processes.ts";
 import { type Fd, inodeOfFd, O_WRONLY, openDirectory, openIn, writeText } from "../kernel/fd.ts";
 import { SystemCallError } from "../kernel/libc.ts";
 import { openPidfd, signalPidfd } from "../kernel/process.ts";
@@ -57,22 +56,24 @@ export interface Spared {
   /** Whether everything in the cgroup with this path is, also what appears there later. */
   readonly isSparedCgroup?: (path: string) => boolean;
   /**
-   * Where oom_score_adj -1000 is spared too, as in mm/oom_kill.c, oom_kill_memcg_member: the pids that are known not to have it. That
-   * of any other process is read.
+   * Whether another process in the cgroup with this path is: it may have come since these pids were read. Absent where all others are
+   * killed; `undefined` where it cannot be read, as of a process that has exited.
    */
-  readonly knownMortal?: ReadonlySet<number>;
+  readonly isSparedProcess?: (pid: number, path: string) => boolean | undefined;
 }
 
 const isSparedCgroup = ({ path }: Cgroup, spared: Spared): boolean =>
   spared.isSparedCgroup?.(path) ?? false;
 
-/** @param ifUnknown the result where oom_score_adj cannot be read: the process may have exited. */
-const isSparedPid = (pid: number, { pids, knownMortal }: Spared, ifUnknown: boolean): boolean => {
-  if (pids.has(pid)) return true;
-  if (knownMortal === undefined || knownMortal.has(pid)) return false;
-  const oomScoreAdj = oomScoreAdjOf(pid);
-  return oomScoreAdj === undefined ? ifUnknown : oomScoreAdj === -1000;
-};
+/** @param ifUnknown the result where that cannot be read. */
+const isSparedPid = (
+  pid: number,
+  { path }: Cgroup,
+  { pids, isSparedProcess }: Spared,
+  ifUnknown: boolean,
+): boolean =>
+  pids.has(pid) ||
+  (isSparedProcess !== undefined && (isSparedProcess(pid, path) ?? ifUnknown));
 
 /** @param present the pids in its cgroup now: a process that has moved out is not signalled. */
 export function signalProcess(
@@ -134,17 +135,18 @@ export function killCgroup(
 export function isEmpty(cgroup: Cgroup, spared: Spared): boolean {
   return tryListSubtree(cgroup)?.every((each) =>
     isSparedCgroup(each, spared) ||
-    (readWholePids(each)?.every((pid) => isSparedPid(pid, spared, false)) ?? !mayBeThere(each))
+    (readWholePids(each)?.every((pid) => isSparedPid(pid, each, spared, false)) ??
+      !mayBeThere(each))
   ) ?? false;
 }
 
 /** cgroup.kill cannot leave out a process. */
 function holdsNone(cgroup: Cgroup, spared: Spared): boolean {
-  const { pids, knownMortal } = spared;
-  const isAllKilled = pids.size === 0 && knownMortal === undefined && !spared.isSparedCgroup;
+  const { pids, isSparedProcess } = spared;
+  const isAllKilled = pids.size === 0 && !isSparedProcess && !spared.isSparedCgroup;
   return isAllKilled || (tryListSubtree(cgroup)?.every((each) =>
     !isSparedCgroup(each, spared) &&
-    readWholePids(each)?.every((pid) => !isSparedPid(pid, spared, true))
+    readWholePids(each)?.every((pid) => !isSparedPid(pid, each, spared, true))
   ) ?? false);
 }
 
@@ -161,7 +163,7 @@ function signalEach(
     const pinned: { readonly pid: number; readonly pidfd: Fd | undefined }[] = [];
     try {
       for (const pid of readWholePids(each) ?? []) {
-        if (!isSparedPid(pid, spared, true)) pinned.push({ pid, pidfd: openPidfd(pid) });
+        if (!isSparedPid(pid, each, spared, true)) pinned.push({ pid, pidfd: openPidfd(pid) });
       }
     } catch (error) {
       failure = failureOf(error);

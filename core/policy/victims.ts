@@ -177,15 +177,27 @@ const placeOf = (rank: CgroupRank | undefined) => rank?.place ?? Number.MAX_SAFE
 
 function exclusionReason(
   process: Process,
+  pool: CandidatePool,
+  preferences: VictimPreferences,
+): string | undefined {
+  const protection = protectionReason(process, pool, preferences);
+  if (protection || process.rss !== undefined && !process.isExiting) return protection;
+  // Kernel threads, and processes that have already freed their memory.
+  return process.isExiting ? "it is exiting" : "no memory of its own";
+}
+
+/** Whether it is never chosen, whatever its state. */
+export const isProtected = (...args: Parameters<typeof protectionReason>): boolean =>
+  protectionReason(...args) !== undefined;
+
+function protectionReason(
+  process: Process,
   { protectedPids, attributes, pidOneIsInit }: CandidatePool,
   { ignore, byName }: VictimPreferences,
 ): string | undefined {
   if (protectedPids.has(process.pid)) return "oomkit itself, or one of its parents";
   if (process.pid === 1 && pidOneIsInit) return "init of the machine";
-  if (process.isExiting) return "it is exiting";
   if (process.oomScoreAdj === OOM_SCORE_ADJ_MIN) return "oom_score_adj is -1000";
-  // Kernel threads, and processes that have already freed their memory.
-  if (process.rss === undefined) return "no memory of its own";
   const expression = matching(process, ignore, byName);
   if (expression) return `--ignore ${expression.source}`;
   const attribute = attributes.get(process.cgroup);

@@ -7,7 +7,12 @@ import { oomScoreAdjOf, readCandidate } from "../../cgroup/processes.ts";
 import { isInSubtree } from "../../cgroup_path.ts";
 import type { Spared } from "../../control/kill.ts";
 import { killActionOf } from "../../policy/actions.ts";
-import { type CandidatePool, groupOf, rankCandidates } from "../../policy/victims.ts";
+import {
+  type CandidatePool,
+  groupOf,
+  isProtected,
+  type VictimPreferences,
+} from "../../policy/victims.ts";
 import type { GuardPolicy } from "../policy.ts";
 
 /** Of a guarded cgroup. */
@@ -32,7 +37,10 @@ export interface KillScope {
 /** What is killed with the victims of a selection. Several are often in one cgroup, of which all processes are read once. */
 export class KillScopes {
   readonly #byCgroup = new Map<string, VictimScopes>();
-  readonly #containers = new Map<string, KillScope>();
+  readonly #known = {
+    group: new Map<string, KillScope>(),
+    container: new Map<string, KillScope>(),
+  };
 
   /** @param cgroups by path: all that the processes of the pool are in, and those above. */
   constructor(
@@ -47,7 +55,7 @@ export class KillScopes {
     const known = this.#byCgroup.get(path);
     if (known) return known;
     const group = this.#groupOf(path);
-    const ofGroup = group && this.#scopeOf(group, immunityIn(group));
+    const ofGroup = group && this.#scopeOf(group, "group");
     const scopes = { victim: ofGroup, container: this.#containerOf(path, group, ofGroup) };
     this.#byCgroup.set(path, scopes);
     return scopes;
@@ -74,29 +82,34 @@ export class KillScopes {
     if (container === undefined || (scope.machine && !killsContainers(this.context.policy))) {
       return undefined;
     }
-    const isInGroup = group && group.path !== container.path &&
-      isInSubtree(container.path, group.path);
-    if (isInGroup) return ofGroup;
-    const ofContainer = this.#containers.get(container.path) ?? this.#scopeOf(container);
-    this.#containers.set(container.path, ofContainer);
-    return ofContainer;
+    // Of a group that is the container, oom_score_adj -1000 is killed too, but not on the machine.
+    const isInGroup = group && isInSubtree(container.path, group.path) &&
+      (scope.machine || group.path !== container.path);
+    return isInGroup ? ofGroup : this.#scopeOf(container, "container");
   }
 
-  #scopeOf(cgroup: Cgroup, immunity?: Immunity): KillScope {
-    const { pool, scope, context: { policy, isExcluded } } = this;
-    return {
+  #scopeOf(cgroup: Cgroup, kind: "group" | "container"): KillScope {
+    const known = this.#known[kind].get(cgroup.path);
+    if (known) return known;
+    const { scope, context: { policy, isExcluded } } = this;
+    const { immune, ...immunity } = this.#immunityIn(cgroup, kind);
+    const killScope = {
       cgroup,
       spared: {
-        pids: new Set([
-          ...policy.protectedPids,
-          // In a container everything belongs together; on the machine essentials may be in the same cgroup.
-          ...scope.machine ? ignoredIn(cgroup, policy, pool) : [],
-          ...immunity?.immune ?? [],
-        ]),
-        isSparedCgroup: (path) => isExcludedIn(scope, path, isExcluded),
-        ...immunity && { knownMortal: immunity.mortal },
+        pids: new Set([...policy.protectedPids, ...immune]),
+        isSparedCgroup: (path: string) => isExcludedIn(scope, path, isExcluded),
+        ...immunity,
       },
     };
+    this.#known[kind].set(cgroup.path, killScope);
+    return killScope;
+  }
+
+  /** In a container everything belongs together; on the machine essentials may be in the same cgroup. */
+  #immunityIn(cgroup: Cgroup, kind: "group" | "container"): Immunity {
+    const { pool, scope, context: { policy: { preferences } } } = this;
+    if (scope.machine) return essentialsIn(cgroup, preferences, pool);
+    return kind === "group" ? immunityIn(cgroup, oomScoreAdjOf, isImmuneValue) : { immune: [] };
   }
 }
 
@@ -113,24 +126,51 @@ function isExcludedIn(
   return false;
 }
 
-/** Pids with oom_score_adj -1000, and those with another value. */
-interface Immunity {
+/** What is not killed with the others of a cgroup. */
+interface Immunity extends Pick<Spared, "isSparedProcess"> {
   readonly immune: readonly number[];
-  readonly mortal: ReadonlySet<number>;
 }
 
-/** What the kernel spares also when it kills a group; reads all of it, also when the pool is partial. */
-function immunityIn(group: Cgroup): Immunity {
-  const pids = [...walkAccessible(group)].flatMap(pidsOf);
-  const scores = new Map(pids.map((pid) => [pid, oomScoreAdjOf(pid)]));
-  const isMortal = (pid: number) => scores.get(pid) !== undefined && scores.get(pid) !== -1000;
-  return {
-    immune: pids.filter((pid) => scores.get(pid) === -1000),
-    mortal: new Set(pids.filter(isMortal)),
+/**
+ * Reads all processes of the subtree, and later those that were not there or could not be read: a process that may be immune must not be
+ * killed, and each is read once.
+ *
+ * @param read `undefined` for a process that is gone, or cannot be read.
+ */
+function immunityIn<T>(
+  cgroup: Cgroup,
+  read: (pid: number, path: string) => T | undefined,
+  isImmune: (process: T) => boolean,
+): Immunity {
+  const known = new Map<number, boolean>();
+  const isSparedProcess = (pid: number, path: string) => {
+    if (known.has(pid)) return known.get(pid);
+    const process = read(pid, path);
+    if (process !== undefined) known.set(pid, isImmune(process));
+    return known.get(pid);
   };
+  for (const each of walkAccessible(cgroup)) {
+    for (const pid of tryListPids(each)) isSparedProcess(pid, each.path);
+  }
+  return { immune: [...known].flatMap(([pid, is]) => is ? [pid] : []), isSparedProcess };
 }
 
-const pidsOf = (cgroup: Cgroup) => [...tryListPids(cgroup)];
+/** What the kernel spares also when it kills a group (mm/oom_kill.c, oom_kill_memcg_member). */
+const isImmuneValue = (oomScoreAdj: number) => oomScoreAdj === -1000;
+
+/** What is never chosen either. */
+function essentialsIn(
+  cgroup: Cgroup,
+  preferences: VictimPreferences,
+  pool: CandidatePool,
+): Immunity {
+  const read = new Map(pool.processes.map((process) => [process.pid, process]));
+  return immunityIn(
+    cgroup,
+    (pid, path) => read.get(pid) ?? readCandidate(pid, path, !preferences.byName),
+    (process) => isProtected(process, pool, preferences),
+  );
+}
 
 /** The outermost container cgroup from the guarded one down to the victim's; the guarded one if there is none. */
 function containerAround(
@@ -156,18 +196,6 @@ function containerOnMachine(
   const outermost = cgroups.get(path.split("/").slice(0, 2).join("/")) ?? own;
   const container = containerAround(path, cgroups, outermost);
   return identify(container.path).containerId === undefined ? own : container;
-}
-
-/** Pids of the subtree that are never chosen. */
-function ignoredIn(cgroup: Cgroup, { preferences }: GuardPolicy, pool: CandidatePool): number[] {
-  const read = new Map(pool.processes.map((process) => [process.pid, process]));
-  const processes = [...walkAccessible(cgroup)].flatMap((each) =>
-    pidsOf(each).flatMap((pid) =>
-      read.get(pid) ?? readCandidate(pid, each.path, !preferences.byName) ?? []
-    )
-  );
-  return rankCandidates({ ...pool, processes }, preferences).excluded
-    .map(({ process }) => process.pid);
 }
 
 export const killsContainers = ({ actions }: GuardPolicy): boolean =>

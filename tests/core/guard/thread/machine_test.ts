@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { type Cgroup, openCgroup } from "../../../../core/cgroup/cgroup.ts";
 import { tryReadText, unlessRefused } from "../../../../core/cgroup/files.ts";
 import { discover, showsMachine } from "../../../../core/cgroup/hierarchy.ts";
+import { isEmpty, killCgroup, SIGKILL } from "../../../../core/control/kill.ts";
 import { type GuardPolicy, policyOfMachine, singlePolicy } from "../../../../core/guard/policy.ts";
 import { limitOf } from "../../../../core/guard/targets.ts";
 import { MonitorLoop } from "../../../../core/guard/thread/loop.ts";
@@ -19,7 +20,7 @@ import { delay } from "../../../../core/timing.ts";
 import { until } from "../../../helpers/guarded.ts";
 import { idleEpoll } from "../../../helpers/guarded_tree.ts";
 import { meminfoOf, type MeminfoRows } from "../../../helpers/meminfo.ts";
-import { makeTree } from "../../../helpers/trees.ts";
+import { makeTree, type Tree } from "../../../helpers/trees.ts";
 import { startWaitingProcesses } from "../../../helpers/waiting_processes.ts";
 
 // Loaded once for all tests.
@@ -236,20 +237,27 @@ Deno.test("kernel threads are no processes that exit, which a kill would wait fo
   assert.notEqual(exiting?.pid, 2);
 });
 
-/** What is killed with each process as a container, by pid. */
-function containersOf(cgroups: Readonly<Record<string, readonly number[]>>, ignore: RegExp[] = []) {
+type Cgroups = Readonly<Record<string, readonly number[]>>;
+
+const linesOf = (pids: readonly number[]) => pids.map((pid) => `${pid}\n`).join("");
+
+function treeOf(cgroups: Cgroups): Tree {
   const files = Object.entries(cgroups).map(([path, pids]) =>
-    [path, { "cgroup.procs": pids.map((pid) => `${pid}\n`).join("") }] as const
+    [path, { "cgroup.procs": linesOf(pids) }] as const
   );
-  using tree = makeTree(2, Object.fromEntries(files));
-  const { victims } = selectIn(openCgroup(discover(tree.dir), "/")!, ignore);
+  return makeTree(2, Object.fromEntries(files));
+}
+
+/** What is killed with each process as a container, by pid. */
+function containersIn({ dir }: Tree, ignore: RegExp[] = []) {
+  const { victims } = selectIn(openCgroup(discover(dir), "/")!, ignore);
   return new Map(victims.map(({ pid, killScopes }) => [pid, killScopes.container]));
 }
 
 Deno.test("with a process its container is killed, else its own cgroup, and never the root", async () => {
   await using processes = startWaitingProcesses<[number, number, number]>(3);
   const [inRoot, inSession, inContainer] = processes.pids;
-  const containers = containersOf({
+  using tree = treeOf({
     "/": [inRoot],
     "/user.slice": [],
     [SESSION]: [inSession],
@@ -258,23 +266,66 @@ Deno.test("with a process its container is killed, else its own cgroup, and neve
     [CONTAINER]: [],
     [`${CONTAINER}/inner`]: [inContainer],
   });
+  const containers = containersIn(tree);
   assert.equal(containers.get(inRoot), undefined);
   assert.equal(containers.get(inSession)?.cgroup.path, SESSION);
   assert.equal(containers.get(inContainer)?.cgroup.path, CONTAINER);
 });
 
+/** An essential program of these tests. */
+const ESSENTIAL = [/sleep 600$/];
+
+async function startEssential(): Promise<AsyncDisposable & { readonly pid: number }> {
+  const child = new Deno.Command("sleep", { args: ["600"] }).spawn();
+  await until("it has a command line", hasStarted(child.pid));
+  return {
+    pid: child.pid,
+    async [Symbol.asyncDispose]() {
+      if (isRunning(child.pid)) child.kill("SIGKILL");
+      await child.status;
+    },
+  };
+}
+
+const isRunning = (pid: number) => /^State:\t[^ZX]/m.test(tryReadText(`/proc/${pid}/status`) ?? "");
+
 Deno.test("an essential program in the cgroup of a victim is spared", async () => {
   await using processes = startWaitingProcesses();
+  await using essential = await startEssential();
   const [first] = processes.pids;
-  const child = new Deno.Command("sleep", { args: ["600"] }).spawn();
-  try {
-    await until("it has a command line", hasStarted(child.pid));
-    const mixed = containersOf({ "/user.slice": [], [SESSION]: [first, child.pid] }, [
-      /sleep 600$/,
-    ]);
-    assert.deepEqual([...mixed.get(first)!.spared.pids], [child.pid]);
-  } finally {
-    child.kill("SIGKILL");
-    await child.status;
-  }
+  using tree = treeOf({ "/user.slice": [], [SESSION]: [first, essential.pid] });
+  const container = containersIn(tree, ESSENTIAL).get(first)!;
+  assert.deepEqual([...container.spared.pids], [essential.pid]);
+});
+
+Deno.test("an essential program that has joined the cgroup of a victim since is spared", async () => {
+  await using processes = startWaitingProcesses();
+  const [first, later] = processes.pids;
+  using tree = treeOf({ "/user.slice": [], [SESSION]: [first] });
+  const { cgroup, spared } = containersIn(tree, ESSENTIAL).get(first)!;
+  await using essential = await startEssential();
+  tree.write(SESSION, "cgroup.procs", linesOf([first, later, essential.pid]));
+  assert.equal(killCgroup(cgroup, SIGKILL, false, spared, false), undefined);
+  await until("the others have exited", () => ![first, later].some(isRunning));
+  assert.ok(isRunning(essential.pid));
+  tree.write(SESSION, "cgroup.procs", linesOf([essential.pid]));
+  assert.ok(isEmpty(cgroup, spared));
+});
+
+Deno.test("several victims in one container, or in a group, have one scope", async () => {
+  await using processes = startWaitingProcesses();
+  const [first, second] = processes.pids;
+  using tree = treeOf({
+    "/kubepods": [],
+    "/kubepods/pod1": [],
+    [CONTAINER]: [],
+    [`${CONTAINER}/a`]: [first],
+    [`${CONTAINER}/b`]: [second],
+  });
+  const containers = containersIn(tree);
+  assert.ok(containers.get(first) === containers.get(second));
+  tree.write("/kubepods", "memory.oom.group", 1);
+  const groups = containersIn(tree);
+  assert.equal(groups.get(first)?.cgroup.path, "/kubepods");
+  assert.ok(groups.get(first) === groups.get(second));
 });
