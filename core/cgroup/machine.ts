@@ -39,12 +39,15 @@ export interface MachineFiles {
   /** Of ZFS; absent on most machines. */
   readonly arcstats: string;
   readonly pressure: string;
+  /** Absent before Linux 6.1. */
+  readonly lruGen: string;
 }
 
 export const MACHINE_FILES: MachineFiles = {
   meminfo: "/proc/meminfo",
   arcstats: "/proc/spl/kstat/zfs/arcstats",
   pressure: "/proc/pressure/memory",
+  lruGen: "/sys/kernel/mm/lru_gen/enabled",
 };
 
 /** `undefined` where it cannot be read, or contradicts itself. */

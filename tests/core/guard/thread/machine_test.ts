@@ -20,7 +20,7 @@ import { delay } from "../../../../core/timing.ts";
 import { until } from "../../../helpers/guarded.ts";
 import { idleEpoll } from "../../../helpers/guarded_tree.ts";
 import { meminfoOf, type MeminfoRows } from "../../../helpers/meminfo.ts";
-import { makeTree, type Tree } from "../../../helpers/trees.ts";
+import { type Files, makeTree, type Tree } from "../../../helpers/trees.ts";
 import { startWaitingProcesses } from "../../../helpers/waiting_processes.ts";
 
 // Loaded once for all tests.
@@ -29,6 +29,8 @@ libc();
 /** As the default: 65 %, 90 %, and the margin of the machine. */
 const LEVELS = { warn: 65, critical: 90, margin: {} };
 const NEARLY_FULL = { MemAvailable: 100, Cached: 200 };
+
+const linesOf = (pids: readonly number[]) => pids.map((pid) => `${pid}\n`).join("");
 
 interface GuardedMachine extends Disposable {
   /** Replaces the figures; MiB. */
@@ -45,14 +47,16 @@ function guardMachine(
   rows: MeminfoRows,
   part: Partial<GuardPolicy> = {},
   essentials: readonly RegExp[] = [],
+  rootFiles: Files = {},
 ): GuardedMachine {
   using stack = new DisposableStack();
-  const procs = pids.map((pid) => `${pid}\n`).join("");
-  const tree = stack.use(makeTree(2, { "/svc": { "cgroup.procs": procs } }));
+  const svc = { "cgroup.procs": linesOf(pids) };
+  const tree = stack.use(makeTree(2, { "/": rootFiles, "/svc": svc }));
   const machine = {
     meminfo: `${tree.dir}/meminfo`,
     arcstats: `${tree.dir}/arcstats`,
     pressure: `${tree.dir}/pressure`,
+    lruGen: `${tree.dir}/lru_gen`,
   };
   const become = (rows: MeminfoRows, arcstats?: string) => {
     Deno.writeTextFileSync(machine.meminfo, meminfoOf(rows));
@@ -155,6 +159,24 @@ Deno.test("while swap has room for anonymous memory nothing is killed, and then 
   assert.match(JSON.stringify(reports), /"action_skipped".*"reason":"swap"/);
 });
 
+Deno.test("swappiness 0 keeps the machine from swapping only with the multi-generational LRU", async () => {
+  await using processes = startWaitingProcesses();
+  const swapping = {
+    ...NEARLY_FULL,
+    SwapTotal: 8000,
+    SwapFree: 4000,
+    "Inactive(anon)": 14_000,
+  };
+  const killsWith = (lruGen: string) => {
+    const files = { "memory.swappiness": 0, lru_gen: lruGen };
+    using guarded = guardMachine(processes.pids, swapping, {}, [], files);
+    return killsIn(guarded.poll()).length;
+  };
+  assert.equal(killsWith("0x0000\n"), 0);
+  assert.equal(killsWith("0x0006\n"), 0, "the main switch is off");
+  assert.equal(killsWith("0x0007\n"), 1);
+});
+
 /** A process that has just been started has no command line for a moment (kernel, fs/exec.c, begin_new_exec). */
 const hasStarted = (pid: number) => () =>
   Deno.readTextFileSync(`/proc/${pid}/cmdline`).split("\0").length > 1;
@@ -238,8 +260,6 @@ Deno.test("kernel threads are no processes that exit, which a kill would wait fo
 });
 
 type Cgroups = Readonly<Record<string, readonly number[]>>;
-
-const linesOf = (pids: readonly number[]) => pids.map((pid) => `${pid}\n`).join("");
 
 function treeOf(cgroups: Cgroups): Tree {
   const files = Object.entries(cgroups).map(([path, pids]) =>
