@@ -412,9 +412,11 @@ export function observe(
   const killLevelBytes = levelBytes[decision.killLevel];
   const isImminent = decision.killLevel === "imminent" ||
     (policy.killing.has("imminent") && memory.usage >= levelBytes.imminent);
+  // A new window begins with a kill, but a victim that ignores SIGTERM is sent SIGKILL without one.
+  const isInGracePeriod = decision.killCycle?.phase === "sigterm_sent" && victim === "alive";
   return {
     // The kill cycle of a lower level ends with the pressure.
-    metricValue: lacksPressure(state) && !isImminent
+    metricValue: lacksPressure(state) && !isImminent && !isInGracePeriod
       ? 0
       : metricOf(policy.metric, memory.usage, inactiveFile),
     killLevelBytes,
