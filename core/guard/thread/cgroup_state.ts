@@ -240,7 +240,7 @@ export const pressureOf = ({ pressure }: ResolvedPolicy): PressureState | undefi
  * Whether the levels below the imminent one kill nothing now, because processes have not waited for memory long enough. At the imminent
  * level the kernel is about to kill, whether or not they have.
  */
-export const lacksPressure = ({ pressure }: CgroupState): boolean =>
+export const lacksPressure = ({ pressure }: Pick<CgroupState, "pressure">): boolean =>
   pressure !== undefined && !pressure.isReached;
 
 const NO_CONTROL_FILES = {

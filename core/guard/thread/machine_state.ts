@@ -15,16 +15,17 @@ export function followMachineLimit(state: CgroupState): void {
   if (levelBytes) state.settings = { ...state.settings, limit, levelBytes };
 }
 
-/** Until the lowest level that kills, or the highest one, may be reached. */
-export function machineIntervalFor(
-  { policy, settings: { levelBytes } }: CgroupState,
-  value: number,
-): number {
-  const urgent = Math.min(levelBytes.imminent, ...[...policy.killing].map((at) => levelBytes[at]));
+/** Until the lowest level that kills, or the highest one, may be reached. A level that waits for pressure is polled for that. */
+export function machineIntervalFor(state: UnderPressure, value: number): number {
+  const { policy, settings: { levelBytes } } = state;
+  const { killing } = policyUnderPressure(state);
+  const urgent = Math.min(levelBytes.imminent, ...[...killing].map((at) => levelBytes[at]));
   const longest = policy.pressure ? pressureInterval(policy.pressure) : Infinity;
   const interval = machinePollInterval(urgent - value, navigator.hardwareConcurrency);
   return policy.poll ?? Math.min(longest, interval);
 }
+
+type UnderPressure = Pick<CgroupState, "policy" | "settings" | "pressure">;
 
 export function updatePressure({ pressure, policy, files }: CgroupState, now: number): void {
   if (pressure === undefined || policy.pressure === undefined) return;
@@ -36,7 +37,7 @@ export function updatePressure({ pressure, policy, files }: CgroupState, now: nu
 }
 
 /** The policy as it applies now. */
-export function policyUnderPressure(state: CgroupState): ResolvedPolicy {
+export function policyUnderPressure(state: UnderPressure): ResolvedPolicy {
   const { policy, pressure } = state;
   if (lacksPressure(state)) {
     const killing = [...policy.killing].filter((level) => level === "imminent");

@@ -3,7 +3,14 @@ import { type Cgroup, openCgroup } from "../../../../core/cgroup/cgroup.ts";
 import { tryReadText, unlessRefused } from "../../../../core/cgroup/files.ts";
 import { discover, showsMachine } from "../../../../core/cgroup/hierarchy.ts";
 import { isEmpty, killCgroup, SIGKILL } from "../../../../core/control/kill.ts";
-import { type GuardPolicy, policyOfMachine, singlePolicy } from "../../../../core/guard/policy.ts";
+import {
+  type GuardPolicy,
+  policyOfMachine,
+  resolvePolicy,
+  singlePolicy,
+} from "../../../../core/guard/policy.ts";
+import { pressureOf, type PressureState } from "../../../../core/guard/thread/cgroup_state.ts";
+import { machineIntervalFor } from "../../../../core/guard/thread/machine_state.ts";
 import { limitOf } from "../../../../core/guard/targets.ts";
 import { MonitorLoop } from "../../../../core/guard/thread/loop.ts";
 import { MACHINE_FILES } from "../../../../core/cgroup/machine.ts";
@@ -12,7 +19,11 @@ import {
   selectVictims,
   type VictimSelection,
 } from "../../../../core/guard/thread/victim_selection.ts";
-import { flatten, type Report } from "../../../../core/guard/thread/protocol.ts";
+import {
+  flatten,
+  type GuardSettings,
+  type Report,
+} from "../../../../core/guard/thread/protocol.ts";
 import { WARM_UP_POLICY } from "../../../../core/guard/thread/warmup.ts";
 import { levelBytesIn } from "../../../../core/policy/levels.ts";
 import { libc } from "../../../../core/kernel/libc.ts";
@@ -239,6 +250,21 @@ Deno.test("with --psi a process that ignores SIGTERM is sent SIGKILL after its g
     if (isRunning(child.pid)) child.kill("SIGKILL");
     await child.status;
   }
+});
+
+Deno.test("a level that waits for pressure is polled for the pressure, and the imminent one for usage", () => {
+  const levels = { warn: 1, critical: 90, margin: {} };
+  const actions = { warn: [{ kind: "process" }], critical: [], imminent: [] } as const;
+  const pressure = { kind: "full", share: 0.1, window: 10_000 } as const;
+  const limit = 16 * 2 ** 30;
+  const ofMachine = policyOfMachine({ ...WARM_UP_POLICY, levels, actions, pressure }, []);
+  const policy = resolvePolicy(ofMachine);
+  const settings = { levelBytes: levelBytesIn(policy, limit, "notify")! } as GuardSettings;
+  const intervalAt = (usage: number, part: Partial<PressureState>) =>
+    machineIntervalFor({ policy, settings, pressure: { ...pressureOf(policy)!, ...part } }, usage);
+  assert.equal(intervalAt(limit / 2, {}), 500);
+  assert.equal(intervalAt(limit, {}), 10, "at the imminent level");
+  assert.equal(intervalAt(limit / 2, { isReached: true }), 10);
 });
 
 Deno.test("with --swap 90% swap makes room until nine tenths of it are used", async () => {
