@@ -30,9 +30,11 @@ export interface OpenMachineFiles {
 /** Kept open: when memory has run out, opening a file would need some. */
 export function openMachineFiles({ meminfo, arcstats, pressure }: MachineFiles): OpenMachineFiles {
   const file = openWithinBudget(meminfo);
-  const zfs = tryOpenControlFile(arcstats);
+  let zfs: ControlFile | undefined;
   let limit = NaN;
   const read = (): MachineUsage | undefined => {
+    // The module may be loaded later.
+    zfs ??= tryOpenControlFile(arcstats);
     const found = parseMachineUsage(file.text() ?? "", zfs?.text());
     if (found) limit = found.limit;
     return found;

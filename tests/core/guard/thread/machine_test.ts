@@ -46,6 +46,7 @@ const linesOf = (pids: readonly number[]) => pids.map((pid) => `${pid}\n`).join(
 interface GuardedMachine extends Disposable {
   /** Replaces the figures; MiB. */
   become(rows: MeminfoRows, arcstats?: string): void;
+  unloadZfs(): void;
   /** Processes have waited for memory for so long since boot; milliseconds. */
   stall(total: number): void;
   /** Some polls. @returns the reports of them. */
@@ -101,6 +102,7 @@ function guardMachine(
   const kept = stack.move();
   return {
     become,
+    unloadZfs: () => Deno.removeSync(machine.arcstats),
     stall,
     poll() {
       reports.length = 0;
@@ -152,6 +154,15 @@ for (const [what, [rows, arcstats]] of Object.entries(NEVER)) {
     assert.equal(killsIn(guarded.poll()).length, 1, "the test could fail");
   });
 }
+
+Deno.test("the cache of ZFS counts as available also where the module is loaded later", async () => {
+  await using processes = startWaitingProcesses();
+  using guarded = guardMachine(processes.pids, {});
+  guarded.unloadZfs();
+  assert.deepEqual(killsIn(guarded.poll()), []);
+  guarded.become(...NEVER["with its memory in the cache of ZFS"]!);
+  assert.deepEqual(killsIn(guarded.poll()), []);
+});
 
 Deno.test("huge pages that are set up while the machine is guarded reach no level", () => {
   using guarded = guardMachine([], {});
