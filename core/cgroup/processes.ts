@@ -170,11 +170,14 @@ function readNumber(pid: number, file: string): number | undefined {
   return text !== undefined && /^-?\d{1,20}\n$/.test(text) ? Number(text) : undefined;
 }
 
-/**
- * The pids of this pid namespace, with the kernel's badness relative to the machine's memory in thousandths; without this
- * program.
- */
-export function oomScores(): { readonly pid: number; readonly score: number }[] {
+export interface OomScore {
+  readonly pid: number;
+  /** The kernel's badness relative to the machine's memory, in thousandths. */
+  readonly score: number;
+}
+
+/** Of the pids of this pid namespace; without this program. */
+export function oomScores(): OomScore[] {
   return (listDirectories("/proc") ?? [])
     .filter((name) => /^\d+$/.test(name) && Number(name) !== Deno.pid)
     .flatMap((name) => {
@@ -182,6 +185,10 @@ export function oomScores(): { readonly pid: number; readonly score: number }[] 
       return score === undefined ? [] : [{ pid: Number(name), score }];
     });
 }
+
+/** proc(5), /proc/PID/statm: the second number. 0 for a process without memory of its own, and for one that is gone. */
+export const residentPagesOf = (pid: number): number =>
+  Number(tryReadText(`/proc/${pid}/statm`)?.split(" ")[1]) || 0;
 
 /** The pids of this program and of all its ancestors in this pid namespace. */
 export function selfAndAncestors(): Set<number> {

@@ -16,6 +16,7 @@ import {
 } from "../kernel/fd.ts";
 import { descriptorLimit, withinFdBudget } from "../kernel/fd_budget.ts";
 import { addWatch, IN_MODIFY, removeWatch } from "../kernel/inotify.ts";
+import { isKernelFrom } from "../kernel/release.ts";
 import { SystemCallError } from "../kernel/libc.ts";
 import { FALLBACK_POLL_MS } from "../policy/poll_interval.ts";
 
@@ -143,10 +144,7 @@ async function writeOnOtherThread(fd: Fd, text: Uint8Array<ArrayBuffer>): Promis
  * Whether one eventfd may have several thresholds of a cgroup. Before 5.6 the kernel may crash when it is closed: kernel, 7d36665a5886
  * ("memcg: fix NULL pointer dereference in __mem_cgroup_usage_unregister_event").
  */
-export function mayShareEventfd(release = Deno.osRelease()): boolean {
-  const [major = 0, minor = 0] = release.split(".").map((part) => parseInt(part));
-  return major > 5 || (major === 5 && minor >= 6);
-}
+export const mayShareEventfd = (release?: string): boolean => isKernelFrom(5, 6, release);
 
 /** Throws `SystemCallError`. @param path of a pressure file. */
 export function armPsi(
