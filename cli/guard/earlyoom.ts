@@ -56,6 +56,9 @@ function parse(words: readonly string[]): Parsed {
   return { values, rest };
 }
 
+/** Of POSIX, which a regular expression of JavaScript does not know: it would match other names. */
+const POSIX_CLASS = /\[[^\]]*\[[:.=]/;
+
 /** A shell leaves the quotes in the value of EARLYOOM_ARGS; systemd takes them away. */
 function withoutQuotes(word: string): string {
   const [, option = "", quote, text] = /^(-[\w-]+=?)?(['"])(.*)$/.exec(word) ?? [];
@@ -82,6 +85,11 @@ const UNSUPPORTED: Readonly<Record<string, string>> = {
  */
 export function fromEarlyoom(words: readonly string[], meminfo: Meminfo = readMeminfo()): string[] {
   const { values, rest } = parse(words.map(withoutQuotes));
+  for (const word of rest) {
+    if (POSIX_CLASS.test(word)) {
+      throw refusal(word, "an expression has no classes such as [:alpha:]", "write [a-zA-Z]");
+    }
+  }
   for (const option of [...rest, ...[...values.keys()].map((name) => `-${name}`)]) {
     const why = UNSUPPORTED[option];
     if (why) throw refusal(option, why);
@@ -114,8 +122,11 @@ interface Minimum {
 
 function lower(percent: Minimum | undefined, size: Minimum | undefined): Minimum {
   const given = [percent, size].filter((each) => each !== undefined);
-  const fallback = { term: DEFAULT_PERCENT, kill: DEFAULT_PERCENT / 2 };
-  return given.toSorted((a, b) => a.term - b.term)[0] ?? fallback;
+  if (given.length === 0) return { term: DEFAULT_PERCENT, kill: DEFAULT_PERCENT / 2 };
+  return {
+    term: Math.min(...given.map(({ term }) => term)),
+    kill: Math.min(...given.map(({ kill }) => kill)),
+  };
 }
 
 function percentsOf(option: string, text: string | undefined): Minimum | undefined {
@@ -135,17 +146,17 @@ function sizesOf(
   return minimumOf(option, text, (kibibytes) => 100 * 1024 * kibibytes / total);
 }
 
-/** `10` or `10,5`; without the second number half of the first. */
+/** `10` or `10,5`; without the second number half of the first, and never less than the second. */
 function minimumOf(option: string, text: string, percentOf: (number: number) => number): Minimum {
   const [, first, second] = /^(\d+(?:\.\d+)?)(?:,(\d+(?:\.\d+)?))?$/.exec(text) ?? [];
   if (first === undefined) throw refusal(`${option} ${text}`, "it is not a number, or two");
-  const term = percentOf(Number(first));
-  const kill = second === undefined ? term / 2 : Math.min(term, percentOf(Number(second)));
+  const kill = round(percentOf(second === undefined ? Number(first) / 2 : Number(second)));
+  const term = Math.max(kill, round(percentOf(Number(first))));
   const isMemory = /m/i.test(option);
-  if (term > 100 || (isMemory && (term === 100 || kill <= 0))) {
+  if (term > 100 || term === 0 || (isMemory && (term === 100 || kill === 0))) {
     throw refusal(`${option} ${text}`, "it is out of range");
   }
-  return { term: round(term), kill: round(kill) };
+  return { term, kill };
 }
 
 const round = (percent: number) => Number(percent.toFixed(4));

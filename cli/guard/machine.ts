@@ -57,13 +57,23 @@ const essentialNames = new WeakMap<RegExp, string>();
 export const essentialName = (expression: RegExp): string | undefined =>
   essentialNames.get(expression);
 
-/** Matches the command line, or the title, of a process of this name, with any directory before it. */
+/** The kernel cuts off the name of a process after so many bytes: linux/sched.h, TASK_COMM_LEN. */
+const MAX_COMM_BYTES = 15;
+
+/** Matches the command line, or the title, of a process of this name, with any directory before it; also a name that is cut off. */
 export function essentialExpression(name: string): RegExp {
-  const glob = globToRegExp(name).source.replace(/^\^/, "").replace(/\$$/, "");
-  const expression = new RegExp(`^-?([^ ]*/)?${glob}(?=[ :]|$)`, "u");
+  const glob = sourceOf(name);
+  const literal = name.split("*")[0]!;
+  const short = literal.length > MAX_COMM_BYTES
+    ? `|${sourceOf(literal.slice(0, MAX_COMM_BYTES))}$`
+    : "";
+  const expression = new RegExp(`^-?([^ ]*/)?(${glob}(?=[ :]|$)${short})`, "u");
   essentialNames.set(expression, name);
   return expression;
 }
+
+/** Of a glob, within a line. */
+const sourceOf = (glob: string) => globToRegExp(glob).source.replace(/^\^/, "").replace(/\$$/, "");
 
 /** Where the machine is a target: by the option, by the path of the root, or by a rule. */
 export function guardsMachine(

@@ -100,7 +100,7 @@ const GUARD_OPTIONS = {
   }),
   match: choice(
     "--match <what>",
-    "what --prefer, --avoid and --ignore match besides the cgroup: the command line, or the name (comm) of the process",
+    "what --prefer, --avoid and --ignore match: the command line or the cgroup, or only the name (comm) of the process",
     { ...VICTIMS, choices: ["command-line", "name"], default: ["command-line", "command-line"] },
   ),
   victimOrder: choice(

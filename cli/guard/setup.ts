@@ -329,19 +329,23 @@ function checkPreferences(policies: readonly GuardPolicy[], scopes: readonly Sco
     policies.flatMap(({ preferences }) =>
       (["prefer", "avoid", "ignore"] as const).flatMap((name) =>
         preferences[name].filter((each) => !essentialName(each))
-          .map((each) => [`--${name} ${each.source}`, each] as const)
+          .map((each) =>
+            [`--${name} ${each.source}`, { each, byName: preferences.byName }] as const
+          )
       )
     ),
   );
   if (expressions.size === 0) return;
   const processes = scopes.flatMap(({ cgroup }) => listProcesses(cgroup).processes);
-  const texts = [
-    ...processes.flatMap((process) => [matchedLine(process), process.comm]),
+  const names = processes.map(({ comm }) => comm);
+  const others = [
+    ...processes.map(matchedLine),
     ...scopes.flatMap(({ cgroup }) => [...walk(cgroup)].map(({ path }) => path)),
   ];
-  for (const [option, expression] of expressions) {
-    if (texts.some((text) => expression.test(text))) continue;
-    printStderr(`${option} matches no running process and no cgroup`);
+  for (const [option, { each, byName }] of expressions) {
+    const isMatch = (text: string) => each.test(text);
+    if (names.some(isMatch) || (!byName && others.some(isMatch))) continue;
+    printStderr(`${option} matches no running process${byName ? "'s name" : " and no cgroup"}`);
   }
 }
 

@@ -102,7 +102,7 @@ export interface VictimPreferences {
   readonly prefer: readonly RegExp[];
   readonly avoid: readonly RegExp[];
   readonly ignore: readonly RegExp[];
-  /** The comm is matched in the place of the command line: it can be read also when the process's memory is swapped out. */
+  /** Only the comm is matched, as by earlyoom: it can be read also when the process's memory is swapped out. */
   readonly byName?: true;
   /** The order of cgroups, before that of their processes. */
   readonly cgroupOrder?: CgroupOrder;
@@ -241,6 +241,7 @@ function matching(
   byName = false,
 ): RegExp | undefined {
   if (expressions.length === 0) return undefined;
-  const line = byName ? process.comm : matchedLine(process);
+  if (byName) return expressions.find((each) => each.test(process.comm));
+  const line = matchedLine(process);
   return expressions.find((each) => each.test(line) || each.test(process.cgroup));
 }

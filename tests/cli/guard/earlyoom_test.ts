@@ -38,13 +38,22 @@ Deno.test("percentages of what is available become levels of what is used", () =
   assert.equal(translated(["-m", "50"], "--warn"), "50%", "warn is not above critical");
   assert.equal(translated(["-s", "25"], "--swap"), "75%");
   assert.equal(translated(["-s", "100"], "--swap"), "ignore");
-  assert.equal(translated(["-s", "0"], "--swap"), "100%");
+});
+
+Deno.test("of a percentage for SIGKILL above that for SIGTERM the higher one counts for both", () => {
+  assert.equal(translated(["-m", "5,10"], "--critical"), "90%");
+  assert.equal(translated(["-m", "5,10"], "--margin-ratio"), "0.1");
 });
 
 Deno.test("sizes are KiB, and of a size and a percentage the lower one counts", () => {
   const gib = String(GIB / 1024);
   assert.equal(translated(["-M", gib], "--critical"), "75%");
   assert.equal(translated(["-M", gib, "-m", "10"], "--critical"), "90%");
+  assert.equal(translated(["-M", gib, "-m", "10,8"], "--margin-ratio"), "0.08");
+  assert.equal(
+    translated(["-M", `${gib},${4 * 1024}`, "-m", "10,8"], "--margin-ratio"),
+    "0.000977",
+  );
   assert.equal(translated(["-S", gib], "--swap"), "50%");
   assert.equal(fromEarlyoom(["-S", gib], { total: GIB, swapTotal: 0 }).includes("90%"), true);
 });
@@ -87,6 +96,10 @@ Deno.test("what cannot be translated is refused", () => {
     ["-m", "100"],
     ["-m", "0"],
     ["-s", "101"],
+    ["-s", "0"],
+    ["-M", "1000000,0.1"],
+    ["--prefer", "^[[:alpha:]]+$"],
+    ["--avoid=^[a[.hyphen.]]+$"],
     ["-N", "report"],
     ["-N", "/bin/sh -c x"],
     ["-g"],

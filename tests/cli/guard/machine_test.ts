@@ -42,6 +42,15 @@ Deno.test("a list of essentials replaces the default ones, or adds to them after
   assert.ok(isEssential("/usr/sbin/sshd -D", extended));
 });
 
+Deno.test("the name of an essential is found where the kernel has cut it off", () => {
+  const names = ["prometheus-node-exporter", "postgres-backup-*"];
+  assert.ok(isEssential("prometheus-node", names));
+  assert.ok(isEssential("postgres-backup", names));
+  assert.ok(isEssential("/usr/bin/prometheus-node-exporter --web", names));
+  assert.ok(!isEssential("/usr/bin/prometheus-node --web", names));
+  assert.ok(!isEssential("prometheus", names));
+});
+
 Deno.test("the machine cannot be guarded where only a part of it is visible", async () => {
   using tree = makeTree(2, { "/a": { "memory.max": 2 ** 26 } });
   for (const words of [["--machine"], ["--machine", "/a"]]) {

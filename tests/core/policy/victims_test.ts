@@ -289,8 +289,14 @@ Deno.test("each process is a candidate or excluded, and all candidates are candi
   );
 });
 
-Deno.test("by name an expression is matched against the comm, and not against the command line", () => {
-  const all = [process(1001, { comm: "java", cmdline: ["/opt/jre/bin/java", "-jar"] })];
+Deno.test("by name an expression is matched against the comm, not against the command line or the cgroup", () => {
+  const all = [
+    process(1001, {
+      comm: "java",
+      cmdline: ["/opt/jre/bin/java", "-jar"],
+      cgroup: "/system.slice/web",
+    }),
+  ];
   const ignored = (expression: RegExp, byName?: true) => {
     const preferences = { prefer: [], avoid: [], ignore: [expression], ...byName && { byName } };
     return rankCandidates(pool(all), preferences).excluded.length === 1;
@@ -299,4 +305,6 @@ Deno.test("by name an expression is matched against the comm, and not against th
   assert.ok(!ignored(/^java$/));
   assert.ok(!ignored(/jre/, true));
   assert.ok(ignored(/jre/));
+  assert.ok(!ignored(/(^|\/)web$/, true));
+  assert.ok(ignored(/(^|\/)web$/));
 });
