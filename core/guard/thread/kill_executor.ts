@@ -27,6 +27,7 @@ import {
   skipReason,
   type Step,
 } from "../../policy/kill_cycle.ts";
+import { waitsForExit } from "../../policy/exit_wait.ts";
 import type { Level } from "../../policy/levels.ts";
 import {
   FAR_FROM_LIMIT_MS,
@@ -320,14 +321,17 @@ export class KillExecutor {
     // The kernel waits for its victim as well, and decides what is next: a kill by the guard would only come before.
     const isKernelsTurn = exiting.isOutside && !isOomKillerDisabled(state);
     const longest = isKernelsTurn ? Math.max(exitTimeoutMs, MAX_MS_FOR_KERNEL) : exitTimeoutMs;
-    if (now - since >= longest) return false;
     // Without time to read all processes the selection is not renewed.
     if (exitingNow(pinned.selection) === undefined) return false;
-    // A process that exits by itself may have little to free, and the kernel does not wait for it (mm/oom_kill.c, oom_evaluate_task).
-    const missing = memory.usage - levelBytes[decision.killLevel];
-    const isEnough = exiting.rss !== undefined && exiting.rss >= missing;
     const isUrgent = msUntilLimitAtPeakRate(memory, limit) < MIN_MS_TO_RESELECT;
-    if (exiting.isFreeing && !isEnough && isUrgent) return false;
+    const waits = waitsForExit(exiting, {
+      waited: now - since,
+      longest,
+      missing: memory.usage - levelBytes[decision.killLevel],
+      isUrgent,
+      isMachine: state.limitOwner.machine !== undefined,
+    });
+    if (!waits) return false;
     // So that the next step reads all processes again.
     pinned.selection.at = -Infinity;
     return true;
