@@ -31,13 +31,21 @@ const MAX_SHARE_AT_REST = 1 / 1000;
 /** Milliseconds of a reading after which the monitor thread looks at its other cgroups first. */
 const MAX_MS_AT_ONCE = 10;
 
+interface ScannedPages {
+  /** Milliseconds. */
+  readonly at: number;
+  /** Since the cgroup was created, by path. */
+  readonly pages: ReadonlyMap<string, number>;
+}
+
 export type CgroupRanks = ReadonlyMap<string, CgroupRank>;
 
 export class CgroupRanking {
   #ranks: CgroupRanks | undefined;
   #reading: Reading | undefined;
-  /** Pages scanned since the cgroup was created, by path, at the last reading. */
-  #pgscan: ReadonlyMap<string, number> = new Map();
+  /** At the last reading, and at the one that figures are compared with; none at the first. */
+  #scanned: ScannedPages | undefined;
+  #scannedBefore: ScannedPages | undefined;
   readonly #growth = new GrowthWindow();
   /** When there may be another reading (milliseconds), except for the first one above the warn level. */
   #dueAt = -Infinity;
@@ -56,9 +64,9 @@ export class CgroupRanking {
     return this.#reading !== undefined;
   }
 
-  /** Below the warn level: growth is counted from a reading there. */
+  /** Below the warn level: growth and scanned pages are counted from a reading there. */
   keepBaseline(now: number): void {
-    if (this.order !== "growth") return;
+    if (this.order === "swap") return;
     const isDue = this.#growth.isDue(now) && now >= this.#baselineDueAt;
     if (isDue || this.#reading) this.#read(now);
     this.#hasRank = false;
@@ -99,8 +107,11 @@ export class CgroupRanking {
 
   #rank(now: number, { figures, memcgOf }: Figures): CgroupRanks {
     const { order, root } = this;
+    const last = this.#scanned;
+    if (last && now - last.at >= MIN_MS_BETWEEN_READINGS) this.#scannedBefore = last;
     const grown = new Map([...figures].map(([path, each]) => [path, this.#sinceLast(path, each)]));
-    this.#pgscan = new Map([...figures].map(([path, { pgscan = 0 }]) => [path, pgscan]));
+    const pages = new Map([...figures].map(([path, { pgscan = 0 }]) => [path, pgscan]));
+    this.#scanned = { at: now, pages };
     this.#growth.add(now, new Map([...figures].map(([path, { held }]) => [path, held])));
     const ranked = rankCgroups(order, grown, readSwapTotal(root.machine?.meminfo) ?? 0);
     const all = [...memcgOf].flatMap(([path, memcg]) => {
@@ -112,7 +123,7 @@ export class CgroupRanking {
 
   #sinceLast(path: string, { held, ...figures }: ReadFigures): CgroupFigures {
     const { pgscan } = figures;
-    const before = this.#pgscan.get(path) ?? 0;
+    const before = this.#scannedBefore?.pages.get(path) ?? 0;
     return omitUndefined({
       ...figures,
       growth: this.#growth.of(path, held),

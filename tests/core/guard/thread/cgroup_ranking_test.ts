@@ -28,6 +28,19 @@ Deno.test("pages count from the last reading, a second ago or more, and from the
   assert.deepEqual(placesIn(ranking, LATER), { "/old": 0, "/new": 1 });
 });
 
+Deno.test("pages that were scanned before the last ten seconds below the warn level do not count", () => {
+  using tree = makeTree(2, { "/backup": scanned(9000), "/thrashing": scanned(0) });
+  const ranking = rankingOf(tree, "pgscan");
+  ranking.keepBaseline(0);
+  tree.write("/thrashing", "memory.stat", "pgscan 50\n");
+  assert.deepEqual(placesIn(ranking, 2000), { "/thrashing": 0 });
+  const other = rankingOf(tree, "pgscan");
+  other.keepBaseline(0);
+  tree.write("/thrashing", "memory.stat", "pgscan 60\n");
+  other.keepBaseline(LATER);
+  assert.deepEqual(placesIn(other, LATER + 1), { "/thrashing": 0 }, "a moment after a reading");
+});
+
 Deno.test("a cgroup with less than before is another one of its name", () => {
   using tree = makeTree(2, { "/a": scanned(1000), "/b": scanned(1) });
   const ranking = rankingOf(tree, "pgscan");
@@ -99,7 +112,7 @@ Deno.test("growth counts from the first reading, also in swap, and page cache is
   assert.deepEqual(placesIn(ranking, 1), { "/leak": 0, "/swapped": 1 }, "at once");
 });
 
-Deno.test("below the warn level there is a reading every ten seconds, and for growth only", () => {
+Deno.test("below the warn level there is a reading every ten seconds, and none for the use of swap", () => {
   using tree = makeTree(2, { "/a": holding(10) });
   const ranking = rankingOf(tree, "growth");
   ranking.keepBaseline(0);
