@@ -12,7 +12,7 @@ import { wantsJson } from "../options/subcommand.ts";
 import { formatBytes } from "../options/units.ts";
 import { print, printable } from "../output/output.ts";
 import { checkReceivers, describeReceivers } from "../receivers/receivers.ts";
-import { essentialName } from "./machine.ts";
+import { essentialName, targetsBeside } from "./machine.ts";
 import { buildGuardSetup, type GuardRequest, type GuardSetup } from "./setup.ts";
 
 /** @returns the exit status. Throws {@link OomkitError} for mistakes in the configuration. */
@@ -98,11 +98,9 @@ function linesOf(
   { policies, rules, scopes }: GuardSetup,
   cgroups: readonly CheckedCgroup[],
 ): string[] {
-  const hasMachine = scopes.some(({ cgroup }) => cgroup.machine);
-  const named = [
-    ...hasMachine ? ["the machine"] : [],
-    ...targets.filter((target) => !hasMachine || target !== "/").map(printable),
-  ];
+  const machine = scopes.find(({ cgroup }) => cgroup.machine)?.cgroup;
+  const others = machine ? targetsBeside(machine.hierarchy, targets, flags) : targets;
+  const named = [...machine ? ["the machine"] : [], ...others.map(printable)];
   const nameOf = (rule: string | undefined) =>
     rule === undefined ? "default policy" : `rule "${printable(rule)}"`;
   return [

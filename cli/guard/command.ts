@@ -12,7 +12,7 @@ import { OomkitError, RuntimeFailure, shortened } from "../../core/errors.ts";
 import type { CandidateJson, OomkitEvent } from "../../core/events/event.ts";
 import { toJson } from "../../core/events/json.ts";
 import { type Guard, runAll, startGuard } from "../../core/guard/guard.ts";
-import { kills } from "../../core/guard/policy.ts";
+import { keyOf, kills } from "../../core/guard/policy.ts";
 import type { GuardedCgroup } from "../../core/guard/registry.ts";
 import { type Health, heartbeatHealth } from "../../core/receivers/prometheus/server.ts";
 import { Activity } from "../../core/status/activity.ts";
@@ -40,6 +40,7 @@ import {
   type GuardRequest,
   guardRequestOf,
   type GuardSetup,
+  machinePolicyOf,
   reparseGuardRequest,
 } from "./setup.ts";
 import { IMPLICIT_RULE, printMachineNotes } from "./machine.ts";
@@ -176,7 +177,7 @@ class GuardRun {
       receivers,
       activity: this.#activity,
     }));
-    if (setup.scopes.some(({ cgroup }) => cgroup.machine)) printMachineNotes(flags);
+    await this.#printMachineNotes(setup);
     const line = startLine(guard, setup);
     const warning = ownSizeWarning(
       guard.guardedCgroups().length,
@@ -188,6 +189,14 @@ class GuardRun {
     if (flags.for !== undefined) {
       this.#stopTimer = setTimeout(() => this.#ended.resolve(), flags.for);
     }
+  }
+
+  /** At the start, and where another policy applies since. */
+  async #printMachineNotes(setup: GuardSetup, before?: GuardSetup): Promise<void> {
+    const policy = machinePolicyOf(setup);
+    const known = before && machinePolicyOf(before);
+    if (policy === undefined || (known && keyOf(known) === keyOf(policy))) return;
+    await printMachineNotes(policy, this.request.flags.quiet === true);
   }
 
   /** Also after a start that failed halfway. */
@@ -248,8 +257,10 @@ class GuardRun {
       if (setup.isPod !== this.#setup.isPod) {
         throw new OomkitError("--pod cannot change while the guard runs", "restart the guard");
       }
+      const before = this.#setup;
       this.#setup = setup;
       await this.#guard.reload(setup);
+      await this.#printMachineNotes(setup, before);
       const line = startLine(this.#guard, setup);
       printStderr(`configuration reloaded: ${line}`);
       this.#serviceManager?.status(line);

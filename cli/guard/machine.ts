@@ -1,12 +1,20 @@
 /** The machine as a target of `guard`: where it can be guarded, its rule, and what is never killed for it. */
 
-import { oomDaemons } from "../../core/cgroup/oom_daemons.ts";
+import { resolve } from "node:path";
+import { type OomDaemon, oomDaemons } from "../../core/cgroup/oom_daemons.ts";
 import { globToRegExp } from "../../core/cgroup/glob.ts";
 import { openCgroup } from "../../core/cgroup/cgroup.ts";
 import { type Hierarchy, showsMachine } from "../../core/cgroup/hierarchy.ts";
 import { MACHINE_FILES, readMachine, readMachineUsage } from "../../core/cgroup/machine.ts";
+import {
+  listRecords,
+  type RecordFile,
+  stateDirectory,
+} from "../../core/control/state_directory.ts";
 import { OomkitError } from "../../core/errors.ts";
 import { type GuardPolicy, killLevel } from "../../core/guard/policy.ts";
+import { KILL_ACTIONS } from "../../core/policy/actions.ts";
+import type { GuardStatus } from "../../core/status/format.ts";
 import type { Scope } from "../../core/watch/scopes.ts";
 import type { Rule } from "../config/rules.ts";
 import { printable, printStderr } from "../output/output.ts";
@@ -84,7 +92,8 @@ export function guardsMachine(
 ): boolean {
   const isNamed = machine === true ||
     rules.some(({ selector, isExempt }) => selector.machine && !isExempt);
-  const isRoot = targets.includes("/") && recursive !== true && showsMachine(hierarchy);
+  const isRoot = targets.some((target) => namesRoot(hierarchy, target)) && recursive !== true &&
+    showsMachine(hierarchy);
   if (isNamed && !showsMachine(hierarchy)) {
     throw new OomkitError(
       "cannot guard the machine: its cgroups and processes are not all visible here",
@@ -93,6 +102,18 @@ export function guardsMachine(
   }
   return isNamed || isRoot;
 }
+
+/** As `/`, `//` or the directory. */
+const namesRoot = ({ mount, root }: Hierarchy, target: string): boolean =>
+  target.startsWith("/") && [mount, root].includes(resolve(target));
+
+/** The targets beside the machine. */
+export const targetsBeside = (
+  hierarchy: Hierarchy,
+  targets: readonly string[],
+  { recursive }: Pick<GuardFlags, "recursive">,
+): readonly string[] =>
+  recursive === true ? targets : targets.filter((target) => !namesRoot(hierarchy, target));
 
 /** Throws {@link OomkitError} where the machine is asked for beside a pod. */
 export function checkNoMachine({ machine }: GuardFlags, rules: readonly Rule[]): void {
@@ -180,17 +201,45 @@ export function checkMachineMode({ mode }: GuardFlags, scopes: readonly Scope[])
   );
 }
 
-/** What is never killed for the machine, and which other programs kill for it. */
-export function printMachineNotes(flags: GuardFlags): void {
-  const names = essentialsOf(flags).map(printable).join(" ");
-  if (flags.quiet !== true) {
-    printStderr(`never killed for the machine: pid 1, kernel threads, oomkit, ${names}`);
+/** How long another guard may take to answer what it guards (milliseconds). */
+const ANSWER_MS = 500;
+
+/** What is never killed for the machine, and which other programs kill for it. @param policy of the machine. */
+export async function printMachineNotes(
+  { preferences }: Pick<GuardPolicy, "preferences">,
+  isQuiet: boolean,
+): Promise<void> {
+  const names = preferences.ignore.flatMap((each) => essentialName(each) ?? []);
+  if (!isQuiet) {
+    const all = ["pid 1", "kernel threads", "oomkit", names.map(printable).join(" ")];
+    printStderr(`never killed for the machine: ${all.filter((each) => each !== "").join(", ")}`);
   }
-  for (const { pid, comm } of oomDaemons()) {
+  for (const { pid, comm } of [...oomDaemons(), ...await otherGuards()]) {
     printStderr(
       `${
         printable(comm)
       } (pid ${pid}) also kills processes when the machine runs short of memory; stop one of the two`,
     );
   }
+}
+
+/** Only where there is another guard what reads its answer is loaded. */
+async function otherGuards(): Promise<OomDaemon[]> {
+  const isOther = ({ kind, pid }: RecordFile) => kind === "socket" && pid !== Deno.pid;
+  if (!listRecords(stateDirectory()).some(isOther)) return [];
+  const { findGuards } = await import("../../core/status/running_guards.ts");
+  const { guards } = await findGuards([], undefined, ANSWER_MS);
+  return guards.filter((status) => status.pid !== Deno.pid && killsForMachine(status))
+    .map(({ pid }) => ({ pid, comm: "oomkit" }));
+}
+
+/** Whether a guard kills processes for the machine. */
+export function killsForMachine({ cgroups, policies }: GuardStatus): boolean {
+  const machine = cgroups.find(({ cgroup, limit_owner: owner }) =>
+    cgroup === "/" && owner === null
+  );
+  const policy = policies.find(({ rule }) => machine !== undefined && rule === machine.rule);
+  const actions = Object.values(policy?.actions ?? {}).flat();
+  return policy?.dry_run === false &&
+    KILL_ACTIONS.some((kill) => actions.includes(kill));
 }

@@ -47,6 +47,7 @@ import {
   guardsMachine,
   IMPLICIT_RULE,
   machineScope,
+  targetsBeside,
 } from "./machine.ts";
 import { guardBase, type GuardFlags } from "./options.ts";
 import {
@@ -167,6 +168,15 @@ export function buildGuardSetup(
   };
 }
 
+/** `undefined` where the machine is not guarded. */
+export function machinePolicyOf(
+  { scopes, policies }: Pick<GuardSetup, "scopes" | "policies">,
+): GuardPolicy | undefined {
+  const machine = scopes.find(({ cgroup }) => cgroup.machine)?.cgroup;
+  const number = machine && policyFor(policies, machine.path, true);
+  return number === undefined ? undefined : policies.all[number];
+}
+
 function warnOfUnusedVariables(): void {
   const names = oomHeroVariables();
   if (names.length === 0) return;
@@ -185,7 +195,7 @@ function scopesOf(
 ): Scope[] {
   const recursive = flags.recursive === true;
   if (hasMachine) {
-    const others = recursive ? targets : targets.filter((target) => target !== "/");
+    const others = targetsBeside(hierarchy, targets, flags);
     const cgroups = others.length === 0 ? [] : scopesOf(hierarchy, others, flags, false, before);
     return [machineScope(hierarchy), ...cgroups];
   }

@@ -87,10 +87,13 @@ function headLines(status: GuardStatus, layout: TextLayout): string[] {
   ];
 }
 
-function targetsText({ targets, recursive }: GuardStatus): string {
+function targetsText({ targets, recursive, cgroups }: GuardStatus): string {
   const more = targets.length - MAX_TARGETS;
+  const isMachine = cgroups.some(({ cgroup, limit_owner: owner }) =>
+    cgroup === "/" && owner === null
+  );
   const names = targets.length === 0
-    ? "none named"
+    ? (isMachine ? "the machine" : "none named")
     : targets.slice(0, MAX_TARGETS).map(printable).join(" ");
   return [names, ...more > 0 ? [`and ${more} more`] : [], ...recursive ? ["recursive"] : []].join(
     ", ",

@@ -1,7 +1,10 @@
 import assert from "node:assert/strict";
-import { essentialExpression, essentialsOf } from "../../../cli/guard/machine.ts";
+import { essentialExpression, essentialsOf, killsForMachine } from "../../../cli/guard/machine.ts";
 import { oomDaemons } from "../../../core/cgroup/oom_daemons.ts";
+import { unlessRefused } from "../../../core/cgroup/files.ts";
+import { discover } from "../../../core/cgroup/hierarchy.ts";
 import { check, stateless, write } from "../../helpers/configured.ts";
+import { cgroupStatus, guardStatus } from "../../helpers/guard_status.ts";
 import { runOomkit } from "../../helpers/run_oomkit.ts";
 import { makeTree } from "../../helpers/trees.ts";
 
@@ -65,6 +68,42 @@ Deno.test("the machine cannot be guarded where only a part of it is visible", as
   const { code, stderr } = await check(tree, file);
   assert.equal(code, 2);
   assert.match(stderr, /cannot guard the machine/);
+});
+
+/** `undefined` where the machine is not visible, as in a container. */
+async function guardMachine(words: readonly string[]): Promise<string | undefined> {
+  const ran = await runOomkit(["guard", ...words], { env: stateless });
+  if (/cannot guard the machine/.test(ran.stderr)) return undefined;
+  assert.equal(ran.code, 0, ran.stderr);
+  return ran.stdout + ran.stderr;
+}
+
+Deno.test("the machine is named by any path of the root, and beside it that is no other target", async () => {
+  for (const path of ["//", "/.", unlessRefused(discover)?.mount ?? "/"]) {
+    const text = await guardMachine(["--check-config", path]);
+    if (text !== undefined) assert.match(text, /^targets +the machine$/m, path);
+  }
+  const all = await guardMachine(["--check-config", "--machine", "-r", "/"]);
+  if (all !== undefined) assert.match(all, /^targets +the machine \/$/m);
+});
+
+Deno.test("the essentials that are printed are those of the rule for the machine", async () => {
+  using file = write("[[guard.rule]]\nmachine = true\nessentials = ['postgres']\n");
+  const words = ["--dry-run", "--for", "1ms", "--config", file.path];
+  const text = await guardMachine(words);
+  if (text === undefined) return;
+  assert.match(text, /^never killed for the machine: pid 1, kernel threads, oomkit, postgres$/m);
+});
+
+Deno.test("another guard that kills for the machine is recognized", () => {
+  const cgroups = [cgroupStatus("/", { limit_owner: null }), cgroupStatus("/a")];
+  assert.ok(killsForMachine(guardStatus({ cgroups })));
+  assert.ok(!killsForMachine(guardStatus({ cgroups: cgroups.slice(1) })));
+  const [policy] = guardStatus().policies;
+  const dry = [{ ...policy!, dry_run: true }];
+  assert.ok(!killsForMachine(guardStatus({ cgroups, policies: dry })));
+  const reporting = [{ ...policy!, actions: { warn: [], critical: [], imminent: ["exec"] } }];
+  assert.ok(!killsForMachine(guardStatus({ cgroups, policies: reporting })));
 });
 
 Deno.test("the root of a tree that is not the machine's is a cgroup like others", async () => {

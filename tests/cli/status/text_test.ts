@@ -37,6 +37,14 @@ const busy = cgroupStatus(`/kubepods/${"burstable/".repeat(5)}pod1`, {
   last_action: lastAction(),
 });
 
+Deno.test("a guard of the machine without other targets says so", () => {
+  const cgroups = [cgroupStatus("/", { limit_owner: null })];
+  assert.match(
+    textOf(guardStatus({ targets: [], recursive: false, cgroups })),
+    /targets +the machine/,
+  );
+});
+
 Deno.test("a guard at rest is a block of facts and one row without empty columns", () => {
   const status = guardStatus();
   assert.equal(
