@@ -176,20 +176,22 @@ function checkPressure(actions: GuardPolicy["actions"]): void {
   );
 }
 
-/** Throws {@link OomkitError} for a condition of pressure where that is not for the machine. */
-export function checkPressureOwner(
-  { psi }: GuardFlags,
+/** Throws {@link OomkitError} for an option of the machine where it would have no effect. */
+export function checkMachineOptions(
+  flags: GuardFlags,
   rules: readonly Rule[],
   hasMachine: boolean,
 ): void {
-  const misplaced = rules.find(({ selector, flags }) => "psi" in flags && !selector.machine);
-  if (misplaced === undefined && (psi === undefined || hasMachine)) return;
-  throw new OomkitError(
-    `cannot use --psi${
-      misplaced ? ` in the rule "${printable(misplaced.name)}"` : ""
-    }: it is a condition for the machine only`,
-    misplaced ? "set it in a rule with machine = true" : "add --machine",
-  );
+  for (const option of ["psi", "essentials"] as const) {
+    const misplaced = rules.find(({ selector, flags }) => option in flags && !selector.machine);
+    if (misplaced === undefined && (flags[option] === undefined || hasMachine)) continue;
+    throw new OomkitError(
+      `cannot use --${option}${
+        misplaced ? ` in the rule "${printable(misplaced.name)}"` : ""
+      }: it is for the machine only`,
+      misplaced ? "set it in a rule with machine = true" : "add --machine",
+    );
+  }
 }
 
 /** Throws {@link OomkitError} where a mode was asked for and nothing but the machine is guarded. */

@@ -40,9 +40,9 @@ import { warnOfMissing } from "../receivers/receivers.ts";
 import { printable, printStderr } from "../output/output.ts";
 import {
   checkMachineMode,
+  checkMachineOptions,
   checkMachinePolicy,
   checkNoMachine,
-  checkPressureOwner,
   essentialName,
   guardsMachine,
   IMPLICIT_RULE,
@@ -127,7 +127,7 @@ export function buildGuardSetup(
   const hasMachine = hierarchy !== undefined && guardsMachine(hierarchy, targets, flags, given);
   const isRuled = given.some(({ selector }) => selector.machine);
   const rules = hasMachine && !isRuled ? [...given, IMPLICIT_RULE] : given;
-  checkPressureOwner(flags, given, hasMachine);
+  checkMachineOptions(flags, given, hasMachine);
   const policyUnder = (flags: GuardFlags, sourceOf: SourceOf, { number }: Rule) => {
     try {
       return policyUsing(flags, sourceOf).policy;

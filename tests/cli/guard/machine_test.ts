@@ -204,7 +204,7 @@ Deno.test("pressure is a condition for the machine only", async () => {
   for (const text of ["full:10%/10s", "some:1%/1s"]) {
     const { code, stderr } = await runOomkit([...words, text], { env: stateless });
     assert.equal(code, 2);
-    assert.match(stderr, /--psi: it is a condition for the machine only; add --machine\n$/);
+    assert.match(stderr, /--psi: it is for the machine only; add --machine\n$/);
   }
   for (const text of ["full", "full:10/10s", "full:0%/10s", "full:10%/10ms", "none:10%/10s"]) {
     const { code, stderr } = await runOomkit([...words, text], { env: stateless });
@@ -214,7 +214,17 @@ Deno.test("pressure is a condition for the machine only", async () => {
   using file = write("[[guard.rule]]\ncgroup = '/a'\npsi = 'full:10%/10s'\n");
   const { code, stderr } = await check(tree, file);
   assert.equal(code, 2);
-  assert.match(stderr, /in the rule "rule 1": it is a condition for the machine only/);
+  assert.match(stderr, /cannot use --psi in the rule "rule 1": it is for the machine only/);
+});
+
+Deno.test("essentials are refused where only cgroups are guarded, because they would be killed there", async () => {
+  using tree = makeTree(2, { "/a": { "memory.max": 2 ** 26 } });
+  for (const text of ["[guard]\n", "[[guard.rule]]\ncgroup = '/a'\n"]) {
+    using file = write(`${text}essentials = ["postgres"]\n`);
+    const { code, stderr } = await check(tree, file, "/a");
+    assert.equal(code, 2);
+    assert.match(stderr, /cannot use --essentials[^\n]*: it is for the machine only/);
+  }
 });
 
 Deno.test("a process that is killed for the machine has 10 s to exit, unless another time is given", async () => {
