@@ -2,7 +2,13 @@
 
 import type { CommandUnknownOpts } from "@commander-js/extra-typings";
 import { toJson } from "../../core/events/json.ts";
-import { type GuardPolicy, policyFor } from "../../core/guard/policy.ts";
+import {
+  type GuardPolicy,
+  percentText,
+  policyFor,
+  pressureText,
+  swapText,
+} from "../../core/guard/policy.ts";
 import { candidatesIn, limitOf } from "../../core/guard/targets.ts";
 import { actionText, mapActions } from "../../core/policy/actions.ts";
 import { ruleFor } from "../../core/policy/rules.ts";
@@ -125,14 +131,6 @@ function linesOf(
   ];
 }
 
-const swapText = ({ countSwap, swapUsedLimit }: GuardPolicy["killSettings"]): string => {
-  if (!countSwap) return "ignore";
-  return swapUsedLimit === undefined ? "count" : `${100 * swapUsedLimit}%`;
-};
-
-const pressureText = ({ pressure }: GuardPolicy): string | undefined =>
-  pressure && `${pressure.kind}:${100 * pressure.share}%/${pressure.window / 1000}s`;
-
 /** `null` for the parts of the margin that the mode decides. */
 function policyDocument(policy: GuardPolicy) {
   const {
@@ -157,8 +155,8 @@ function policyDocument(policy: GuardPolicy) {
     metric,
     actions: mapActions(actions, actionText),
     reclaim: killSettings.reclaimFirst,
-    swap: swapText(killSettings),
-    psi: pressureText(policy) ?? null,
+    swap: swapText(policy),
+    psi: pressureText(policy),
     match: preferences.byName ? "name" : "command-line",
     victim_order: preferences.cgroupOrder ?? "badness",
     grace_ms: killSettings.graceMs,
@@ -179,7 +177,7 @@ function policyText(policy: GuardPolicy): string {
     policy;
   const words = (list: GuardPolicy["actions"]["warn"]) => list.map(actionText).join("+") || "noop";
   const margins = [
-    ...margin.ratio === undefined ? [] : [`${margin.ratio * 100}%`],
+    ...margin.ratio === undefined ? [] : [percentText(margin.ratio)],
     ...margin.min === undefined ? [] : [`at least ${formatBytes(margin.min)}`],
     ...margin.max === undefined ? [] : [`at most ${formatBytes(margin.max)}`],
   ];
@@ -194,11 +192,11 @@ function policyText(policy: GuardPolicy): string {
     ...killSettings.graceMs > 0 ? [`grace period ${killSettings.graceMs} ms`] : [],
     ...killSettings.reclaimFirst ? [] : ["no reclaim"],
     ...killSettings.countSwap ? [] : ["swap ignored"],
-    ...killSettings.swapUsedLimit === undefined ? [] : [`swap ${swapText(killSettings)}`],
+    ...killSettings.swapUsedLimit === undefined ? [] : [`swap ${swapText(policy)}`],
     ...policy.pressure ? [`psi ${pressureText(policy)}`] : [],
     ...policy.softLimit ? ["soft limits"] : [],
     ...policy.poll === undefined ? [] : [`poll ${policy.poll} ms`],
-    `hysteresis ${triggerPolicy.hysteresis * 100}%`,
+    `hysteresis ${percentText(triggerPolicy.hysteresis)}`,
     `cooldown ${triggerPolicy.cooldown} ms`,
     ...triggerPolicy.repeat ? ["repeat"] : [],
     ...policy.preferences.byName ? ["names matched"] : [],

@@ -120,7 +120,8 @@ function policyLines({ policies }: GuardStatus, layout: TextLayout): string[] {
 }
 
 function policyText(policy: GuardStatus["policies"][number], hasRules: boolean): string {
-  const { rule, cgroups, mode, dry_run, metric, warn_percent, critical_percent } = policy;
+  const { rule, cgroups, mode, dry_run, metric, warn_percent, critical_percent, swap, psi } =
+    policy;
   const actionsAt = (level: "warn" | "critical" | "imminent") =>
     policy.actions[level]?.join(" ") || "noop";
   const name = rule === null ? (hasRules ? "default" : "") : `rule "${rule}"`;
@@ -132,6 +133,8 @@ function policyText(policy: GuardStatus["policies"][number], hasRules: boolean):
     `warn at ${warn_percent}% ${actionsAt("warn")}`,
     `critical at ${critical_percent}% ${actionsAt("critical")}`,
     `imminent ${actionsAt("imminent")}`,
+    ...swap === undefined || swap === "count" ? [] : [`swap ${swap}`],
+    ...psi ? [`below imminent only after ${psi} of stall`] : [],
   ].join(", "));
 }
 

@@ -128,6 +128,19 @@ export function maySuspend(policies: Pick<PolicySet, "all">): boolean {
   return kills({ all: policies.all.filter(({ dryRun }) => !dryRun) });
 }
 
+/** `5%` of 0.05. */
+export const percentText = (share: number): string => `${Number((100 * share).toFixed(4))}%`;
+
+/** As the option `--swap`. */
+export function swapText({ killSettings: { countSwap, swapUsedLimit } }: GuardPolicy): string {
+  if (!countSwap) return "ignore";
+  return swapUsedLimit === undefined ? "count" : percentText(swapUsedLimit);
+}
+
+/** As the option `--psi`; `null` without it. */
+export const pressureText = ({ pressure }: GuardPolicy): string | null =>
+  pressure ? `${pressure.kind}:${percentText(pressure.share)}/${pressure.window / 1000}s` : null;
+
 /** Equal for equal policies. */
 export function keyOf(policy: GuardPolicy): string {
   return JSON.stringify(policy, (_, value) => {

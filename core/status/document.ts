@@ -4,7 +4,7 @@ import process from "node:process";
 import { tryReadText } from "../cgroup/files.ts";
 import { timestamp } from "../events/event.ts";
 import type { Guard } from "../guard/guard.ts";
-import type { GuardPolicy } from "../guard/policy.ts";
+import { type GuardPolicy, pressureText, swapText } from "../guard/policy.ts";
 import { parseKilobytes } from "../parse/procfs.ts";
 import { mapActions, recordedActionText } from "../policy/actions.ts";
 import type { Activity } from "./activity.ts";
@@ -51,6 +51,8 @@ export async function guardStatus(source: StatusSource): Promise<GuardStatus> {
       metric: policy.metric,
       warn_percent: policy.levels.warn,
       critical_percent: policy.levels.critical,
+      swap: swapText(policy),
+      psi: pressureText(policy),
       // A command or a URL may hold secrets.
       actions: mapActions(policy.actions, recordedActionText),
     })),

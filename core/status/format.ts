@@ -61,6 +61,9 @@ const guard = v.object({
     metric: v.string(),
     warn_percent: v.number(),
     critical_percent: v.number(),
+    /** Absent from an older guard. */
+    swap: v.optional(v.string()),
+    psi: v.optional(v.nullable(v.string())),
     actions: v.record(level, v.array(v.string())),
   })),
   scheduling: v.string(),

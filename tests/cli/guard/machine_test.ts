@@ -87,6 +87,12 @@ Deno.test("the machine is named by any path of the root, and beside it that is n
   if (all !== undefined) assert.match(all, /^targets +the machine \/$/m);
 });
 
+Deno.test("percentages are printed as they were given", async () => {
+  const words = ["--machine", "--psi", "full:7%/10s", "--on-critical", "process", "--swap", "55%"];
+  const text = await guardMachine(["--check-config", ...words, "--margin-ratio", "7%"]);
+  if (text !== undefined) assert.match(text, /margin 7%, .*, swap 55%, psi full:7%\/10s, /);
+});
+
 Deno.test("the essentials that are printed are those of the rule for the machine", async () => {
   using file = write("[[guard.rule]]\nmachine = true\nessentials = ['postgres']\n");
   const words = ["--dry-run", "--for", "1ms", "--config", file.path];

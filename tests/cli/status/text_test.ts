@@ -45,6 +45,15 @@ Deno.test("a guard of the machine without other targets says so", () => {
   );
 });
 
+Deno.test("a policy says what a kill also depends on", () => {
+  const [policy] = guardStatus().policies;
+  const policies = [{ ...policy!, swap: "90%", psi: "full:10%/10s" }];
+  assert.match(
+    textOf(guardStatus({ policies })),
+    /imminent process, swap 90%, below imminent only after full:10%\/10s of stall/,
+  );
+});
+
 Deno.test("a guard at rest is a block of facts and one row without empty columns", () => {
   const status = guardStatus();
   assert.equal(
