@@ -1,6 +1,8 @@
 /** The orders of cgroups as victims, where the kernel has the figures. */
 
 import assert from "node:assert/strict";
+import { readMachine } from "../../core/cgroup/machine.ts";
+import { parsePressure } from "../../core/parse/cgroupfs.ts";
 import { feedSlowly, isKillAction, startGuarded, until, WIDE } from "../helpers/guarded.ts";
 import { startAllocator } from "../helpers/filled_machine.ts";
 import { type HungryProcess, startHungryProcess } from "../helpers/hungry_process.ts";
@@ -141,12 +143,12 @@ async function whyNoReclaim(): Promise<string | undefined> {
     : "there is no memory.reclaim before 5.19";
 }
 
-/** Reads and reclaims a file, again and again, which the cgroup is charged for as it has written it. */
-async function scanPages(first: RealCgroup): Promise<AsyncDisposable> {
+/** Reads a file of 8 MiB again and again, which the cgroup is charged for as it has written it. @param then a command of the shell. */
+async function readAgain(first: RealCgroup, then: string): Promise<AsyncDisposable> {
   const file = `${disk}/oomkit-test-${Deno.pid}`;
   const script = `echo 0 >"${first.dir}/cgroup.procs"
     dd if=/dev/zero of="${file}" bs=1048576 count=8
-    while cat "${file}" >/dev/null; do echo 4M >"${first.dir}/memory.reclaim"; echo scanned; done`;
+    while cat "${file}" >/dev/null; do ${then}; echo read; done`;
   const shell = new Deno.Command("sh", { args: ["-c", script], stdout: "piped", stderr: "null" })
     .spawn();
   const lines = shell.stdout.getReader();
@@ -168,13 +170,39 @@ kernelTest(
   async () => {
     const { isFirst, rank } = await firstVictimIn("pgscan", async (first, { feed }) => {
       await feed(8 * MIB);
-      return await scanPages(first);
+      return await readAgain(first, `echo 4M >"${first.dir}/memory.reclaim"`);
     });
     assert.ok(isFirst);
     assert.deepEqual([rank.by, rank.place], ["pgscan", 1]);
     assert.ok(rank.value > 0);
   },
   { only: 2, why: whyNotReclaimed },
+);
+
+const whyNoPressure = withoutDisk ??
+  (readMachine().pressure === undefined ? "the kernel has no PSI" : undefined);
+
+/** Percent of the last 10 s. */
+const stallOf = ({ dir }: RealCgroup): number =>
+  parsePressure(Deno.readTextFileSync(`${dir}/memory.pressure`))?.full?.avg10 ?? 0;
+
+kernelTest(
+  "with --victim-order pressure the cgroup in which processes wait for memory is killed before a larger one",
+  async () => {
+    const { isFirst, rank } = await firstVictimIn("pressure", async (first, { feed }) => {
+      await feed(8 * MIB);
+      // Less than the file takes besides: the kernel reclaims it while it is read.
+      first.write("memory.high", 12 * MIB);
+      await using reading = new AsyncDisposableStack();
+      reading.use(await readAgain(first, ":"));
+      await until("processes wait for memory", () => stallOf(first) > 0);
+      return reading.move();
+    });
+    assert.ok(isFirst);
+    assert.deepEqual([rank.by, rank.place], ["pressure", 1]);
+    assert.ok(rank.value > 0);
+  },
+  { only: 2, why: whyNoPressure },
 );
 
 kernelTest(
