@@ -131,8 +131,9 @@ export function killCgroup(
   }
 }
 
-/** Whether only spared processes are left in the subtree. */
+/** Whether only spared processes are left in the subtree. A service that was started again is in another cgroup of the same name. */
 export function isEmpty(cgroup: Cgroup, spared: Spared): boolean {
+  if (!mayBeThere(cgroup)) return true;
   return tryListSubtree(cgroup)?.every((each) =>
     isSparedCgroup(each, spared) ||
     (readWholePids(each)?.every((pid) => isSparedPid(pid, each, spared, false)) ??

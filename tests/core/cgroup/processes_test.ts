@@ -45,6 +45,16 @@ Deno.test("processes of a threaded cgroup are listed in its domain", () => {
   assert.equal(isEmpty(a, { pids: new Set([Deno.ppid]) }), true);
 });
 
+Deno.test("a cgroup that was replaced by another of the same name is empty", () => {
+  using tree = makeTree(2, { "/a": { "cgroup.procs": `${Deno.ppid}\n` } });
+  const a = openCgroup(discover(tree.dir), "/a")!;
+  assert.equal(isEmpty(a, { pids: new Set() }), false);
+  tree.add("/b", { "cgroup.procs": `${Deno.ppid}\n` });
+  tree.remove("/a");
+  Deno.renameSync(`${tree.dir}/b`, `${tree.dir}/a`);
+  assert.equal(isEmpty(a, { pids: new Set() }), true);
+});
+
 Deno.test("a torn pid is ignored: it would be another process", () => {
   using tree = makeTree(1, { "/a": { "cgroup.procs": "7\n1234" } });
   assert.deepEqual(pidsOf(openCgroup(discover(tree.dir), "/a")!), [7]);
