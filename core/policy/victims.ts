@@ -186,6 +186,15 @@ function exclusionReason(
   return process.isExiting ? "it is exiting" : "no memory of its own";
 }
 
+/** Whether it may be killed, and not only after others. */
+export const isFirstChoice = (
+  process: Process,
+  pool: CandidatePool,
+  preferences: VictimPreferences,
+): boolean =>
+  exclusionReason(process, pool, preferences) === undefined &&
+  preferenceOf(process, pool, preferences).preference !== "avoid";
+
 /** Whether it is never chosen, whatever its state. */
 export const isProtected = (...args: Parameters<typeof protectionReason>): boolean =>
   protectionReason(...args) !== undefined;

@@ -4,8 +4,12 @@ import { type OomScore, oomScores, residentPagesOf } from "../../cgroup/processe
 import { isKernelFrom } from "../../kernel/release.ts";
 import type { CgroupRanks } from "./cgroup_ranking.ts";
 
-/** Those with the highest oom_score: the essentials among them leave enough others. */
+/** Those with the highest oom_score. */
 const MAX_CANDIDATES_OF_MACHINE = 64;
+/** As long as fewer of them may be killed first, further ones are read: all of the largest may be excluded, or to be avoided. */
+const MIN_FIRST_CHOICES = 8;
+/** Each time, so many times more. */
+const MORE = 4;
 /** Of the cgroups that are killed first, so many processes are read besides those. */
 const MAX_CGROUPS_READ = 16;
 const MAX_CANDIDATES_OF_CGROUP = 8;
@@ -25,39 +29,61 @@ const figuresNow = (): Figures => ({
   residentPagesOf,
 });
 
+export interface LargestOptions<T> {
+  /** The path of the cgroup by pid, of all processes that may be read. */
+  readonly members: ReadonlyMap<number, string>;
+  readonly cgroupRanks: CgroupRanks;
+  /** `undefined` for a process that is gone. */
+  read(pid: number, path: string): T | undefined;
+  /** False for what is excluded, or to be avoided. */
+  mayBeFirst(process: T): boolean;
+  readonly figures?: Figures;
+}
+
+/** Reads the largest processes, and the largest ones of the cgroups that are killed first. */
+export function readLargest<T>(
+  { members, cgroupRanks, read, mayBeFirst, figures = figuresNow() }: LargestOptions<T>,
+): T[] {
+  const largest = new LargestProcesses(figures);
+  const known = new Map<number, T | undefined>();
+  const readAll = (pids: readonly number[]) => {
+    for (const pid of pids) if (!known.has(pid)) known.set(pid, read(pid, members.get(pid)!));
+  };
+  const present = () => [...known.values()].filter((process) => process !== undefined);
+  for (let count = MAX_CANDIDATES_OF_MACHINE;; count *= MORE) {
+    readAll(largest.of(members.keys(), count));
+    const isEnough = present().filter(mayBeFirst).length >= MIN_FIRST_CHOICES;
+    if (isEnough || count >= members.size) break;
+  }
+  const isFirst = ([, path]: [number, string]) =>
+    (cgroupRanks.get(path)?.place ?? Infinity) < MAX_CGROUPS_READ;
+  const byPath = Map.groupBy([...members].filter(isFirst), ([, path]) => path);
+  for (const inCgroup of byPath.values()) {
+    readAll(largest.of(inCgroup.map(([pid]) => pid), MAX_CANDIDATES_OF_CGROUP));
+  }
+  return present();
+}
+
 /**
  * The kernel's badness is for the machine already; to read all that a candidate is ranked by takes ten times as long. Its unit is a
  * thousandth of memory, so on a machine of 1 TiB all processes below 1 GiB have the same one; of those that have the lowest one
  * resident memory decides.
  */
-export class LargestProcesses {
+class LargestProcesses {
   readonly #scores: ReadonlyMap<number, number>;
   readonly #pages = new Map<number, number>();
-  readonly #largest: ReadonlySet<number>;
 
-  constructor(
-    private readonly cgroupRanks: CgroupRanks,
-    private readonly figures = figuresNow(),
-  ) {
+  constructor(private readonly figures: Figures) {
     const { scores, isZeroImmune } = figures;
     const possible = scores.filter(({ score }) => score > 0 || !isZeroImmune);
     this.#scores = new Map(possible.map(({ pid, score }) => [pid, score]));
-    this.#largest = new Set(this.#largestOf(this.#scores.keys(), MAX_CANDIDATES_OF_MACHINE));
-  }
-
-  /** Those of this cgroup. */
-  of(path: string, pids: readonly number[]): readonly number[] {
-    const { place = Infinity } = this.cgroupRanks.get(path) ?? {};
-    const isFirst = place < MAX_CGROUPS_READ;
-    const first = new Set(isFirst ? this.#largestOf(pids, MAX_CANDIDATES_OF_CGROUP) : []);
-    return pids.filter((pid) => this.#largest.has(pid) || first.has(pid));
   }
 
   /**
    * The score is 0 for what the kernel never kills, such as its own threads, which look like processes that exit: they have no address
    * space either. Before Linux 5.9 it is also that of a process with less than a thousandth (fs/proc/base.c, proc_oom_score).
    */
-  #largestOf(pids: Iterable<number>, count: number): readonly number[] {
+  of(pids: Iterable<number>, count: number): readonly number[] {
     const scoreOf = (pid: number) => this.#scores.get(pid)!;
     const ranked = [...pids].filter((pid) => this.#scores.has(pid))
       .sort((a, b) => scoreOf(b) - scoreOf(a));

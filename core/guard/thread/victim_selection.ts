@@ -27,6 +27,7 @@ import {
   type Attribute,
   byPreferenceAndCgroup,
   type CandidatePool,
+  isFirstChoice,
   rankCandidates,
   type RankedCandidate,
   type RankedCandidates,
@@ -42,7 +43,7 @@ import {
   type VictimScopes,
 } from "./kill_scopes.ts";
 import { type CgroupRanking, type CgroupRanks, rankingOf } from "./cgroup_ranking.ts";
-import { LargestProcesses } from "./largest_processes.ts";
+import { readLargest } from "./largest_processes.ts";
 
 /** A process pinned by pidfd, and the cgroup that it was in. */
 export interface Victim extends PinnedProcess {
@@ -333,11 +334,12 @@ function readPool(
     cgroups.push(first!.cgroup);
     if (first!.attribute) attributes.set(first!.cgroup.path, first!.attribute);
   }
+  const readUnknown = (pid: number, path: string) => pid === known?.pid ? known : read(pid, path);
   const begin = processes.length;
   // In a copied tree there are few.
   const isMachine = limitOwner.machine !== undefined && limitOwner.hierarchy.kernel;
   const cgroupRanks: CgroupRanks = context.ranking?.ranks(performance.now()) ?? new Map();
-  const largest = isMachine ? new LargestProcesses(cgroupRanks) : undefined;
+  const members = new Map<number, string>();
   for (const cgroup of walkCharged(limitOwner, accessibleChildrenOf)) {
     cgroups.push(cgroup);
     const inherited = attributes.get(cgroup.path.slice(0, cgroup.path.lastIndexOf("/")));
@@ -349,21 +351,23 @@ function readPool(
     if (attribute) attributes.set(cgroup.path, attribute);
     if (isPartial) continue;
     const pids = pidsOf(cgroup);
-    for (const pid of largest?.of(cgroup.path, pids) ?? pids) {
+    for (const pid of pids) {
       if (signalled.has(pid) || processes[0]?.pid === pid) continue;
+      if (isMachine) {
+        members.set(pid, cgroup.path);
+        continue;
+      }
       // With an order of cgroups the first one may be any of them.
       const isOrdered = cgroupRanks.size > 0;
-      const isEnough = !largest && !isOrdered && processes.length > begin;
-      if (isEnough && mayStop(processes, scope, context)) {
+      if (!isOrdered && processes.length > begin && mayStop(processes, scope, context)) {
         isPartial = true;
       }
       if (isPartial) break;
-      const process = pid === known?.pid ? known : read(pid, cgroup.path);
+      const process = readUnknown(pid, cgroup.path);
       if (process) processes.push(process);
     }
   }
-  const machine = { pageSize: pageSize(), pidOneIsInit };
-  return {
+  const pool = {
     cgroups,
     processes,
     attributes,
@@ -371,8 +375,14 @@ function readPool(
     oomTotalBytes,
     protectedPids,
     isPartial,
-    ...machine,
+    pageSize: pageSize(),
+    pidOneIsInit,
   };
+  if (isMachine) {
+    const mayBeFirst = (process: Process) => isFirstChoice(process, pool, preferences);
+    processes.push(...readLargest({ members, cgroupRanks, read: readUnknown, mayBeFirst }));
+  }
+  return pool;
 }
 
 /**

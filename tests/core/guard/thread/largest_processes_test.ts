@@ -1,25 +1,37 @@
 import assert from "node:assert/strict";
-import { LargestProcesses } from "../../../../core/guard/thread/largest_processes.ts";
+import { readLargest } from "../../../../core/guard/thread/largest_processes.ts";
 
-const PATH = "/svc";
+const [FIRST, OTHER] = ["/first", "/other"];
 
-/** Of those in one cgroup. @param cases score and resident pages by pid. @param isInside all by default. */
+/** @param cases score and resident pages by pid. */
 function largestOf(
   cases: readonly (readonly [pid: number, score: number, pages: number])[],
-  { isZeroImmune = true, place = Infinity, isInside = (_pid: number): boolean => true } = {},
+  {
+    isZeroImmune = true,
+    isInFirst = (_pid: number): boolean => false,
+    mayBeFirst = (_pid: number): boolean => true,
+  } = {},
 ) {
   const pages = new Map(cases.map(([pid, , resident]) => [pid, resident]));
-  const read: number[] = [];
-  const ranks = new Map([[PATH, { by: "swap", place, value: 1 } as const]]);
-  const largest = new LargestProcesses(ranks, {
-    scores: cases.map(([pid, score]) => ({ pid, score })),
-    isZeroImmune,
-    residentPagesOf: (pid) => {
-      read.push(pid);
-      return pages.get(pid)!;
+  const sized: number[] = [];
+  const pids = readLargest({
+    members: new Map(cases.map(([pid]) => [pid, isInFirst(pid) ? FIRST : OTHER])),
+    cgroupRanks: new Map([
+      [FIRST, { by: "swap", place: 15, value: 1 }],
+      [OTHER, { by: "swap", place: 16, value: 1 }],
+    ]),
+    read: (pid) => pid,
+    mayBeFirst,
+    figures: {
+      scores: cases.map(([pid, score]) => ({ pid, score })),
+      isZeroImmune,
+      residentPagesOf: (pid) => {
+        sized.push(pid);
+        return pages.get(pid)!;
+      },
     },
   });
-  return { pids: largest.of(PATH, cases.map(([pid]) => pid).filter(isInside)), read };
+  return { pids, sized };
 }
 
 const numbered = (count: number, from: number, score: number, pages: number) =>
@@ -33,20 +45,32 @@ Deno.test("of processes with the same oom_score those with most resident memory 
 });
 
 Deno.test("also in one of the first cgroups of an order", () => {
-  const outside = numbered(64, 1000, 700, 500_000);
-  const cases = [...numbered(20, 1, 666, 10), [900, 666, 90_000], ...outside] as const;
-  const isInside = (pid: number) => pid < 1000;
-  const { pids } = largestOf(cases, { place: 0, isInside });
-  assert.equal(pids.length, 8);
+  const cases = [
+    ...numbered(20, 1, 666, 10),
+    [900, 666, 90_000],
+    ...numbered(64, 1000, 700, 500_000),
+  ] as const;
+  assert.ok(!largestOf(cases).pids.includes(900));
+  const { pids } = largestOf(cases, { isInFirst: (pid) => pid < 1000 });
+  assert.equal(pids.length, 64 + 8);
   assert.ok(pids.includes(900));
-  assert.deepEqual(largestOf(cases, { place: 16, isInside }).pids, []);
+});
+
+Deno.test("where the largest ones are excluded or to be avoided, smaller ones are read too", () => {
+  const cases = [...numbered(300, 1, 900, 1), ...numbered(500, 1000, 700, 1)];
+  const mayBeFirst = (pid: number) => pid >= 1000;
+  const { pids } = largestOf(cases, { mayBeFirst });
+  assert.ok(pids.filter(mayBeFirst).length >= 8);
+  assert.equal(new Set(pids).size, pids.length);
+  assert.equal(largestOf(cases, { mayBeFirst: () => false }).pids.length, 800, "all");
+  assert.equal(largestOf(cases).pids.length, 64);
 });
 
 Deno.test("resident memory is not read where there are enough processes with a higher oom_score", () => {
-  const { pids, read } = largestOf([...numbered(40, 1, 700, 1), ...numbered(100, 100, 666, 10)]);
+  const { pids, sized } = largestOf([...numbered(40, 1, 700, 1), ...numbered(100, 100, 666, 10)]);
   assert.equal(pids.length, 64);
-  assert.deepEqual(read, []);
-  assert.deepEqual(largestOf(numbered(20, 1, 666, 10)).read, []);
+  assert.deepEqual(sized, []);
+  assert.deepEqual(largestOf(numbered(20, 1, 666, 10)).sized, []);
 });
 
 Deno.test("before Linux 5.9 a process with less than a thousandth of memory may be a victim too", () => {
