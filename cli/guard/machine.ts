@@ -194,11 +194,18 @@ export function checkMachineOptions(
   }
 }
 
-/** Throws {@link OomkitError} where a mode was asked for and nothing but the machine is guarded. */
-export function checkMachineMode({ mode }: GuardFlags, scopes: readonly Scope[]): void {
-  if (mode === "auto" || mode === "notify" || scopes.some(({ cgroup }) => !cgroup.machine)) return;
+/** Throws {@link OomkitError} where a mode was asked for by the machine's rule, or nothing else is guarded. */
+export function checkMachineMode(
+  { mode }: GuardFlags,
+  rules: readonly Rule[],
+  scopes: readonly Scope[],
+): void {
+  const rule = rules.find(({ selector }) => selector.machine);
+  const isOnly = scopes.every(({ cgroup }) => cgroup.machine);
+  const requested = rule?.flags["mode"] ?? (isOnly ? mode : "auto");
+  if (requested === "auto" || requested === "notify") return;
   throw new OomkitError(
-    `cannot use --mode ${mode} for the machine: it has no control file`,
+    `cannot use --mode ${requested} for the machine: it has no control file`,
     "use notify",
   );
 }

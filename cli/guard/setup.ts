@@ -142,7 +142,7 @@ export function buildGuardSetup(
     : [];
   if (hierarchy) {
     if (hasMachine) {
-      checkMachineMode(flags, scopes);
+      checkMachineMode(flags, rules, scopes);
       checkMachinePolicy(policies.all[rules.findIndex(({ selector }) => selector.machine)]!);
     }
     for (const policy of policies.all) {

@@ -87,6 +87,17 @@ Deno.test("the machine is named by any path of the root, and beside it that is n
   if (all !== undefined) assert.match(all, /^targets +the machine \/$/m);
 });
 
+Deno.test("a mode that the machine has no file for is refused, in its rule too", async () => {
+  using file = write("[[guard.rule]]\nmachine = true\nmode = 'hold'\n");
+  for (const words of [["--config", file.path], ["--machine", "--mode", "hold"]]) {
+    const { code, stderr } = await runOomkit(["guard", "--check-config", ...words], {
+      env: stateless,
+    });
+    assert.equal(code, 2);
+    assert.match(stderr, /cannot use --mode hold for the machine|cannot guard the machine/);
+  }
+});
+
 Deno.test("percentages are printed as they were given", async () => {
   const words = ["--machine", "--psi", "full:7%/10s", "--on-critical", "process", "--swap", "55%"];
   const text = await guardMachine(["--check-config", ...words, "--margin-ratio", "7%"]);
