@@ -1,7 +1,14 @@
 /** How much of a cgroup's memory may still be swapped. */
 
 import { parseSize } from "../parse/cgroupfs.ts";
-import { type Cgroup, chargedAncestorsOf, tryReadControl, tryReader } from "./cgroup.ts";
+import {
+  accessibleChildrenOf,
+  type Cgroup,
+  chargedAncestorsOf,
+  tryReadControl,
+  tryReader,
+  tryReadSnapshot,
+} from "./cgroup.ts";
 import { readMeminfo } from "./machine.ts";
 import { tryReadText } from "./files.ts";
 
@@ -20,6 +27,21 @@ export function readSwapLeft(cgroup: Cgroup, usedLimit = 1): number {
   const chain = [cgroup, ...chargedAncestorsOf(cgroup)];
   const { roomForSwap } = cgroup.hierarchy.version;
   return Math.max(0, Math.min(left, ...chain.map((each) => roomForSwap(tryReader(each)))));
+}
+
+/**
+ * Bytes of anonymous memory and tmpfs that stay in memory although the machine has swap: what their cgroups may still swap is less, as
+ * with MemorySwapMax=0 of a service, or for most pods of a node with swap.
+ */
+export const readUnswappable = (root: Cgroup): number =>
+  accessibleChildrenOf(root).reduce((sum, each) => sum + unswappableIn(each), 0);
+
+function unswappableIn(cgroup: Cgroup): number {
+  const room = Math.max(0, cgroup.hierarchy.version.roomForSwap(tryReader(cgroup)));
+  const below = room === 0 ? 0 : readUnswappable(cgroup);
+  if (room === Infinity) return below;
+  const { anon = 0, shmem = 0 } = tryReadSnapshot(cgroup, ["memory.stat"]).stats;
+  return Math.max(below, anon + shmem - room);
 }
 
 /**

@@ -4,7 +4,7 @@
  */
 
 import type { Cgroup } from "../../cgroup/cgroup.ts";
-import { readSwapLeft } from "../../cgroup/swap.ts";
+import { readSwapLeft, readUnswappable } from "../../cgroup/swap.ts";
 import type { SuspendedProcess } from "../../control/journal.ts";
 import type { KillBody } from "../../events/event.ts";
 import { wallClock } from "../../kernel/clock.ts";
@@ -110,6 +110,9 @@ export interface MemoryReading extends UsageTrend, UnreclaimableTrend {
   /** Bytes that may still be swapped, and when that was read. */
   swapLeft: number;
   swapLeftAt: number;
+  /** Of the machine: bytes that its cgroups may not swap, and when to read that again. */
+  unswappable: number;
+  unswappableDueAt: number;
   /** Value and rate of the metric, where that is not usage. */
   metricValue: number;
   metricAt: number;
@@ -272,6 +275,8 @@ export function openCgroupState(spec: CgroupSpec, policy: ResolvedPolicy): Cgrou
       kernelMemory: 0,
       swapLeft: 0,
       swapLeftAt: -Infinity,
+      unswappable: 0,
+      unswappableDueAt: -Infinity,
       metricValue: NaN,
       metricAt: -Infinity,
       metricRate: undefined,
@@ -458,6 +463,7 @@ export function readStat(state: CgroupState, now: number): void {
   if (canSwap && killSettings.countSwap && now - memory.swapLeftAt > MAX_SWAP_AGE_MS) {
     memory.swapLeft = Math.floor(readSwapLeft(state.limitOwner, killSettings.swapUsedLimit));
     memory.swapLeftAt = now;
+    if (memory.swapLeft > 0) updateUnswappable(state, now);
   }
   const unreclaimable = withoutPageCache(memory.usage, memory.reclaimStat.reclaimable) -
     swappableBytes(memory) - kernelMemory(memory, limit - levelBytes.imminent);
@@ -478,8 +484,22 @@ function hasWaitingAllocator(state: CgroupState): boolean {
 }
 
 /** What swap has room for. */
-const swappableBytes = ({ reclaimStat, swapLeft }: MemoryReading): number =>
-  Math.min(reclaimStat.swappable ?? 0, swapLeft);
+const swappableBytes = ({ reclaimStat, swapLeft, unswappable }: MemoryReading): number =>
+  Math.max(0, Math.min((reclaimStat.swappable ?? 0) - unswappable, swapLeft));
+
+/** Near the level: to read two small files of all cgroups takes milliseconds. */
+function updateUnswappable({ memory, limitOwner }: CgroupState, now: number): void {
+  if (limitOwner.machine === undefined || now < memory.unswappableDueAt) return;
+  const startedAt = performance.now();
+  memory.unswappable = readUnswappable(limitOwner);
+  const took = performance.now() - startedAt;
+  memory.unswappableDueAt = now +
+    Math.max(MIN_MS_BETWEEN_SWAP_LIMITS, took / MAX_SHARE_FOR_SWAP_LIMITS);
+}
+
+/** Swap limits rarely change, but the memory below them does. */
+const MIN_MS_BETWEEN_SWAP_LIMITS = 500;
+const MAX_SHARE_FOR_SWAP_LIMITS = 1 / 20;
 
 /** Less kernel memory is no reason to wait: each process has some, for its stack and page tables. */
 const MIN_MARGINS_OF_KERNEL_MEMORY = 2;

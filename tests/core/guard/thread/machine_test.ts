@@ -60,9 +60,10 @@ function guardMachine(
   part: Partial<GuardPolicy> = {},
   essentials: readonly RegExp[] = [],
   rootFiles: Files = {},
+  files: Files = {},
 ): GuardedMachine {
   using stack = new DisposableStack();
-  const svc = { "cgroup.procs": linesOf(pids) };
+  const svc = { ...files, "cgroup.procs": linesOf(pids) };
   const tree = stack.use(makeTree(2, { "/": rootFiles, "/svc": svc }));
   const machine = {
     meminfo: `${tree.dir}/meminfo`,
@@ -179,6 +180,24 @@ Deno.test("while swap has room for anonymous memory nothing is killed, and then 
   const reports = guarded.poll();
   assert.deepEqual(killsIn(reports), []);
   assert.match(JSON.stringify(reports), /"action_skipped".*"reason":"swap"/);
+});
+
+Deno.test("memory that its cgroup may not swap has no room in the machine's swap", async () => {
+  await using processes = startWaitingProcesses();
+  const swapping = {
+    ...NEARLY_FULL,
+    SwapTotal: 8000,
+    SwapFree: 7000,
+    "Inactive(anon)": 14_000,
+  };
+  const killsWith = (files: Files) => {
+    using guarded = guardMachine(processes.pids, swapping, {}, [], {}, files);
+    return killsIn(guarded.poll()).length;
+  };
+  const stat = `anon ${14_900 * 2 ** 20}\nshmem 0\ninactive_file 0\nactive_file 0\n`;
+  assert.equal(killsWith({ "memory.stat": stat }), 0);
+  assert.equal(killsWith({ "memory.stat": stat, "memory.swap.max": 8000 * 2 ** 20 }), 0);
+  assert.equal(killsWith({ "memory.stat": stat, "memory.swap.max": 0 }), 1);
 });
 
 Deno.test("swappiness 0 keeps the machine from swapping only with the multi-generational LRU", async () => {
