@@ -257,30 +257,38 @@ Deno.test("with --psi the imminent level kills without pressure", async () => {
   assert.equal(killsIn(guarded.poll())[0]?.level, "imminent");
 });
 
-Deno.test("with --psi a process that ignores SIGTERM is sent SIGKILL after its grace period", async () => {
-  const child = new Deno.Command("sh", { args: ["-c", "trap '' TERM; exec sleep 600"] }).spawn();
-  try {
-    const ignores = () => /^SigIgn:.*[4-7c-f]...$/m.test(tryReadText(`/proc/${child.pid}/status`)!);
-    await until("it ignores SIGTERM", () => ignores() && hasStarted(child.pid)());
-    const killSettings = { ...WARM_UP_POLICY.killSettings, graceMs: 5 };
-    const policy = { ...UNDER_PRESSURE, dryRun: false, killSettings };
-    using guarded = guardMachine([child.pid], { MemAvailable: 1400 }, policy);
-    assert.deepEqual(killsIn(guarded.poll()), []);
-    await delay(2);
-    guarded.stall(60_000);
-    let kill: ReturnType<typeof killsIn>[number] | undefined;
-    await until("the grace period is over", () => {
-      kill ??= killsIn(guarded.poll())[0];
-      return kill !== undefined;
-    });
-    assert.deepEqual([kill!.signal, kill!.outcome], ["SIGTERM", "survived"]);
-    const ended = await withDeadline(5000, child.status, () => undefined);
-    assert.equal(ended?.signal, "SIGKILL");
-  } finally {
-    if (isRunning(child.pid)) child.kill("SIGKILL");
-    await child.status;
-  }
-});
+// process_mrelease runs on another thread.
+const killing = { sanitizeOps: false };
+
+Deno.test(
+  "with --psi a process that ignores SIGTERM is sent SIGKILL after its grace period",
+  killing,
+  async () => {
+    const child = new Deno.Command("sh", { args: ["-c", "trap '' TERM; exec sleep 600"] }).spawn();
+    try {
+      const ignores = () =>
+        /^SigIgn:.*[4-7c-f]...$/m.test(tryReadText(`/proc/${child.pid}/status`)!);
+      await until("it ignores SIGTERM", () => ignores() && hasStarted(child.pid)());
+      const killSettings = { ...WARM_UP_POLICY.killSettings, graceMs: 5 };
+      const policy = { ...UNDER_PRESSURE, dryRun: false, killSettings };
+      using guarded = guardMachine([child.pid], { MemAvailable: 1400 }, policy);
+      assert.deepEqual(killsIn(guarded.poll()), []);
+      await delay(2);
+      guarded.stall(60_000);
+      let kill: ReturnType<typeof killsIn>[number] | undefined;
+      await until("the grace period is over", () => {
+        kill ??= killsIn(guarded.poll())[0];
+        return kill !== undefined;
+      });
+      assert.deepEqual([kill!.signal, kill!.outcome], ["SIGTERM", "survived"]);
+      const ended = await withDeadline(5000, child.status, () => undefined);
+      assert.equal(ended?.signal, "SIGKILL");
+    } finally {
+      if (isRunning(child.pid)) child.kill("SIGKILL");
+      await child.status;
+    }
+  },
+);
 
 Deno.test("a level that waits for pressure is polled for the pressure, and the imminent one for usage", () => {
   const levels = { warn: 1, critical: 90, margin: {} };
