@@ -1,5 +1,7 @@
 /** Processes that wait until they are disposed of, also when they were killed before. */
 
+import { tryReadText } from "../../core/cgroup/files.ts";
+
 export interface WaitingProcesses<Pids extends readonly number[]> extends AsyncDisposable {
   readonly pids: Pids;
 }
@@ -23,3 +25,10 @@ export function startWaitingProcesses<Pids extends readonly number[] = readonly 
     },
   };
 }
+
+/** A process that has just been started has no command line for a moment (kernel, fs/exec.c, begin_new_exec). */
+export const hasStarted = (pid: number) => (): boolean =>
+  Deno.readTextFileSync(`/proc/${pid}/cmdline`).split("\0").length > 1;
+
+export const isRunning = (pid: number): boolean =>
+  /^State:\t[^ZX]/m.test(tryReadText(`/proc/${pid}/status`) ?? "");

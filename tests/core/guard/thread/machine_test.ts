@@ -1,8 +1,7 @@
 import assert from "node:assert/strict";
-import { type Cgroup, openCgroup } from "../../../../core/cgroup/cgroup.ts";
-import { tryReadText, unlessRefused } from "../../../../core/cgroup/files.ts";
-import { discover, showsMachine } from "../../../../core/cgroup/hierarchy.ts";
-import { isEmpty, killCgroup, SIGKILL } from "../../../../core/control/kill.ts";
+import { openCgroup } from "../../../../core/cgroup/cgroup.ts";
+import { tryReadText } from "../../../../core/cgroup/files.ts";
+import { discover } from "../../../../core/cgroup/hierarchy.ts";
 import {
   type GuardPolicy,
   policyOfMachine,
@@ -13,12 +12,6 @@ import { pressureOf, type PressureState } from "../../../../core/guard/thread/cg
 import { machineIntervalFor } from "../../../../core/guard/thread/machine_state.ts";
 import { limitOf } from "../../../../core/guard/targets.ts";
 import { MonitorLoop } from "../../../../core/guard/thread/loop.ts";
-import { MACHINE_FILES } from "../../../../core/cgroup/machine.ts";
-import {
-  NOTHING_KNOWN,
-  selectVictims,
-  type VictimSelection,
-} from "../../../../core/guard/thread/victim_selection.ts";
 import {
   flatten,
   type GuardSettings,
@@ -31,8 +24,12 @@ import { delay, withDeadline } from "../../../../core/timing.ts";
 import { until } from "../../../helpers/guarded.ts";
 import { idleEpoll } from "../../../helpers/guarded_tree.ts";
 import { meminfoOf, type MeminfoRows } from "../../../helpers/meminfo.ts";
-import { type Files, makeTree, type Tree } from "../../../helpers/trees.ts";
-import { startWaitingProcesses } from "../../../helpers/waiting_processes.ts";
+import { type Files, makeTree } from "../../../helpers/trees.ts";
+import {
+  hasStarted,
+  isRunning,
+  startWaitingProcesses,
+} from "../../../helpers/waiting_processes.ts";
 
 // Loaded once for all tests.
 libc();
@@ -218,10 +215,6 @@ Deno.test("swappiness 0 keeps the machine from swapping only with the multi-gene
   assert.equal(killsWith("0x0007\n"), 1);
 });
 
-/** A process that has just been started has no command line for a moment (kernel, fs/exec.c, begin_new_exec). */
-const hasStarted = (pid: number) => () =>
-  Deno.readTextFileSync(`/proc/${pid}/cmdline`).split("\0").length > 1;
-
 Deno.test("an essential program is not killed, however large it is", async () => {
   await using processes = startWaitingProcesses();
   for (const pid of processes.pids) await until("it has a command line", hasStarted(pid));
@@ -315,126 +308,4 @@ Deno.test("with --swap 90% swap makes room until nine tenths of it are used", as
   // A reading of swap counts for 5 ms.
   await delay(6);
   assert.equal(killsIn(guarded.poll()).length, 1);
-});
-
-const SESSION = "/user.slice/session.scope";
-const CONTAINER = `/kubepods/pod1/${"a".repeat(64)}`;
-
-/** The victims of the machine that `root` is of. */
-function selectIn(root: Cgroup, ignore: RegExp[] = []): VictimSelection {
-  const actions = { warn: [], critical: [], imminent: [{ kind: "container" }] } as const;
-  const selection = selectVictims({ ...root, machine: MACHINE_FILES }, {
-    policy: policyOfMachine({ ...WARM_UP_POLICY, actions }, ignore),
-    isExcluded: () => false,
-    limitOwner: { ...root, machine: MACHINE_FILES },
-    oomTotalBytes: 2 ** 34,
-    outOfTime: () => false,
-    usage: () => 0,
-    signalled: new Set(),
-    known: NOTHING_KNOWN,
-  })!;
-  selection.close();
-  return selection;
-}
-
-const hierarchy = unlessRefused(discover);
-
-Deno.test("kernel threads are no processes that exit, which a kill would wait for", {
-  ignore: hierarchy === undefined || !showsMachine(hierarchy),
-}, () => {
-  const { exiting } = selectIn(openCgroup(hierarchy!, "/")!);
-  const parent = exiting && /^PPid:\t(.*)$/m.exec(tryReadText(`/proc/${exiting.pid}/status`) ?? "");
-  assert.notEqual(parent?.[1], "2");
-  assert.notEqual(exiting?.pid, 2);
-});
-
-type Cgroups = Readonly<Record<string, readonly number[]>>;
-
-function treeOf(cgroups: Cgroups): Tree {
-  const files = Object.entries(cgroups).map(([path, pids]) =>
-    [path, { "cgroup.procs": linesOf(pids) }] as const
-  );
-  return makeTree(2, Object.fromEntries(files));
-}
-
-/** What is killed with each process as a container, by pid. */
-function containersIn({ dir }: Tree, ignore: RegExp[] = []) {
-  const { victims } = selectIn(openCgroup(discover(dir), "/")!, ignore);
-  return new Map(victims.map(({ pid, killScopes }) => [pid, killScopes.container]));
-}
-
-Deno.test("with a process its container is killed, else its own cgroup, and never the root", async () => {
-  await using processes = startWaitingProcesses<[number, number, number]>(3);
-  const [inRoot, inSession, inContainer] = processes.pids;
-  using tree = treeOf({
-    "/": [inRoot],
-    "/user.slice": [],
-    [SESSION]: [inSession],
-    "/kubepods": [],
-    "/kubepods/pod1": [],
-    [CONTAINER]: [],
-    [`${CONTAINER}/inner`]: [inContainer],
-  });
-  const containers = containersIn(tree);
-  assert.equal(containers.get(inRoot), undefined);
-  assert.equal(containers.get(inSession)?.cgroup.path, SESSION);
-  assert.equal(containers.get(inContainer)?.cgroup.path, CONTAINER);
-});
-
-/** An essential program of these tests. */
-const ESSENTIAL = [/sleep 600$/];
-
-async function startEssential(): Promise<AsyncDisposable & { readonly pid: number }> {
-  const child = new Deno.Command("sleep", { args: ["600"] }).spawn();
-  await until("it has a command line", hasStarted(child.pid));
-  return {
-    pid: child.pid,
-    async [Symbol.asyncDispose]() {
-      if (isRunning(child.pid)) child.kill("SIGKILL");
-      await child.status;
-    },
-  };
-}
-
-const isRunning = (pid: number) => /^State:\t[^ZX]/m.test(tryReadText(`/proc/${pid}/status`) ?? "");
-
-Deno.test("an essential program in the cgroup of a victim is spared", async () => {
-  await using processes = startWaitingProcesses();
-  await using essential = await startEssential();
-  const [first] = processes.pids;
-  using tree = treeOf({ "/user.slice": [], [SESSION]: [first, essential.pid] });
-  const container = containersIn(tree, ESSENTIAL).get(first)!;
-  assert.deepEqual([...container.spared.pids], [essential.pid]);
-});
-
-Deno.test("an essential program that has joined the cgroup of a victim since is spared", async () => {
-  await using processes = startWaitingProcesses();
-  const [first, later] = processes.pids;
-  using tree = treeOf({ "/user.slice": [], [SESSION]: [first] });
-  const { cgroup, spared } = containersIn(tree, ESSENTIAL).get(first)!;
-  await using essential = await startEssential();
-  tree.write(SESSION, "cgroup.procs", linesOf([first, later, essential.pid]));
-  assert.equal(killCgroup(cgroup, SIGKILL, false, spared, false), undefined);
-  await until("the others have exited", () => ![first, later].some(isRunning));
-  assert.ok(isRunning(essential.pid));
-  tree.write(SESSION, "cgroup.procs", linesOf([essential.pid]));
-  assert.ok(isEmpty(cgroup, spared));
-});
-
-Deno.test("several victims in one container, or in a group, have one scope", async () => {
-  await using processes = startWaitingProcesses();
-  const [first, second] = processes.pids;
-  using tree = treeOf({
-    "/kubepods": [],
-    "/kubepods/pod1": [],
-    [CONTAINER]: [],
-    [`${CONTAINER}/a`]: [first],
-    [`${CONTAINER}/b`]: [second],
-  });
-  const containers = containersIn(tree);
-  assert.ok(containers.get(first) === containers.get(second));
-  tree.write("/kubepods", "memory.oom.group", 1);
-  const groups = containersIn(tree);
-  assert.equal(groups.get(first)?.cgroup.path, "/kubepods");
-  assert.ok(groups.get(first) === groups.get(second));
 });
