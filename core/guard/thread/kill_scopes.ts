@@ -140,7 +140,7 @@ interface Immunity extends Pick<Spared, "isSparedProcess"> {
 function immunityIn<T>(
   cgroup: Cgroup,
   read: (pid: number, path: string) => T | undefined,
-  isImmune: (process: T) => boolean,
+  isImmune: (found: T) => boolean,
 ): Immunity {
   const known = new Map<number, boolean>();
   const isSparedProcess = (pid: number, path: string) => {

@@ -36,7 +36,7 @@ export interface LargestOptions<T> {
   /** `undefined` for a process that is gone. */
   read(pid: number, path: string): T | undefined;
   /** False for what is excluded, or to be avoided. */
-  mayBeFirst(process: T): boolean;
+  mayBeFirst(found: T): boolean;
   readonly figures?: Figures;
 }
 
