@@ -135,6 +135,20 @@ export function readCandidate(
   });
 }
 
+/** {@link readCandidate} without its memory, in a third of the time. @param byName reads no command line. */
+export function readIdentity(
+  pid: number,
+  cgroup: string,
+  byName: boolean,
+): Pick<Process, "pid" | "comm" | "cmdline" | "cgroup" | "oomScoreAdj"> | undefined {
+  const oomScoreAdj = oomScoreAdjOf(pid);
+  const cmdline = byName ? "" : tryReadText(`/proc/${pid}/cmdline`);
+  // Of a process without a command line the name is matched.
+  const comm = cmdline === "" ? tryReadText(`/proc/${pid}/comm`) : "";
+  if (oomScoreAdj === undefined || cmdline === undefined || comm === undefined) return undefined;
+  return { pid, comm: comm.trimEnd(), cmdline: parseCmdline(cmdline), oomScoreAdj, cgroup };
+}
+
 /** SIGKILL is pending, or it is without an address space but no zombie yet: its memory is being freed (kernel/exit.c, do_exit). */
 const isExitingBy = ({ isKillPending, state = "Z" }: ProcStatus, rss?: number): boolean =>
   isKillPending === true || (rss === undefined && !/^[ZX]$/.test(state));

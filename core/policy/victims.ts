@@ -199,8 +199,11 @@ export const isFirstChoice = (
 export const isProtected = (...args: Parameters<typeof protectionReason>): boolean =>
   protectionReason(...args) !== undefined;
 
+/** What protects a process, in so far as it is of the process itself. */
+export type Identity = Pick<Process, "pid" | "comm" | "cmdline" | "cgroup" | "oomScoreAdj">;
+
 function protectionReason(
-  process: Process,
+  process: Identity,
   { protectedPids, attributes, pidOneIsInit }: CandidatePool,
   { ignore, byName }: VictimPreferences,
 ): string | undefined {
@@ -245,7 +248,7 @@ export function matchedLine({ cmdline, comm }: Pick<Process, "cmdline" | "comm">
 }
 
 function matching(
-  process: Process,
+  process: Identity,
   expressions: readonly RegExp[],
   byName = false,
 ): RegExp | undefined {

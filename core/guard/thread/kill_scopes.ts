@@ -3,13 +3,14 @@
 import { type Cgroup, tryReadControl, walkAccessible } from "../../cgroup/cgroup.ts";
 import { identify } from "../../cgroup/identity.ts";
 import { tryListPids } from "../../cgroup/pids.ts";
-import { oomScoreAdjOf, readCandidate } from "../../cgroup/processes.ts";
+import { oomScoreAdjOf, readIdentity } from "../../cgroup/processes.ts";
 import { isInSubtree } from "../../cgroup_path.ts";
 import type { Spared } from "../../control/kill.ts";
 import { killActionOf } from "../../policy/actions.ts";
 import {
   type CandidatePool,
   groupOf,
+  type Identity,
   isProtected,
   type VictimPreferences,
 } from "../../policy/victims.ts";
@@ -164,10 +165,10 @@ function essentialsIn(
   preferences: VictimPreferences,
   pool: CandidatePool,
 ): Immunity {
-  const read = new Map(pool.processes.map((process) => [process.pid, process]));
+  const read = new Map<number, Identity>(pool.processes.map((process) => [process.pid, process]));
   return immunityIn(
     cgroup,
-    (pid, path) => read.get(pid) ?? readCandidate(pid, path, !preferences.byName),
+    (pid, path) => read.get(pid) ?? readIdentity(pid, path, preferences.byName === true),
     (process) => isProtected(process, pool, preferences),
   );
 }

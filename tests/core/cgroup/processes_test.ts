@@ -7,6 +7,8 @@ import {
   cgroupOfKilled,
   listProcesses,
   pidsOf,
+  readCandidate,
+  readIdentity,
   readProcess,
 } from "../../../core/cgroup/processes.ts";
 import { whyNoRealCgroup } from "../../helpers/real_cgroup.ts";
@@ -53,6 +55,14 @@ Deno.test("a cgroup that was replaced by another of the same name is empty", () 
   tree.remove("/a");
   Deno.renameSync(`${tree.dir}/b`, `${tree.dir}/a`);
   assert.equal(isEmpty(a, { pids: new Set() }), true);
+});
+
+Deno.test("the identity of a process is that of a candidate", () => {
+  const { comm, cmdline, oomScoreAdj } = readCandidate(Deno.pid, "/a", true)!;
+  const identity = { pid: Deno.pid, comm: "", cmdline, oomScoreAdj, cgroup: "/a" };
+  assert.deepEqual(readIdentity(Deno.pid, "/a", false), identity);
+  assert.deepEqual(readIdentity(Deno.pid, "/a", true), { ...identity, comm, cmdline: [] });
+  assert.equal(readIdentity(2 ** 22 + 1, "/a", true), undefined);
 });
 
 Deno.test("a torn pid is ignored: it would be another process", () => {
