@@ -8,8 +8,10 @@ export interface PeriodicCheck {
 
 /** The shortest interval, and how soon after `wake` the intervals are asked (milliseconds). */
 export const MIN_MS_BETWEEN_CHECKS = 200;
-/** Checks that are due so soon share a wake-up: a timer may be early by less than a millisecond. */
+/** A timer may be early by less than a millisecond. */
 const MAX_MS_EARLY = 2;
+/** A check that is due within this share of its interval shares the wake-up of another: one wake-up costs more than most checks. */
+const MAX_SHARE_EARLY = 1 / 20;
 
 export class PeriodicChecks {
   readonly #checks: readonly { readonly check: PeriodicCheck; lastAt: number }[];
@@ -41,7 +43,9 @@ export class PeriodicChecks {
     const now = performance.now();
     try {
       for (const each of this.#checks) {
-        if (each.lastAt + each.check.interval() > now + MAX_MS_EARLY) continue;
+        const interval = each.check.interval();
+        const early = Math.max(MAX_MS_EARLY, interval * MAX_SHARE_EARLY);
+        if (each.lastAt + interval > now + early) continue;
         each.lastAt = now;
         each.check.run();
       }

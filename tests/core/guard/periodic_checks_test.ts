@@ -69,6 +69,32 @@ Deno.test("checks with the same interval share one wake-up", () => {
   assert.equal(time.wakes, 60);
 });
 
+Deno.test("checks of which one was run sooner once share their wake-ups again", () => {
+  using time = new FakeTime();
+  let isBusy = true;
+  const checks = [counted(() => isBusy ? 200 : 10_000), counted(() => 10_000)];
+  const periodic = new PeriodicChecks(checks, fail);
+  time.advance(200);
+  isBusy = false;
+  time.advance(10_200);
+  assert.deepEqual(checks.map(({ runs }) => runs), [2, 1]);
+  time.wakes = 0;
+  time.advance(10 * MINUTE);
+  assert.equal(time.wakes, 60);
+  periodic.stop();
+});
+
+Deno.test("no check is run earlier than a twentieth of its interval before it is due", () => {
+  using time = new FakeTime();
+  const rare = counted(() => 100_000);
+  const periodic = new PeriodicChecks([rare, counted(() => 7000)], fail);
+  time.advance(94_900);
+  assert.equal(rare.runs, 0);
+  time.advance(100_000 - 94_900);
+  assert.equal(rare.runs, 1);
+  periodic.stop();
+});
+
 Deno.test("a check with something to do is run within 0.2 s of a wake, and then every 0.2 s", () => {
   using time = new FakeTime();
   let isBusy = false;
