@@ -55,9 +55,9 @@ export class HoldWatchdog {
 
   /** Milliseconds between two calls of {@link check}. */
   readonly interval = (guarded: readonly GuardedCgroup[]): number => {
-    if (this.#suspects.size > 0 || this.#waiting.size > 0) return MS_BETWEEN_CHECKS;
     const isHeld = guarded.some(({ settings: { mode } }) => isHold(mode));
-    return isHeld && !this.notifiesOoms() ? MS_BETWEEN_CHECKS : fullCheckInterval(guarded);
+    const mayWait = this.#suspects.size > 0 || this.#waiting.size > 0 || !this.notifiesOoms();
+    return isHeld && mayWait ? MS_BETWEEN_CHECKS : fullCheckInterval(guarded);
   };
 
   check(guarded: readonly GuardedCgroup[]): GuardedCgroup[] {

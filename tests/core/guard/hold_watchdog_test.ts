@@ -10,7 +10,7 @@ const control = (isWaiting: boolean) =>
   `oom_kill_disable 1\nunder_oom ${isWaiting ? 1 : 0}\noom_kill 0\n`;
 
 /** A watchdog of two cgroups at the fake time `now`, with a monitor thread that makes a turn each millisecond. */
-function watched({ notifiesOoms = true } = {}) {
+function watched({ notifiesOoms = true, mode = "hold-near-limit" } = {}) {
   const tree = makeTree(1, {
     "/a": { "memory.oom_control": control(false) },
     "/b": { "memory.oom_control": control(false) },
@@ -21,7 +21,7 @@ function watched({ notifiesOoms = true } = {}) {
   const hierarchy = discover(tree.dir);
   const guarded = ["/a", "/b"].map((path, id) => {
     const cgroup = openCgroup(hierarchy, path)!;
-    return { id, cgroup, limitOwner: cgroup, settings: { mode: "hold-near-limit" } };
+    return { id, cgroup, limitOwner: cgroup, settings: { mode } };
   }) as unknown as GuardedCgroup[];
   const watchdog = new HoldWatchdog(TIMEOUT, () => now, () => notifiesOoms);
   return {
@@ -81,4 +81,11 @@ Deno.test("without notifications of OOMs all cgroups are read every 0.2 s", () =
   assert.equal(fake.run(60_000).checks, 300);
   fake.wait("/a");
   assert.deepEqual(fake.run(1600).found.map(([path]) => path), ["/a"]);
+});
+
+Deno.test("an OOM makes no check due where no mode of the guard holds allocators", () => {
+  using fake = watched({ mode: "throttle" });
+  fake.run(20_000);
+  fake.watchdog.suspect("/a");
+  assert.equal(fake.interval(), 10_000);
 });
