@@ -19,7 +19,12 @@ import { unlessRefused } from "../cgroup/files.ts";
 import { parentPath } from "../cgroup_path.ts";
 import { identify } from "../cgroup/identity.ts";
 import type { CounterDeltas, Source } from "../events/event.ts";
-import { fallbackPoll, maxPollInterval, nextPollIn } from "../policy/poll_interval.ts";
+import {
+  fallbackPoll,
+  maxPollInterval,
+  nextFullReadAt,
+  nextPollIn,
+} from "../policy/poll_interval.ts";
 import type { Counters } from "../snapshot.ts";
 import { type KillMatcher, type MatchedKill, MAX_NOTIFICATION_DELAY_MS } from "./kill_matcher.ts";
 import type { EmitBody, WatchOptions } from "./options.ts";
@@ -121,15 +126,16 @@ export class ChangeDetector {
     }
     if (now - kills.lastOomAt > MAX_MS_FROM_OOM_TO_KILL) kills.suspected = 0;
     if (kills.suspected > 0) polls.nextAt = Math.min(polls.nextAt, now + MS_FROM_OOM_TO_READ);
-    const interval = options.poll ??
-      (isPolled ? fallbackPoll(this.context.watchedCount()) : Infinity);
+    const watchedCount = this.context.watchedCount();
+    const interval = options.poll ?? (isPolled ? fallbackPoll(watchedCount) : undefined);
+    const nextAt = interval === undefined ? Infinity : nextFullReadAt(now, interval, watchedCount);
     // v1 notifies when usage crosses the threshold itself, not when it has fallen further below it.
     const isInHysteresis = polls.nextUsageAt === Infinity && usage !== undefined &&
       memory.thresholds.some((threshold) => threshold.isInHysteresis(usage));
     if (isInHysteresis) {
-      polls.nextAt = Math.min(polls.nextAt, now + fallbackPoll(this.context.watchedCount()));
+      polls.nextAt = Math.min(polls.nextAt, now + fallbackPoll(watchedCount));
     }
-    polls.nextAt = Math.min(polls.nextAt, now + interval, reportDueAt(watched));
+    polls.nextAt = Math.min(polls.nextAt, nextAt, reportDueAt(watched));
     return true;
   }
 

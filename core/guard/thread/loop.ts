@@ -17,7 +17,7 @@ import {
   resetDecision,
 } from "../../policy/kill_cycle.ts";
 import { allArmed, nextTriggerAt } from "../../policy/levels.ts";
-import { maxPollInterval, nextPollIn } from "../../policy/poll_interval.ts";
+import { maxPollInterval, nextPollIn, nextRound } from "../../policy/poll_interval.ts";
 import { msUntilLimitAtPeakRate, updateTrend } from "../../policy/usage_trend.ts";
 import { tooFewDescriptors } from "../../watch/triggers.ts";
 import {
@@ -631,9 +631,6 @@ function nextIdlePollAt(state: CgroupState, now: number, counts: Counts): number
 
 const isAtRest = ({ rest }: CgroupState["schedule"], now: number): boolean =>
   now - rest.since >= MS_TO_REST;
-
-/** Idle cgroups are polled together, in one round: at the multiples of their interval. */
-const nextRound = (now: number, every: number) => every * (Math.floor(now / every) + 1);
 
 /** Levels between its usage and its limit are not notified yet: only a poll sees the next page. */
 const isAboveArmed = ({ settings: { unarmed }, policy: { kills }, memory }: CgroupState): boolean =>

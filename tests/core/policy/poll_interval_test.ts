@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import {
+  fallbackPoll,
   machinePollInterval,
   maxPollInterval,
+  nextFullReadAt,
   nextPollIn,
 } from "../../../core/policy/poll_interval.ts";
 
@@ -67,4 +69,20 @@ Deno.test("the machine is read at half of the time in which all CPUs could fill 
   assert.equal(machinePollInterval(500 * GIB, 1), 5000);
   assert.equal(machinePollInterval(0, 1), 10);
   assert.equal(machinePollInterval(-GIB, 1), 10);
+});
+
+Deno.test("a few cgroups that are read in full equally often share their reads, whenever each began", () => {
+  const times = [0, 1, 40.5, 99.9].map((now) => nextFullReadAt(now, 100, 30));
+  assert.deepEqual(times, [100, 100, 100, 100]);
+});
+
+Deno.test("reads of many cgroups in full stay apart, each at its interval", () => {
+  fc.assert(fc.property(fc.integer({ min: 1, max: 10_000 }), rate, (count, at) => {
+    const interval = fallbackPoll(count);
+    const first = nextFullReadAt(Math.abs(at) % 1e6, interval, count);
+    const second = nextFullReadAt(first + 0.5, interval, count);
+    assert.ok(Math.abs(second - first - interval) < 1e-3, `${second - first} ms`);
+  }));
+  const times = Array.from({ length: 1000 }, (_, at) => nextFullReadAt(2 * at, 2000, 1000));
+  assert.equal(new Set(times).size, 20);
 });
