@@ -313,6 +313,11 @@ export class ChangeDetector {
     this.context.emit(path, source, { type: "threshold", ...crossing });
   }
 
+  /** It was removed: one that is created later at its path counts from zero. */
+  forget(path: string): void {
+    this.#ancestorOoms.delete(path);
+  }
+
   #readAncestorOoms(cgroup: Cgroup): void {
     // Of thousands of cgroups nearly all have a parent that is known.
     if (this.#ancestorOoms.has(parentPath(cgroup.path))) return;

@@ -398,6 +398,7 @@ class Watch implements Watching {
   #markRemoved(watched: WatchedCgroup): void {
     this.#watched.delete(watched.cgroup.path);
     this.#polled.delete(watched);
+    this.#changes.forget(watched.cgroup.path);
     this.#recorder?.removed(watched);
     if (watched.removedAt !== undefined) return;
     if (watched.isTarget) this.options.onTargetRemoved?.();

@@ -203,3 +203,30 @@ Deno.test("the start of a watch reads the ancestors of many cgroups no more ofte
   assert.ok(few > 0);
   assert.equal(await readsOf(50), few);
 });
+
+Deno.test("the owner of a limit is found by its OOMs also after it was created again", async () => {
+  const counters = (oom: number, oomKill: number) =>
+    `low 0\nhigh 0\nmax 0\noom ${oom}\noom_kill ${oomKill}\noom_group_kill 0\n`;
+  const limited = (bytes: number, oom: number) => ({
+    "memory.max": bytes,
+    "memory.events": counters(oom, 0),
+    "memory.events.local": counters(oom, 0),
+  });
+  using tree = makeTree(2, {
+    "/app": {},
+    "/app/pod": limited(9e6, 5),
+    "/app/pod/c": limited(8e6, 0),
+  });
+  await using watched = watchTree(tree, ["/app"], { recursive: true });
+  tree.remove("/app/pod/c");
+  tree.remove("/app/pod");
+  await watched.next("cgroup_removed", ({ cgroup }) => cgroup === "/app/pod");
+  tree.add("/app/pod", limited(9e6, 0));
+  tree.add("/app/pod/c", limited(8e6, 0));
+  await watched.next("cgroup_created", ({ cgroup }) => cgroup === "/app/pod/c");
+  tree.write("/app/pod", "memory.events.local", counters(1, 0));
+  tree.write("/app/pod/c", "memory.events.local", counters(0, 1));
+  tree.write("/app/pod/c", "memory.events", counters(0, 1));
+  const { cgroup, limit_owner } = await watched.next("oom_kill");
+  assert.deepEqual([cgroup, limit_owner], ["/app/pod/c", "/app/pod"]);
+});
