@@ -304,13 +304,6 @@ export class Notifications {
     if (oom?.fd) notifications.ooms += Number(unlessFailed(() => takeEventfd(oom.fd!)) ?? 0n);
   }
 
-  /** Drops the tokens of a removed cgroup. */
-  remove(watched: WatchedCgroup): void {
-    for (const [token, slot] of this.#slots) {
-      if (slot.watched === watched) this.#slots.delete(token);
-    }
-  }
-
   /** Reads what inotify has queued by now. */
   drain(): Batch {
     const wakes = new Map<WatchedCgroup, Wake>();

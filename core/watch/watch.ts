@@ -462,7 +462,6 @@ class Watch implements Watching {
     for (let n = 0n; n < unreported; n++) this.#kills.reportInferred(watched, performance.now());
     this.#removed.delete(watched);
     this.#emit(path, this.#notifications.hierarchyWatcher.source, { type: "cgroup_removed" });
-    this.#notifications.remove(watched);
     disarm(watched);
     if (this.#recentlyRemovedPaths.push(path) > MAX_REMEMBERED_PATHS) {
       this.#recentlyRemovedPaths.shift();
