@@ -301,7 +301,7 @@ export type Body =
     readonly watched_cgroups: number;
     /** Kills by the guard; `null` for a watch. */
     readonly guard_kills: number | null;
-    /** The targets, and those in which something was counted. */
+    /** The targets, and those in which something was counted: see `SummedDeltas` for more than 1,000 removed ones. */
     readonly cgroups: readonly CounterDeltas[];
     /** The causes that were emitted as `degraded`, and how many cgroups each has affected. */
     readonly degraded: readonly DegradedCount[];

@@ -3,6 +3,7 @@
 import { identify } from "../cgroup/identity.ts";
 import type { ActionBody, Body, CounterDeltas, DegradedCount, EventOf } from "../events/event.ts";
 import { isKillAction } from "../policy/actions.ts";
+import { MAX_CGROUPS_IN_SUMMARY, SummedDeltas } from "../watch/summed_deltas.ts";
 
 type SummaryBody = Body & { readonly type: "summary" };
 
@@ -17,23 +18,23 @@ interface GuardKills {
 
 export class GuardSummary {
   readonly #startedAt = performance.now();
+  readonly #deltas = new SummedDeltas();
   /** By path. */
-  readonly #deltas = new Map<string, CounterDeltas>();
   readonly #kills = new Map<string, GuardKills>();
+  #killCount = 0;
   #watchedCgroups = 0;
 
   /** A watch has ended: with the guard, or because its targets were removed or created again. */
-  addWatch({ watched_cgroups, cgroups }: EventOf<"summary">): void {
+  addWatch({ cgroup, watched_cgroups, cgroups }: EventOf<"summary">): void {
     this.#watchedCgroups = Math.max(this.#watchedCgroups, watched_cgroups);
-    for (const deltas of cgroups) {
-      const before = this.#deltas.get(deltas.cgroup);
-      this.#deltas.set(deltas.cgroup, before ? added(before, deltas) : deltas);
-    }
+    for (const deltas of cgroups) this.#deltas.add(deltas, cgroup);
   }
 
   /** @param cgroup the guarded one. */
   addAction(cgroup: string, action: ActionBody): void {
     if (!isKillAction(action.action) || action.outcome !== "killed" || action.dry_run) return;
+    this.#killCount += 1;
+    if (this.#kills.size >= MAX_CGROUPS_IN_SUMMARY && !this.#kills.has(cgroup)) return;
     const kills = this.#kills.get(cgroup) ?? { count: 0, names: new Set() };
     this.#kills.set(cgroup, kills);
     kills.count += 1;
@@ -43,17 +44,18 @@ export class GuardSummary {
 
   /** @param guardedCgroups how many are guarded; a guard without targets watches none of them. */
   body(guardedCgroups: number, degraded: readonly DegradedCount[]): SummaryBody {
-    const paths = new Set([...this.#deltas.keys(), ...this.#kills.keys()]);
+    const counted = this.#deltas.byPath;
+    const paths = new Set([...counted.keys(), ...this.#kills.keys()]);
     const cgroups = [...paths].map((path) => {
       const { count = 0, names = [] } = this.#kills.get(path) ?? {};
-      const deltas = this.#deltas.get(path) ?? uncounted(path);
+      const deltas = counted.get(path) ?? uncounted(path);
       return { ...deltas, guard_kills: count, guard_victims: [...names] };
     });
     return {
       type: "summary",
       seconds: Math.round(performance.now() - this.#startedAt) / 1000,
       watched_cgroups: Math.max(this.#watchedCgroups, guardedCgroups),
-      guard_kills: cgroups.reduce((sum, { guard_kills }) => sum + guard_kills, 0),
+      guard_kills: this.#killCount,
       cgroups,
       degraded,
     };
@@ -79,23 +81,5 @@ function uncounted(path: string): CounterDeltas {
     peak: null,
     limit: null,
     removed: false,
-  };
-}
-
-/** What two watches, one after the other, have counted in cgroups at the same path. */
-function added(before: CounterDeltas, after: CounterDeltas): CounterDeltas {
-  const sum = (one: bigint | null, other: bigint | null) =>
-    one === null ? other : other === null ? one : one + other;
-  return {
-    ...after,
-    max: sum(before.max, after.max),
-    high: sum(before.high, after.high),
-    oom: sum(before.oom, after.oom),
-    oom_kill: sum(before.oom_kill, after.oom_kill),
-    oom_group_kill: sum(before.oom_group_kill, after.oom_group_kill),
-    victims: before.victims + after.victims,
-    repeated: before.repeated + after.repeated,
-    peak: before.peak === null ? after.peak : Math.max(before.peak, after.peak ?? 0),
-    limit: after.limit ?? before.limit,
   };
 }

@@ -7,7 +7,7 @@ import type { AncestorLimits } from "../cgroup/ancestry.ts";
 import { type Cgroup, isThere, openCgroup, parentOf, walk } from "../cgroup/cgroup.ts";
 import { directoryOf, type Hierarchy, pathOf } from "../cgroup/hierarchy.ts";
 import { isInSubtree, parentPath } from "../cgroup_path.ts";
-import { type CounterDeltas, makeEvent, type OomkitEvent, type Source } from "../events/event.ts";
+import { makeEvent, type OomkitEvent, type Source } from "../events/event.ts";
 import { wallClock } from "../kernel/clock.ts";
 import { resyncInterval } from "../policy/poll_interval.ts";
 import { recordingClock } from "../record/clock.ts";
@@ -20,6 +20,7 @@ import { WatchRecorder } from "./record.ts";
 import { type RemovedChildrenKills, RemovedKillCounts } from "./removed_kills.ts";
 import { type Batch, Notifications } from "./notifications.ts";
 import { belongsTo, isFollowed, scopeOf } from "./scopes.ts";
+import { SummedDeltas } from "./summed_deltas.ts";
 import {
   chargedAncestorOf,
   createMissedCgroup,
@@ -94,7 +95,7 @@ class Watch implements Watching {
   /** Of cgroups outside the scopes that are charged for one of them. */
   readonly #standInPaths = new Set<string>();
   /** For the summary: of the cgroups for which `cgroup_removed` was emitted. */
-  readonly #removedDeltas: CounterDeltas[] = [];
+  readonly #removedDeltas = new SummedDeltas();
   readonly #removedKills = new RemovedKillCounts();
   readonly #fallbacks: FallbackReport;
   readonly #notifications: Notifications;
@@ -207,19 +208,23 @@ class Watch implements Watching {
     watched.forEach(disarm);
     await this.#notifications.close();
     this.#done.resolve();
-    const targets = new Set(this.options.scopes.map(({ cgroup: { path } }) => path));
-    const [target] = targets;
-    const path = targets.size === 1 && target !== undefined ? target : this.#hierarchy.root;
-    const summary = makeEvent(wallClock(), path, "none", {
+    const summary = makeEvent(wallClock(), this.#summaryPath(), "none", {
       type: "summary",
       seconds: Math.round(performance.now() - this.#startedAt) / 1000,
       watched_cgroups: this.#watchedCount,
       guard_kills: null,
-      cgroups: [...cgroups, ...this.#removedDeltas],
+      cgroups: [...cgroups, ...this.#removedDeltas.byPath.values()],
       degraded: this.#fallbacks.counts(),
     });
     this.emitEvent(summary);
     return summary as Summary;
+  }
+
+  /** The cgroup that the summary is about: the only target, or else the root. */
+  #summaryPath(): string {
+    const targets = new Set(this.options.scopes.map(({ cgroup: { path } }) => path));
+    const [target] = targets;
+    return targets.size === 1 && target !== undefined ? target : this.#hierarchy.root;
   }
 
   /**
@@ -467,7 +472,7 @@ class Watch implements Watching {
       this.#recentlyRemovedPaths.shift();
     }
     const deltas = this.#isInSummary(watched) ? counterDeltas(watched) : undefined;
-    if (deltas) this.#removedDeltas.push(deltas);
+    if (deltas) this.#removedDeltas.add(deltas, this.#summaryPath());
     // A target was inserted before what is below it, so this rarely goes through thousands of cgroups.
     const isTarget = ({ isTarget }: WatchedCgroup) => isTarget;
     if (!this.#watched.values().some(isTarget) && !this.#removed.values().some(isTarget)) {

@@ -88,3 +88,23 @@ Deno.test("the kernel's kills before a target was created again are in the summa
     false,
   ]);
 });
+
+Deno.test("a summary has the sum of all that was counted, but not each of any number of removed cgroups", () => {
+  const summary = new GuardSummary();
+  for (let n = 0; n < 1500; n++) {
+    summary.addAction(`/k${n}`, killOf("sh"));
+    const part = { oom_kill: 2n, victims: 1, limit: 5, container_id: "c", removed: true };
+    summary.addWatch(watched(1, deltas(`/r${n}`, part)));
+  }
+  const present = Array.from({ length: 1200 }, (_, n) => deltas(`/p${n}`, { victims: 1 }));
+  summary.addWatch(watched(1200, ...present));
+  const { guard_kills, cgroups } = summary.body(1200, []);
+  assert.equal(guard_kills, 1500);
+  assert.equal(cgroups.reduce((sum, { oom_kill }) => sum + (oom_kill ?? 0n), 0n), 3000n);
+  assert.equal(cgroups.reduce((sum, { victims }) => sum + victims, 0), 1500 + 1200);
+  const starting = (letter: string) =>
+    cgroups.filter(({ cgroup }) => cgroup.startsWith(`/${letter}`)).length;
+  assert.deepEqual(["k", "r", "p"].map(starting), [1000, 1000, 1200]);
+  const { victims, container_id, limit } = cgroups.find(({ cgroup }) => cgroup === "/")!;
+  assert.deepEqual([victims, container_id, limit], [500, null, null]);
+});
