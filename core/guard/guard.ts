@@ -462,6 +462,7 @@ export class Guard {
   #checkUnnotified(): void {
     this.#isTargetRemoved = false;
     this.#mayHaveNewLimitsAbove = false;
+    this.#registry.forgetRemoved();
     this.#registry.retry();
     for (const guarded of this.#registry.all().filter(isLimitedAbove)) {
       const { id, cgroup, limitOwner, isTarget, settings } = guarded;

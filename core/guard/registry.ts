@@ -74,6 +74,8 @@ export interface GuardRegistryOptions {
 const MECHANISMS_OF_AN_UPDATE = ["guard", "threshold notification", ...MODES];
 /** A thousand cgroups can be removed before the report of a kill in the first of them is read. */
 const MAX_REMOVED_KEPT = 2048;
+/** The monitor thread reports all kills in a cgroup when it drops it; if it does nothing for 30 s the guard ends (milliseconds). */
+const MAX_MS_REMOVED_KEPT = 60_000;
 
 export class GuardRegistry {
   readonly #queue = new ArmingQueue();
@@ -81,7 +83,8 @@ export class GuardRegistry {
   #policies: PolicySet;
   readonly #byPath = new Map<string, GuardedCgroup>();
   readonly #byId = new Map<number, GuardedCgroup>();
-  readonly #removed = new Map<number, GuardedCgroup>();
+  /** In the order of their removal. */
+  readonly #removed = new Map<number, { readonly guarded: GuardedCgroup; readonly at: number }>();
   readonly #lost: GuardedCgroup[] = [];
   /** Directories in which the monitor thread has restored memory.high for the time being. */
   readonly #lifted = new Set<string>();
@@ -188,7 +191,7 @@ export class GuardRegistry {
     if (guarded === undefined) return;
     this.#byPath.delete(path);
     this.#byId.delete(guarded.id);
-    this.#removed.set(guarded.id, guarded);
+    this.#removed.set(guarded.id, { guarded, at: performance.now() });
     if (this.#removed.size > MAX_REMOVED_KEPT) {
       this.#removed.delete(this.#removed.keys().next().value!);
     }
@@ -205,6 +208,14 @@ export class GuardRegistry {
 
   get hasLost(): boolean {
     return this.#lost.length > 0;
+  }
+
+  /** To be called regularly. */
+  forgetRemoved(): void {
+    for (const [id, { at }] of this.#removed) {
+      if (performance.now() - at < MAX_MS_REMOVED_KEPT) return;
+      this.#removed.delete(id);
+    }
   }
 
   retry(): void {
@@ -246,9 +257,9 @@ export class GuardRegistry {
     return this.#byId.get(id);
   }
 
-  /** Also one that was removed: the report of a kill in it may still come. */
+  /** Also one that was removed lately: the report of a kill in it may still come. */
   getIncludingRemoved(id: number): GuardedCgroup | undefined {
-    return this.#byId.get(id) ?? this.#removed.get(id);
+    return this.#byId.get(id) ?? this.#removed.get(id)?.guarded;
   }
 
   all(): GuardedCgroup[] {

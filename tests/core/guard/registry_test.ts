@@ -85,6 +85,22 @@ Deno.test("a memory.high that was lifted when nothing could be killed is set aga
   assert.notEqual(pod.high(), "max");
 });
 
+Deno.test("a removed cgroup is known for a minute, in which the report of a kill in it may come", () => {
+  using pod = throttledPod();
+  const { id, cgroup } = pod.armed[0]!;
+  const real = performance.now;
+  using _ = { [Symbol.dispose]: () => void (performance.now = real) };
+  const from = real.call(performance);
+  const isKnown = (after: number) => {
+    performance.now = () => from + after;
+    pod.registry.forgetRemoved();
+    return pod.registry.getIncludingRemoved(id) !== undefined;
+  };
+  performance.now = () => from;
+  pod.registry.remove(cgroup.path);
+  assert.deepEqual([0, 59_000, 60_000].map(isKnown), [true, true, false]);
+});
+
 Deno.test("until levels are armed on v1 they are to be polled, and not where a poll is asked for", async () => {
   for (const poll of [undefined, 50]) {
     using tree = makeTree(1, {
