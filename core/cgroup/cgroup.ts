@@ -164,6 +164,17 @@ export function ancestorsOf(cgroup: Cgroup): Cgroup[] {
   return chain;
 }
 
+/** Those of its ancestors that exist, from the nearest one up, also where it does not exist itself. */
+export function existingAncestorsOf({ hierarchy, path }: Cgroup): Cgroup[] {
+  const found: Cgroup[] = [];
+  for (let at = path; at !== hierarchy.root && at !== "/";) {
+    at = parentPath(at);
+    const cgroup = openCgroup(hierarchy, at);
+    if (cgroup) found.push(cgroup);
+  }
+  return found;
+}
+
 /**
  * Whether what is in its children is charged to it, and killed at its limit. On v1 before Linux 5.11 only where
  * memory.use_hierarchy is 1, as systemd sets it at the root (mm/memcontrol.c, mem_cgroup_css_alloc and mem_cgroup_iter). The root

@@ -3,7 +3,14 @@
  * urgent happens in the monitor thread (core/guard/thread).
  */
 
-import { type Cgroup, isThere, openCgroup, readUsage, tryReadSnapshot } from "../cgroup/cgroup.ts";
+import {
+  type Cgroup,
+  existingAncestorsOf,
+  isThere,
+  openCgroup,
+  readUsage,
+  tryReadSnapshot,
+} from "../cgroup/cgroup.ts";
 import { isInSubtree } from "../cgroup_path.ts";
 import { Journal, type Restored, restoreStale } from "../control/journal.ts";
 import { lowerOwnOomScoreAdj, type OwnOomScoreAdj } from "../control/oom_score_adj.ts";
@@ -114,7 +121,8 @@ export class Guard {
   #checks: PeriodicChecks | undefined;
   /** Something has happened since garbage was collected last. */
   #hasWorked = false;
-  #isTargetRemoved = false;
+  /** A target may have been removed or created since the kernel's events were renewed. */
+  #mayHaveNewTargets = true;
   /** The limit of a guarded cgroup is that of an ancestor. */
   #hasLimitsAbove = false;
   #mayHaveNewLimitsAbove = false;
@@ -174,8 +182,8 @@ export class Guard {
       this.#fallbacks,
       (event) => this.#onKernelEvent(event),
       {
-        onTargetRemoved: () => {
-          this.#isTargetRemoved = true;
+        onTargetsChanged: () => {
+          this.#mayHaveNewTargets = true;
           this.#wakeChecks();
         },
         afterWake: () => {
@@ -290,7 +298,7 @@ export class Guard {
     this.#policies = policies;
     this.#scopes = scopes;
     this.#registry.reload(policies);
-    if (isElsewhere) this.#kernelEvents.renew();
+    if (isElsewhere) this.#renewKernelEvents();
     this.#prepareSuspensionLog();
     this.#updateAll();
     await this.#registry.armed();
@@ -450,17 +458,17 @@ export class Guard {
     return isFull;
   }
 
-  /** Whether there may be changes that no event reports: of the limit of an ancestor, or of a target that is created again. */
+  /** Whether there may be changes that no event reports: of the limit of an ancestor, or of a target. */
   #hasUnnotified(): boolean {
     const limitedAbove = this.#registry.all().filter(isLimitedAbove);
     this.#hasLimitsAbove = limitedAbove.length > 0;
-    return this.#isTargetRemoved || this.#mayHaveNewLimitsAbove ||
-      this.#kernelEvents.lacksTargets || this.#registry.hasLost ||
+    return this.#mayHaveNewTargets || this.#mayHaveNewLimitsAbove ||
+      this.#kernelEvents.mayMissTargets || this.#registry.hasLost ||
       limitedAbove.some(({ cgroup: { path } }) => !this.#kernelEvents.notifiesLimitsAbove(path));
   }
 
   #checkUnnotified(): void {
-    this.#isTargetRemoved = false;
+    this.#mayHaveNewTargets = false;
     this.#mayHaveNewLimitsAbove = false;
     this.#registry.forgetRemoved();
     this.#registry.retry();
@@ -472,9 +480,15 @@ export class Guard {
       }
     }
     if (this.#kernelEvents.isStale()) {
-      this.#kernelEvents.renew();
+      this.#renewKernelEvents();
       this.#updateAll();
     }
+  }
+
+  /** Looks once more soon: a target may be created before that is notified. */
+  #renewKernelEvents(): void {
+    this.#kernelEvents.renew();
+    this.#mayHaveNewTargets = true;
   }
 
   #onReport(report: CgroupReport): void {
@@ -667,6 +681,9 @@ function guardArmedEvent({ limitOwner, settings, policy }: GuardedCgroup): Body 
 class KernelEvents {
   #watching: Watching | undefined;
   #existing: readonly Scope[] = [];
+  /** Targets that did not exist, and what of the cgroups above them did. */
+  #awaited: readonly Cgroup[] = [];
+  #aboveAwaited = "";
   readonly #ending = new Set<Promise<unknown>>();
   sources: readonly string[] = [];
 
@@ -674,7 +691,7 @@ class KernelEvents {
     readonly scopes: () => readonly Scope[],
     readonly fallbacks: FallbackReport,
     readonly onEvent: (event: OomkitEvent) => void,
-    readonly hooks: Pick<WatchOptions, "onTargetRemoved" | "afterWake">,
+    readonly hooks: Pick<WatchOptions, "onTargetsChanged" | "afterWake">,
     readonly onError: (error: unknown) => void,
   ) {}
 
@@ -684,23 +701,29 @@ class KernelEvents {
   readonly notifiesLimitsAbove = (path: string): boolean =>
     this.#watching?.notifiesLimitsAbove(path) ?? false;
 
-  /** Not all targets existed when it was renewed. */
-  get lacksTargets(): boolean {
-    return this.#existing.length < this.scopes().length;
+  /** Not all targets existed when it was renewed, and nothing notifies of their creation. */
+  get mayMissTargets(): boolean {
+    return this.#awaited.length > 0 && !this.#watching?.notifiesAwaited();
   }
 
-  /** A target was removed, or created again. */
+  /** A target, or a cgroup above one that is awaited, was removed or created again. */
   isStale(): boolean {
     return existingScopes(this.scopes()).length !== this.#existing.length ||
-      !this.#existing.every(({ cgroup }) => isThere(cgroup));
+      !this.#existing.every(({ cgroup }) => isThere(cgroup)) ||
+      inodesAbove(this.#awaited) !== this.#aboveAwaited;
   }
 
   renew(): void {
     this.#end();
-    this.#existing = existingScopes(this.scopes());
-    if (this.#existing.length === 0) return;
+    const scopes = this.scopes();
+    this.#existing = existingScopes(scopes);
+    const existing = new Set(this.#existing.map(({ cgroup: { path } }) => path));
+    this.#awaited = scopes.map(({ cgroup }) => cgroup).filter(({ path }) => !existing.has(path));
+    this.#aboveAwaited = inodesAbove(this.#awaited);
+    if (scopes.length === 0) return;
     this.#watching = startWatch({
       scopes: this.#existing,
+      awaited: this.#awaited,
       fallbacks: this.fallbacks,
       thresholds: [],
       pressureLevels: [],
@@ -734,3 +757,7 @@ function existingScopes(scopes: readonly Scope[]): Scope[] {
     return cgroup === undefined ? [] : [{ ...scope, cgroup }];
   });
 }
+
+/** Of the existing cgroups above these, which may not exist themselves. */
+const inodesAbove = (cgroups: readonly Cgroup[]): string =>
+  cgroups.map((each) => existingAncestorsOf(each).map(({ inode }) => inode).join()).join(" ");

@@ -5,7 +5,14 @@
  */
 
 import { whyNoPressure } from "../cgroup/absence.ts";
-import { ancestorsOf, type Cgroup, isThere, parentOf, readPressure } from "../cgroup/cgroup.ts";
+import {
+  ancestorsOf,
+  type Cgroup,
+  existingAncestorsOf,
+  isThere,
+  parentOf,
+  readPressure,
+} from "../cgroup/cgroup.ts";
 import { unlessRefused } from "../cgroup/files.ts";
 import type { Hierarchy } from "../cgroup/hierarchy.ts";
 import type { Interests, PressureLevel, Trigger } from "../cgroup/version.ts";
@@ -454,6 +461,7 @@ class HierarchyWatcher {
   readonly #fsWatchers: { readonly watcher: Deno.FsWatcher; readonly done: Promise<void> }[] = [];
   /** Whether every creation and removal is reported, as far as the kernel reports it. */
   reportsAllChanges: boolean;
+  #followsAwaited = false;
 
   constructor(
     private readonly options: WatchOptions,
@@ -464,11 +472,24 @@ class HierarchyWatcher {
     this.reportsAllChanges = inotify !== undefined;
   }
 
-  /** Follows the siblings of the targets and, with watchFs, what is below the targets; only watchFs calls `onChange`. */
+  /** Whether the creation of each awaited target, and of the cgroups above it, is notified. */
+  get followsAwaited(): boolean {
+    return this.#followsAwaited && this.inotify !== undefined;
+  }
+
+  /**
+   * Follows the siblings of the targets, what is above those that are awaited and, with watchFs, what is below the targets; only
+   * watchFs calls `onChange`.
+   */
   start(onChange: OnChange): void {
-    const { scopes } = this.options;
+    const { scopes, awaited = [] } = this.options;
     const parents = scopes.flatMap(({ cgroup }) => parentOf(cgroup) ?? []);
-    if (this.inotify) return parents.forEach((parent) => this.watchChildren(parent));
+    if (this.inotify) {
+      parents.forEach((parent) => this.watchChildren(parent));
+      this.#followsAwaited = awaited.flatMap(existingAncestorsOf)
+        .map((each) => this.watchChildren(each)).every((disarm) => disarm !== undefined);
+      return;
+    }
     const followed = scopes.filter(({ recursive }) => recursive).map(({ cgroup }) => cgroup);
     if (followed.length > 0) this.#watchFs(followed, true, onChange);
     if (parents.length > 0) this.#watchFs(parents, false, onChange);

@@ -1,5 +1,6 @@
 /** What a watch follows, and what it reports about it. */
 
+import type { Cgroup } from "../cgroup/cgroup.ts";
 import type { Interests } from "../cgroup/version.ts";
 import type { Body, Source } from "../events/event.ts";
 import type { RecordSink } from "../record/format.ts";
@@ -7,8 +8,10 @@ import type { FallbackReport } from "./fallbacks.ts";
 import type { Scope } from "./scopes.ts";
 
 export interface WatchOptions {
-  /** In the same hierarchy; at least one. */
+  /** In the same hierarchy; at least one, or one of `awaited`. */
   readonly scopes: readonly Scope[];
+  /** Targets of a guard that do not exist now. */
+  readonly awaited?: readonly Cgroup[];
   /** In bytes, or in percent of each cgroup's effective limit. */
   readonly thresholds: readonly ({ readonly bytes: number } | { readonly percent: number })[];
   readonly pressureLevels: Interests["pressureLevels"];
@@ -21,8 +24,8 @@ export interface WatchOptions {
   readonly recordSink?: RecordSink;
   /** Called before each cgroup is armed at the start, which takes a while for thousands of cgroups. */
   readonly onTarget?: (count: number) => void;
-  /** Called when the removal of a target is noticed, a moment before it is reported. */
-  readonly onTargetRemoved?: () => void;
+  /** Called when a target was removed, a moment before that is reported, or one that is awaited may have been created. */
+  readonly onTargetsChanged?: () => void;
   /** Called after the work of each wake-up, also one without an event, as by an unrelated line of the kernel log. */
   readonly afterWake?: () => void;
 }

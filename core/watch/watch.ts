@@ -43,6 +43,8 @@ export interface Watching {
   notifiesOoms(): boolean;
   /** Whether a change of the limit of any ancestor of the cgroup causes a wake-up. */
   notifiesLimitsAbove(path: string): boolean;
+  /** Whether the creation of any awaited target, or of a cgroup above it, causes a wake-up. */
+  notifiesAwaited(): boolean;
   /** Resolves when no target is left; rejects when reading fails or `emit` throws. */
   readonly done: Promise<void>;
   /** Reads everything once more, emits what is still open and the summary, and closes everything. */
@@ -123,7 +125,8 @@ class Watch implements Watching {
     private readonly emitEvent: (event: OomkitEvent) => void,
   ) {
     this.done = this.#done.promise;
-    this.#hierarchy = options.scopes[0]!.cgroup.hierarchy;
+    const [first] = [...options.scopes.map(({ cgroup }) => cgroup), ...options.awaited ?? []];
+    this.#hierarchy = first!.hierarchy;
     this.#fallbacks = options.fallbacks ?? new FallbackReport(this.#emit);
     const notifications = new Notifications(options, this.#hierarchy, this.#fallbacks);
     this.#notifications = notifications;
@@ -188,6 +191,10 @@ class Watch implements Watching {
   notifiesLimitsAbove(path: string): boolean {
     const watched = this.#watched.get(path);
     return watched !== undefined && this.#notifications.notifiesLimitsAbove(watched);
+  }
+
+  notifiesAwaited(): boolean {
+    return this.#notifications.hierarchyWatcher.followsAwaited;
   }
 
   async stop(): Promise<Summary> {
@@ -348,6 +355,8 @@ class Watch implements Watching {
   #update(dir: string): void {
     const path = pathOf(this.#hierarchy, dir);
     if (path === undefined) return this.#updateAll();
+    const { awaited = [], onTargetsChanged } = this.options;
+    if (awaited.some((target) => isInSubtree(target.path, path))) onTargetsChanged?.();
     const watched = this.#watched.get(path);
     if (watched && !isThere(watched.cgroup)) this.#markRemoved(watched);
     const cgroup = openCgroup(this.#hierarchy, path);
@@ -406,7 +415,7 @@ class Watch implements Watching {
     this.#changes.forget(watched.cgroup.path);
     this.#recorder?.removed(watched);
     if (watched.removedAt !== undefined) return;
-    if (watched.isTarget) this.options.onTargetRemoved?.();
+    if (watched.isTarget) this.options.onTargetsChanged?.();
     const { cgroup, removedKills, representsSubtree, counters, kills, notifications } = watched;
     // Its kills were logged before it could be removed, so of the kills without a cgroup only those read by now may be its own.
     this.#readLog();

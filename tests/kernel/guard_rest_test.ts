@@ -60,13 +60,18 @@ kernelTest(
     const target = parent.child("target");
     const children = ["a", "b", "c"].map((name) => target.child(name));
     for (const child of children) child.limit(48 * MIB);
+    // Its return is notified.
+    const gone = target.child("gone");
     // Each line of the kernel log wakes a guard, and each cgroup that appears beside its target: both also by other programs.
     using directory = makeDirectory();
     const program = [...withKernelLog(directory.path, "ln -s /dev/null $f"), ...oomkit()];
-    await using guarded = await startGuarded(["-r", "--policy", "process", parent.path], {
+    const targets = [parent.path, gone.path];
+    await using guarded = await startGuarded(["-r", "--policy", "process", ...targets], {
       program,
     });
     for (const child of children) await guarded.next(isArmed(child));
+    Deno.removeSync(gone.dir);
+    await guarded.next(({ type, cgroup }) => type === "cgroup_removed" && cgroup === gone.path);
     const rates: number[] = [];
     // On the way to rest V8 collects garbage: one window counts.
     for (let n = 0; n < REST_WINDOWS && !rates.some((rate) => rate <= MAX_WAKES_PER_SECOND); n++) {
@@ -96,6 +101,28 @@ kernelTest("a guard follows the limit of an ancestor that changes", async () => 
   const again = await guarded.next((event) => isArmed(child)(event) && event.limit !== armed.limit);
   const ms = performance.now() - start;
   assert.deepEqual([again.limit, again.limit_owner], [48 * MIB, parent.path]);
+  assert.ok(ms < MAX_MS_TO_FOLLOW, `after ${Math.round(ms)} ms`);
+  await guarded.stop();
+});
+
+kernelTest("a target that was removed with the cgroup above it is guarded again soon", async () => {
+  await using parent = makeRealCgroup("again");
+  const start = (limit: number) => {
+    const above = parent.child("above");
+    const service = above.child("service");
+    service.limit(limit);
+    return { above, service };
+  };
+  const { above, service } = start(48 * MIB);
+  await using guarded = await startGuarded(["--policy", "process", service.path]);
+  for (const gone of [service, above]) await gone[Symbol.asyncDispose]();
+  await guarded.next(({ type, cgroup }) => type === "cgroup_removed" && cgroup === service.path);
+  // Until nothing is looked for.
+  await new Promise((resolve) => setTimeout(resolve, 1000));
+  const startedAt = performance.now();
+  start(32 * MIB);
+  await guarded.next(isArmed(service, 32 * MIB));
+  const ms = performance.now() - startedAt;
   assert.ok(ms < MAX_MS_TO_FOLLOW, `after ${Math.round(ms)} ms`);
   await guarded.stop();
 });

@@ -230,3 +230,31 @@ Deno.test("the owner of a limit is found by its OOMs also after it was created a
   const { cgroup, limit_owner } = await watched.next("oom_kill");
   assert.deepEqual([cgroup, limit_owner], ["/app/pod/c", "/app/pod"]);
 });
+
+Deno.test("the creation of an awaited target, or of a cgroup above it, is noticed, and no other one", async () => {
+  using tree = makeTree(2, { "/app": {} });
+  const hierarchy = discover(tree.dir);
+  const awaited = { hierarchy, path: "/app/pod/c", dir: `${tree.dir}/app/pod/c`, inode: 0 };
+  let calls = 0;
+  let called = Promise.withResolvers<void>();
+  const onTargetsChanged = () => {
+    calls += 1;
+    called.resolve();
+  };
+  const others = { thresholds: [], pressureLevels: [], psi: [] };
+  const watching = startWatch(
+    { scopes: [], awaited: [awaited], onTargetsChanged, ...others },
+    () => {},
+  );
+  assert.ok(watching.notifiesAwaited());
+  for (const path of ["/app/other", "/app/podling", "/app/other/c", "/app/pod"]) tree.add(path);
+  await called.promise;
+  assert.equal(calls, 1);
+  called = Promise.withResolvers();
+  for (const path of ["/app/other/c", "/app/other", "/app/podling", "/app/pod", "/app"]) {
+    tree.remove(path);
+  }
+  await called.promise;
+  const { cgroups } = await watching.stop();
+  assert.deepEqual([calls, cgroups], [3, []]);
+});
