@@ -111,10 +111,16 @@ export class RemovedKillCounts {
   #transfer(account: Account, successor: Account): void {
     successor.balance += account.balance - account.readBefore;
     account.successor = successor;
+    this.forget(account.parent);
+  }
+
+  /** A cgroup was removed, or its account is continued: it cannot be read again. */
+  forget(parent: Cgroup): void {
+    const account = this.#accounts.get(keyOf(parent));
+    if (account === undefined) return;
     this.#outdated.delete(account);
-    this.#accounts.delete(keyOf(account.parent));
-    const { path } = account.parent;
-    if (this.#byPath.get(path) === account) this.#byPath.delete(path);
+    this.#accounts.delete(keyOf(parent));
+    if (this.#byPath.get(parent.path) === account) this.#byPath.delete(parent.path);
   }
 
   /** A child of `parent` that is not watched was removed, while every watched one is still there. */

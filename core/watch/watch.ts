@@ -433,6 +433,7 @@ class Watch implements Watching {
       this.#removedKills.childRemoved({ cgroup, removedKills, representsSubtree, last, ahead });
       return;
     }
+    this.#removedKills.forget(cgroup);
     // The removal itself signals the OOM eventfd once, from a workqueue, so before or after this (mm/memcontrol-v1.c,
     // memcg1_css_offline and memcg_event_remove). Every other signal was an OOM, too late for the counters to be read.
     this.#notifications.takeOomNotifications(watched);

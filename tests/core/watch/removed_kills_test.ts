@@ -211,6 +211,28 @@ Deno.test("a parent that is created again has its own account", () => {
   assert.notEqual(parents.accountOf(f.open("/p/a")), before);
 });
 
+Deno.test("a removed parent that has no parent with an account is not read again", () => {
+  using f = family("/p/a");
+  const parents = new RemovedKillCounts();
+  const parent = f.open("/p");
+  const removedKills = parents.accountOf(parent)!;
+  parents.childRemoved(f.remove("/p/a", removedKills));
+  f.tree.remove("/p");
+  const real = Deno.statSync;
+  using _ = { [Symbol.dispose]: () => void (Deno.statSync = real) };
+  let reads = 0;
+  Deno.statSync = (path) => {
+    reads += 1;
+    return real(path);
+  };
+  parents.update(nothing);
+  assert.ok(reads > 0);
+  reads = 0;
+  parents.forget(parent);
+  parents.update(nothing);
+  assert.equal(reads, 0);
+});
+
 Deno.test("there is no account where the parent does not count for its children", () => {
   using tree = makeTree(1, { "/p": {} });
   const parents = new RemovedKillCounts();
