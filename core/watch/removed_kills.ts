@@ -105,7 +105,11 @@ export class RemovedKillCounts {
       ? last.local.oomKill + own.inRemoved
       : last.subtree.oomKill ?? 0n;
     if (own) this.#transfer(own, account);
-    this.#outdated.add(account);
+    if (this.#isKept(account)) this.#outdated.add(account);
+  }
+
+  #isKept(account: Account): boolean {
+    return this.#accounts.get(keyOf(account.parent)) === account;
   }
 
   #transfer(account: Account, successor: Account): void {
@@ -154,7 +158,7 @@ export class RemovedKillCounts {
       if (account.update()) markRemovedBelow(account.parent);
       else unread.push(account);
     }
-    for (const account of unread) if (!account.successor) this.#outdated.add(account);
+    for (const account of unread) if (this.#isKept(account)) this.#outdated.add(account);
   }
 }
 
