@@ -16,6 +16,9 @@ export interface Fallback {
 /** Bounds the memory for the paths of removed cgroups. */
 const MAX_COUNTED_CGROUPS = 10_000;
 
+/** A reason may name a process or a cgroup. Beyond so many causes those of one mechanism are one. */
+const MAX_CAUSES = 200;
+
 /** Of the cgroups that a cause affects, in the summary and the status. */
 const MAX_EXAMPLES = 3;
 
@@ -60,7 +63,10 @@ export class FallbackReport {
 
   /** Emits an event for the first cgroup that a cause affects, and counts the others. */
   report(cgroup: string, fallback: Fallback): ReportedFallback {
-    const { requested, reason, cause = `${requested} ${reason}` } = fallback;
+    const { requested, reason } = fallback;
+    const own = fallback.cause ?? `${requested} ${reason}`;
+    const hasRoom = this.#byCause.has(own) || this.#byCause.size < MAX_CAUSES;
+    const cause = hasRoom ? own : requested;
     const known = this.#byCause.get(cause);
     const reported = known ?? new ReportedFallback(fallback);
     reported.addCgroup(cgroup);

@@ -75,3 +75,16 @@ Deno.test("what is present falls when a cgroup is gone or gets the mechanism, wi
   assert.equal(events.length, 2);
   assert.deepEqual(report.counts().map(({ cgroups }) => cgroups), [2, 2]);
 });
+
+Deno.test("of any number of causes few are kept, and each cgroup counts in one of them", () => {
+  const { report, events } = makeReport();
+  for (let pid = 0; pid < 1000; pid++) {
+    const reason = `pid ${pid}: permission denied`;
+    report.report(`/app/c${pid}`, { requested: "throttle", fallback: "none", reason });
+  }
+  assert.equal(events.length, 201);
+  assert.equal(report.counts().length, 201);
+  assert.equal(report.present().get("throttle"), 1000);
+  for (let pid = 0; pid < 1000; pid++) report.end(`/app/c${pid}`);
+  assert.equal(report.present().get("throttle"), 0);
+});
