@@ -52,7 +52,8 @@ type Ended = Pick<Restored, "outcome" | "reason">;
 
 export class Journal {
   readonly #path: string;
-  #changes: Change[] = [];
+  /** By file, in the order in which they were made: a guard may have thousands, and looks all of them up every 10 s. */
+  readonly #changes = new Map<string, Change>();
   #isSaved = false;
   #hasSuspensionLog = false;
 
@@ -69,29 +70,27 @@ export class Journal {
    */
   change(dir: string, inode: number, file: string, value: string): string | undefined {
     this.beforeChange();
-    const known = this.#changes.find((change) => change.dir === dir && change.file === file);
-    const text = tryReadText(`${dir}/${file}`)?.trim();
+    const path = `${dir}/${file}`;
+    const known = this.#changes.get(path);
+    const text = tryReadText(path)?.trim();
     if (text === undefined) return "no such file";
     const now = writablePart(file, text);
-    const denied = mayWrite(`${dir}/${file}`);
+    const denied = mayWrite(path);
     if (denied !== undefined) return denied;
     const other = this.holder(dir, file);
     if (other !== undefined) return `the guard with pid ${other} has changed it`;
-    const rest = this.#changes.filter((change) => change !== known);
     // A value that another program has set since is what is restored.
     const before = known && now === known.set ? known.before : now;
     const change = { dir, inode, file, before, set: value, ...known && { earlier: known.set } };
-    this.#save([...rest, change]);
-    const refused = inodeOf(dir) === inode
-      ? writeControl(`${dir}/${file}`, value)
-      : "the cgroup is gone";
+    this.#record(path, change);
+    const refused = inodeOf(dir) === inode ? writeControl(path, value) : "the cgroup is gone";
     if (refused !== undefined) {
-      this.#save(known ? [...rest, known] : rest);
+      this.#record(path, known);
       return refused;
     }
-    const set = writablePart(file, tryReadText(`${dir}/${file}`)?.trim() ?? value);
+    const set = writablePart(file, tryReadText(path)?.trim() ?? value);
     // The kernel rounds to whole pages.
-    if (set !== value) this.#save([...rest, { ...change, set }]);
+    if (set !== value) this.#record(path, { ...change, set });
     return undefined;
   }
 
@@ -105,13 +104,14 @@ export class Journal {
 
   /** Whether the file still holds what this journal has set. */
   isOurs(dir: string, file: string): boolean {
-    const now = writablePart(file, tryReadText(`${dir}/${file}`)?.trim() ?? "");
-    return this.#changes.some((each) => each.dir === dir && each.file === file && each.set === now);
+    const path = `${dir}/${file}`;
+    const now = writablePart(file, tryReadText(path)?.trim() ?? "");
+    return this.#changes.get(path)?.set === now;
   }
 
   /** What this journal has changed in the file, and its value before. */
   changeOf(dir: string, file: string): Pick<Change, "before" | "set"> | undefined {
-    const change = this.#changes.find((each) => each.dir === dir && each.file === file);
+    const change = this.#changes.get(`${dir}/${file}`);
     return change && { before: change.before, set: change.set };
   }
 
@@ -130,7 +130,7 @@ export class Journal {
 
   /** Restores one file, one cgroup, or everything, the last change first; everything includes suspended processes. */
   restore(dir?: string, file?: string): Restored[] {
-    const chosen = this.#changes.filter((change) =>
+    const chosen = [...this.#changes.values()].filter((change) =>
       (dir === undefined || change.dir === dir) && (file === undefined || change.file === file)
     );
     // Before anything that may throw: what is stopped must run again.
@@ -138,20 +138,26 @@ export class Journal {
       ? endSuspensions(`${ownPath(this.directory)}.pauses`)
       : [];
     const restored = chosen.toReversed().map(restoreChange);
-    // What could not be restored stays on record for the next attempt.
-    const failed = chosen.filter((_, at) => restored.at(-1 - at)?.outcome === "failed");
-    this.#save(
-      this.#changes.filter((change) => !chosen.includes(change) || failed.includes(change)),
-    );
+    for (const { dir, file, outcome } of restored) {
+      // What could not be restored stays on record for the next attempt.
+      if (outcome !== "failed") this.#changes.delete(`${dir}/${file}`);
+    }
+    this.#save();
     return [...restored, ...resumed];
   }
 
-  #save(changes: Change[]): void {
-    this.#changes = changes;
-    if (changes.length === 0 && !this.#isSaved) return;
-    this.#isSaved = changes.length > 0;
+  #record(path: string, change: Change | undefined): void {
+    this.#changes.delete(path);
+    if (change) this.#changes.set(path, change);
+    this.#save();
+  }
+
+  #save(): void {
+    const { size } = this.#changes;
+    if (size === 0 && !this.#isSaved) return;
+    this.#isSaved = size > 0;
     if (!this.#isSaved) return removeRecord(this.#path);
-    replaceFile(this.directory, this.#path, JSON.stringify(changes));
+    replaceFile(this.directory, this.#path, JSON.stringify([...this.#changes.values()]));
   }
 }
 
