@@ -62,7 +62,10 @@ export class HoldWatchdog {
 
   check(guarded: readonly GuardedCgroup[]): GuardedCgroup[] {
     const now = performance.now();
-    const isFull = now - this.#fullCheckAt >= fullCheckInterval(guarded) || !this.notifiesOoms();
+    // Without suspects it is the regular check, which may be a little early.
+    const isRegular = this.#suspects.size === 0 && this.#waiting.size === 0;
+    const isFull = isRegular || now - this.#fullCheckAt >= fullCheckInterval(guarded) ||
+      !this.notifiesOoms();
     if (isFull) {
       this.#fullCheckAt = now;
       const ids = new Set(guarded.map(({ id }) => id));

@@ -28,12 +28,12 @@ function watched({ notifiesOoms = true, mode = "hold-near-limit" } = {}) {
     watchdog,
     interval: () => watchdog.interval(guarded),
     wait: (path: string) => tree.write(path, "memory.oom_control", control(true)),
-    /** Checks as often as it asks for. @returns the paths found, each with the time. */
-    run(ms: number) {
+    /** Checks as often as it asks for, or earlier by this factor. @returns the paths found, each with the time. */
+    run(ms: number, factor = 1) {
       const found: [string, number][] = [];
       let checks = 0;
       for (const until = now + ms; now < until; checks++) {
-        now += watchdog.interval(guarded);
+        now += factor * watchdog.interval(guarded);
         for (const { cgroup: { path } } of watchdog.check(guarded)) found.push([path, now]);
       }
       return { found, checks };
@@ -88,4 +88,11 @@ Deno.test("an OOM makes no check due where no mode of the guard holds allocators
   fake.run(20_000);
   fake.watchdog.suspect("/a");
   assert.equal(fake.interval(), 10_000);
+});
+
+Deno.test("all cgroups are read also by checks that share an earlier wake-up", () => {
+  using fake = watched();
+  fake.run(60_000, 0.95);
+  fake.wait("/a");
+  assert.deepEqual(fake.run(11_500, 0.95).found.map(([path]) => path), ["/a"]);
 });
