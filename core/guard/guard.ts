@@ -30,7 +30,7 @@ import {
 import { wallClock } from "../kernel/clock.ts";
 import { actionText, mapActions } from "../policy/actions.ts";
 import { workingSet } from "../policy/limits.ts";
-import type { Labels } from "../policy/rules.ts";
+import { dependOnLabels, type Labels } from "../policy/rules.ts";
 import type { RecordSink } from "../record/format.ts";
 import { type Fallback, FallbackReport } from "../watch/fallbacks.ts";
 import type { WatchOptions } from "../watch/options.ts";
@@ -305,8 +305,9 @@ export class Guard {
     this.#lockProgramFiles();
   }
 
-  /** Pods were created or removed, or their labels have changed. */
+  /** Pods were created or removed, or their labels have changed, which concerns few guards: a walk over all cgroups takes a while. */
   setPodLabels(labels: Labels): void {
+    if (!dependOnLabels(this.#policies.rules)) return;
     this.#policies = { ...this.#policies, labels };
     this.#registry.reload(this.#policies);
     this.#updateAll();

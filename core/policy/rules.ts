@@ -40,6 +40,10 @@ export function ruleFor(rules: readonly Rule[], at: CgroupLocation, labels: Labe
   return found < 0 ? rules.length : found;
 }
 
+/** Whether a change of pods or their labels may change which rule applies. */
+export const dependOnLabels = (rules: readonly Pick<Rule, "selector">[]): boolean =>
+  rules.some(({ selector }) => selector.labels !== undefined);
+
 /** @param whenUnknown the result for a pod with unknown labels. */
 export function fits(
   { cgroups, units, labels: requested, machine }: Selector,

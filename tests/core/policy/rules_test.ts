@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { fits, ruleFor, type Selector } from "../../../core/policy/rules.ts";
+import { dependOnLabels, fits, ruleFor, type Selector } from "../../../core/policy/rules.ts";
 
 const pods = new Map([["uid-1", new Map([["app", "db"], ["tier", "1"]])]]);
 const at = (path: string, podUid?: string) => ({ path, podUid });
@@ -57,4 +57,13 @@ Deno.test("a rule for the machine matches the machine only, and no other rule do
   assert.equal(ruleFor(rules, root, new Map()), 0);
   assert.equal(ruleFor([ofMachine], root, new Map()), 1);
   assert.equal(ruleFor([everywhere], { ...root, isMachine: true }, new Map()), 1);
+});
+
+Deno.test("rules depend on labels when one of them selects by labels, also by none in particular", () => {
+  const others: Selector[] = [{ cgroups: [/^\/a/] }, { units: [/x/] }, { machine: true }, {}];
+  const rules = (...selectors: Selector[]) => selectors.map((selector) => ({ selector }));
+  assert.ok(!dependOnLabels([]));
+  assert.ok(!dependOnLabels(rules(...others)));
+  assert.ok(dependOnLabels(rules(...others, { labels: [["app", "db"]] })));
+  assert.ok(dependOnLabels(rules(...others, { labels: [] })));
 });
