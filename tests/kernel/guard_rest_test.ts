@@ -2,7 +2,16 @@
 
 import assert from "node:assert/strict";
 import { makeDirectory } from "../helpers/directory.ts";
-import { isArmed, isLevel, startGuarded, until, WIDE } from "../helpers/guarded.ts";
+import {
+  feedWhileItLives,
+  isArmed,
+  isKillAction,
+  isLevel,
+  kernelKills,
+  startGuarded,
+  until,
+  WIDE,
+} from "../helpers/guarded.ts";
 import { startHungryProcess } from "../helpers/hungry_process.ts";
 import { kernelTest, MIB } from "../helpers/kernel_cases.ts";
 import { noMountNamespace, withKernelLog } from "../helpers/kernel_log.ts";
@@ -82,8 +91,26 @@ kernelTest(
     assert.ok(Math.min(...rates) <= MAX_WAKES_PER_SECOND, `${rates.join(", ")} wakes a second`);
     await guarded.stop();
   },
-  // v2 does not notify of usage.
-  { only: 1, why: noMountNamespace },
+  { why: noMountNamespace },
+);
+
+/** Longer than it takes to rest. */
+const MS_TO_REST = 11_000;
+
+kernelTest(
+  "memory that fills after a rest is found in time",
+  async () => {
+    await using cgroup = makeRealCgroup("rested");
+    cgroup.limit(64 * MIB);
+    await using guarded = await startGuarded(["--policy", "process", cgroup.path]);
+    await using process = await startHungryProcess(cgroup);
+    await new Promise((resolve) => setTimeout(resolve, MS_TO_REST));
+    await feedWhileItLives(process, 64 * MIB);
+    const { outcome, victim } = await guarded.next(isKillAction);
+    assert.deepEqual([outcome, victim.pid], ["killed", process.pid]);
+    assert.equal(kernelKills(cgroup), 0);
+    await guarded.stop();
+  },
 );
 
 /** Without a notification it would be found after 10 s. */

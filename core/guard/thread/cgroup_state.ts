@@ -146,6 +146,8 @@ export interface Schedule {
   rest: { readonly usage: number; readonly since: number };
   /** The main thread was asked to arm what is left. */
   hasAskedToArm: boolean;
+  /** v2: memory.events wakes this thread. */
+  hasEvents: boolean;
 }
 
 export interface ActionState {
@@ -291,6 +293,7 @@ export function openCgroupState(spec: CgroupSpec, policy: ResolvedPolicy): Cgrou
       lookAgainAt: Infinity,
       rest: { usage: NaN, since: Infinity },
       hasAskedToArm: false,
+      hasEvents: false,
     },
     settings,
     policy,

@@ -59,7 +59,10 @@ import {
 import type { SampleWriter } from "./sample_ring.ts";
 import { ThrottleSwitch } from "./throttle_switch.ts";
 
-/** Maximum poll interval of a notified cgroup: a lost notification is found by then (milliseconds). */
+/**
+ * Maximum poll interval of a notified cgroup, in which a lost notification is found, and that of a throttled one at rest
+ * (milliseconds).
+ */
 const MAX_MS_BETWEEN_POLLS = 1000;
 /** A notified cgroup is polled this many times less often; its polls find a lost notification (seen once, on 6.18). */
 const NOTIFIED_POLL_FACTOR = 4;
@@ -558,6 +561,7 @@ export class MonitorLoop {
     events.text();
     try {
       this.epoll.add(events.fd, EPOLLPRI, token);
+      state.schedule.hasEvents = true;
     } catch (error) {
       if (!(error instanceof SystemCallError)) throw error;
       this.#sources.delete(token);
@@ -649,10 +653,22 @@ function longestFor(state: CgroupState, metricValue: number, now: number, counts
   // Notifications are of usage, which may stand still while the working set in it grows.
   const isNotified = eventfds.some(({ isReclaimNotification }) => !isReclaimNotification) &&
     (policy.metric === "usage" || metricValue < levelBytes.warn);
-  if (!isNotified) return unnotifiedPollInterval(policy, counts.guarded);
-  return isAtRest(schedule, now) && isIdle(state)
-    ? REST_POLL_MS
-    : notifiedPollInterval(policy, counts.guarded);
+  const rests = isAtRest(schedule, now) && isIdle(state);
+  if (isNotified) return rests ? REST_POLL_MS : notifiedPollInterval(policy, counts.guarded);
+  return rests && isThrottledInTime(state)
+    ? MAX_MS_BETWEEN_POLLS
+    : unnotifiedPollInterval(policy, counts.guarded);
+}
+
+/**
+ * v2: memory.events wakes this thread at memory.high, which is the imminent level, and no level below it has an action: growth from rest
+ * may be seen late.
+ */
+function isThrottledInTime({ settings, policy, schedule, throttle }: CgroupState): boolean {
+  const { poll, metric, acting } = policy;
+  return settings.mode === "throttle" && settings.memoryHigh !== undefined && !throttle.isLifted &&
+    schedule.hasEvents && poll === undefined && metric === "usage" &&
+    !acting.has("warn") && !acting.has("critical");
 }
 
 const unnotifiedPollInterval = ({ poll }: ResolvedPolicy, count: number): number =>

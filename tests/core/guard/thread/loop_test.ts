@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
-import { singlePolicy } from "../../../../core/guard/policy.ts";
+import { type GuardPolicy, singlePolicy } from "../../../../core/guard/policy.ts";
 import type { MonitorLoop } from "../../../../core/guard/thread/loop.ts";
 import type { Report } from "../../../../core/guard/thread/protocol.ts";
 import { WARM_UP_POLICY } from "../../../../core/guard/thread/warmup.ts";
 import type { JoinedEpoll } from "../../../../core/kernel/epoll.ts";
 import { delay } from "../../../../core/timing.ts";
-import { libc } from "../../../../core/kernel/libc.ts";
-import { guardTree, idleEpoll, LIMIT } from "../../../helpers/guarded_tree.ts";
+import { libc, SystemCallError } from "../../../../core/kernel/libc.ts";
+import { type GuardedTree, guardTree, idleEpoll, LIMIT } from "../../../helpers/guarded_tree.ts";
 import { stateOf } from "../../../helpers/process_state.ts";
 import { startWaitingProcesses } from "../../../helpers/waiting_processes.ts";
 
@@ -99,6 +99,69 @@ Deno.test("a cgroup without notifications has no rest", () => {
   using clock = fakeClock();
   using guarded = guardTree(1, { usage: 8, inactiveFile: 0, pids: [] });
   const loop = guarded.startLoop(clock.epoll, () => {});
+  assert.equal(turnsIn(loop, clock), 10 * MINUTE / 50);
+  loop.close();
+});
+
+/** A loop with a throttled cgroup, as the kernel's. */
+function throttledLoop(
+  clock: ReturnType<typeof fakeClock>,
+  guarded: GuardedTree,
+  epoll: Partial<JoinedEpoll> = {},
+): MonitorLoop {
+  const found = guarded.limit()!;
+  const { limitOwner } = found;
+  const hierarchy = { ...limitOwner.hierarchy, kernel: true };
+  const kernels = { ...found, limitOwner: { ...limitOwner, hierarchy } };
+  const loop = guarded.startLoop({ ...clock.epoll, ...epoll }, () => {}, kernels);
+  loop.updateSettings(1, { mode: "throttle", memoryHigh: { before: "max", set: "1" } });
+  return loop;
+}
+
+const killsAtImminent = {
+  actions: { warn: [], critical: [], imminent: [{ kind: "process" }] },
+} as const;
+
+Deno.test("a throttled cgroup at rest is polled every second, and more often once it grows", () => {
+  using clock = fakeClock();
+  using guarded = guardTree(2, { usage: 8, inactiveFile: 0, pids: [] }, killsAtImminent);
+  const loop = throttledLoop(clock, guarded);
+  assert.equal(turnsIn(loop, clock), 600);
+  guarded.tree.write("/a", "memory.current", 10 * MIB);
+  const from = clock.now();
+  let turns = 0;
+  for (; clock.now() < from + 5000; turns++) loop.runOnce();
+  assert.ok(turns > 75, `${turns} turns`);
+  loop.close();
+});
+
+const critical = { ...killsAtImminent.actions, critical: [{ kind: "signal", argument: "TERM" }] };
+const refused: Partial<JoinedEpoll> = {
+  add(fd) {
+    throw new SystemCallError("epoll_ctl", "ENOSPC", fd.path);
+  },
+};
+for (
+  const [why, policy, epoll] of [
+    ["an action at a lower level", { actions: critical as GuardPolicy["actions"] }, {}],
+    ["a requested interval", { ...killsAtImminent, poll: 50 }, {}],
+    ["no notification of memory.events", killsAtImminent, refused],
+  ] as const
+) {
+  Deno.test(`a throttled cgroup with ${why} has no rest`, () => {
+    using clock = fakeClock();
+    using guarded = guardTree(2, { usage: 8, inactiveFile: 0, pids: [] }, policy);
+    const loop = throttledLoop(clock, guarded, epoll);
+    assert.equal(turnsIn(loop, clock), 10 * MINUTE / 50);
+    loop.close();
+  });
+}
+
+Deno.test("a cgroup of which memory.high was restored has no rest", () => {
+  using clock = fakeClock();
+  using guarded = guardTree(2, { usage: 8, inactiveFile: 0, pids: [] }, killsAtImminent);
+  const loop = throttledLoop(clock, guarded);
+  loop.leaveToKernel(1);
   assert.equal(turnsIn(loop, clock), 10 * MINUTE / 50);
   loop.close();
 });
