@@ -193,6 +193,7 @@ kernelTest(
     let before = 0;
     for (let start = 0; start < 5; start++) {
       const { guarded } = await startListening(some, port);
+      await using _ = guarded;
       const [{ value: [, at] }] = await prometheus.until(
         `process_start_time_seconds{instance="restarts"} > ${before + 0.001}`,
       );
@@ -206,6 +207,7 @@ kernelTest(
     }
     assert.equal(await prometheus.fires("OomkitAbsent", {}), false);
     const { guarded } = await startListening(some, port);
+    await using _ = guarded;
     await prometheus.untilFiring("OomkitRestarts", { instance: "restarts" });
     for (const each of [guarded, running, guardsNothing]) await each.stop();
     await prometheus.untilFiring("OomkitAbsent", {});
