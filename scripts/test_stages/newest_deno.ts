@@ -1,6 +1,8 @@
-/** The unit tests on the newest Deno too, which npm fetches: the pinned one of scripts/deno.sh runs all stages. */
+/** The unit tests on the newest Deno too, which npm fetches: the pinned one of scripts/deno.sh runs all stages, and all unit tests. */
 
-import { outputOf } from "../command.ts";
+import { join } from "node:path";
+import { outputOf, root } from "../command.ts";
+import { testFiles } from "../guest_kernel/guest.ts";
 import { Mistake, note } from "../terminal.ts";
 import { type DenoTests, denoTests, missing, type Outcome } from "./deno_tests.ts";
 
@@ -10,12 +12,25 @@ const VERSION = "2.9.6";
 /** Without `npx` as a parent, which would not pass on a signal to the tests. */
 const PRINT_PATH = 'console.log("deno=" + Deno.execPath())';
 
+/**
+ * Tests of what another program makes of a file or a page (kubectl, Helm, promtool, systemd, shells, npm, Chromium), and of the launcher,
+ * which takes the pinned Deno out of PATH whichever one runs the test.
+ */
+const sameOnEachDeno =
+  /\/tests\/(deploy\/|core\/picture\/browser\w*_test\.ts$|scripts\/(launcher|test_run)_test\.ts$)/;
+
+/** The unit tests that depend on the version of Deno. @param directories relative to the project. */
+export const newestDenoFiles = (directories: readonly string[]): string[] =>
+  directories.flatMap((directory) => testFiles(join(root, directory)))
+    .filter((file) => !sameOnEachDeno.test(file));
+
 export async function newestDenoTests(
   { paths, limit, signal }: Omit<DenoTests, "what">,
 ): Promise<Outcome> {
   const what = `unit, Deno ${VERSION}`;
   try {
-    return await denoTests({ what, paths, limit, signal, deno: await fetchDeno(signal) });
+    const deno = await fetchDeno(signal);
+    return await denoTests({ what, paths: newestDenoFiles(paths), limit, signal, deno });
   } catch (error) {
     if (error instanceof Mistake) return missing(what, error.message);
     throw error;

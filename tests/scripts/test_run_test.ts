@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { root } from "../../scripts/command.ts";
 import { inLanes } from "../../scripts/test.ts";
 import {
   countTests,
@@ -7,7 +8,9 @@ import {
   outcomeOf,
   total,
 } from "../../scripts/test_stages/deno_tests.ts";
+import { testFiles } from "../../scripts/guest_kernel/guest.ts";
 import { shards } from "../../scripts/test_stages/kernels.ts";
+import { newestDenoFiles } from "../../scripts/test_stages/newest_deno.ts";
 
 /** As `deno test --junit-path` writes it: five tests, of which one failed in a step and one holds an ignored step. */
 const report = `<?xml version="1.0" encoding="UTF-8"?>
@@ -111,6 +114,21 @@ Deno.test("in CI a Deno that cannot be fetched is a failure, with npm's last wor
     /^FAILED: unit, Deno [\d.]+: cannot fetch Deno [\d.]+ through npx: npm error 404 not found\n/,
   );
   assert.ok(out.endsWith("\n0 passed, 1 failed, 0 skipped\n"), out);
+});
+
+Deno.test("the newest Deno runs all unit tests but those of other programs and of the launcher", () => {
+  const directories = ["tests/cli", "tests/core", "tests/deploy", "tests/scripts"];
+  const all = directories.flatMap((directory) => testFiles(root + directory));
+  const run = new Set(newestDenoFiles(directories));
+  const leftOut = all.filter((file) => !run.has(file)).map((file) => file.slice(root.length));
+  assert.deepEqual(leftOut.filter((file) => !file.startsWith("tests/deploy/")), [
+    "tests/core/picture/browser_hostile_test.ts",
+    "tests/core/picture/browser_size_test.ts",
+    "tests/core/picture/browser_test.ts",
+    "tests/scripts/launcher_test.ts",
+    "tests/scripts/test_run_test.ts",
+  ]);
+  assert.equal(newestDenoFiles(["tests/deploy"]).length, 0);
 });
 
 Deno.test("an unknown stage is one line", () => {
