@@ -329,8 +329,10 @@ export async function runTestsInGuest(
     await bundle(entry, tests);
     // Two directories below the root, as each test is in the sources.
     const bundled: Record<string, string> = { [join(testsInGuest, "kernel")]: tests };
-    run.onStage?.("bundling the program");
-    Object.assign(bundled, await programForSteps(join(directory, "program")));
+    if (files.some((file) => countingSteps.test(file))) {
+      run.onStage?.("bundling the program");
+      Object.assign(bundled, await programForSteps(join(directory, "program")));
+    }
     return await runInGuest({
       ...run,
       deno: true,
@@ -347,6 +349,9 @@ export async function runTestsInGuest(
     Deno.removeSync(directory, { recursive: true });
   }
 }
+
+/** The tests that need {@link programForSteps}; the others run the executable. */
+const countingSteps = /\/guard_steps_test\.ts$/;
 
 /** The program as Deno can run it, and what counts its steps: tests/steps/count.ts. */
 async function programForSteps(directory: string): Promise<Record<string, string>> {
