@@ -10,21 +10,24 @@ import { type BuildInfo, setBuild, versionText } from "./version.ts";
 export async function main(build?: BuildInfo): Promise<void> {
   // Only that variable shows a stack, and to record one takes longer than to read a file: most files that are tried do not exist.
   if (!Deno.env.get("OOMKIT_DEBUG")) Error.stackTraceLimit = 0;
-  let code: ExitCode = OK;
   setBuild(build);
-  const version = versionText(build);
+  Deno.exit(await runCommand(Deno.args, versionText(build)));
+}
+
+export async function runCommand(args: readonly string[], version: string): Promise<ExitCode> {
+  let code: ExitCode = OK;
   try {
-    if (["-V", "--version"].includes(Deno.args[0]!)) {
+    if (["-V", "--version"].includes(args[0]!)) {
       print(version);
-    } else if (Deno.args[0] === "--licenses") {
+    } else if (args[0] === "--licenses") {
       print((await import("./licenses.ts")).NOTICES.trimEnd());
     } else {
-      await runProgram(Deno.args, version, (result) => void (code = result));
+      await runProgram(args, version, (result) => void (code = result));
     }
   } catch (error) {
     code = failure(error);
   }
-  Deno.exit(code);
+  return code;
 }
 
 function failure(error: unknown): ExitCode {

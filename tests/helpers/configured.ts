@@ -1,6 +1,7 @@
 /** A configuration file, a tree for it, and the output of `guard --check-config`. */
 
 import assert from "node:assert/strict";
+import { runEach } from "./run_each.ts";
 import { type Ran, runOomkit } from "./run_oomkit.ts";
 import { makeTree, type Tree } from "./trees.ts";
 
@@ -29,10 +30,17 @@ export function write(text: string): Written {
 
 export const stateless = { OOMKIT_STATE_DIR: "/dev/null/nowhere" };
 
-export function check(tree: Tree, file: Written, ...args: string[]): Promise<Ran> {
-  const words = ["guard", "--check-config", "--dry-run", "--root", tree.dir, "--config", file.path];
-  return runOomkit([...words, ...args], { env: stateless });
-}
+const checkWords = (
+  tree: Tree,
+  file: Written,
+): string[] => ["guard", "--check-config", "--dry-run", "--root", tree.dir, "--config", file.path];
+
+export const check = (tree: Tree, file: Written, ...args: string[]): Promise<Ran> =>
+  runOomkit([...checkWords(tree, file), ...args], { env: stateless });
+
+/** Of files that are refused. */
+export const checkEach = (tree: Tree, files: readonly Written[]): Promise<Ran[]> =>
+  runEach(files.map((file) => checkWords(tree, file)), { env: stateless });
 
 export interface Checked {
   readonly rules: readonly Record<string, unknown>[];

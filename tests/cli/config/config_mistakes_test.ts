@@ -1,7 +1,7 @@
 /** Error messages for mistakes in the configuration file. */
 
 import assert from "node:assert/strict";
-import { check, makeNode, write } from "../../helpers/configured.ts";
+import { check, checkEach, makeNode, write } from "../../helpers/configured.ts";
 import { runOomkit } from "../../helpers/run_oomkit.ts";
 
 Deno.test("a mistake is one line with the file, the line number and a correction", async () => {
@@ -43,9 +43,10 @@ Deno.test("a mistake is one line with the file, the line number and a correction
     ['[watch]\nuntil = "oom-kill"\n', /:2: until = "oom-kill": .* did you mean oom_kill\?$/m],
     ['[guard]\nmode = "thottle"\n', /:2: mode = "thottle": .* did you mean throttle\?$/m],
   ];
-  for (const [text, expected] of mistakes) {
-    using file = write(text);
-    const { code, stdout, stderr } = await check(tree, file);
+  using files = new DisposableStack();
+  const ran = await checkEach(tree, mistakes.map(([text]) => files.use(write(text))));
+  for (const [n, [text, expected]] of mistakes.entries()) {
+    const { code, stdout, stderr } = ran[n]!;
     assert.equal(code, 2, text);
     assert.equal(stdout, "", text);
     assert.equal(stderr.trim().split("\n").length, 1, stderr);

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { runOomkit } from "../../helpers/run_oomkit.ts";
+import { runEach } from "../../helpers/run_each.ts";
+import { type Ran, runOomkit } from "../../helpers/run_oomkit.ts";
 import { inSharedPidNamespace } from "../../helpers/shared_pid_namespace.ts";
 import { makeTree, type Tree } from "../../helpers/trees.ts";
 
@@ -18,23 +19,31 @@ const makeV1 = (): Tree => makeTree(1, { "/a": { "memory.limit_in_bytes": 64 * M
 type Case = readonly [args: readonly string[], message: RegExp, env?: Record<string, string>];
 
 /** Stops after 1 ms if it is not refused, so that the test fails instead of waiting. */
-const guard = (args: readonly string[], env: Record<string, string> = {}) =>
-  runOomkit(["guard", "--for", "1ms", ...args], {
-    env: { OOMKIT_STATE_DIR: "/dev/null/nowhere", ...env },
-    wrap: ["timeout", "60"],
-    ...Object.keys(env).length > 0 && { program: inSharedPidNamespace() },
-  });
+const BRIEFLY = ["guard", "--for", "1ms"];
+const options = (env: Record<string, string> = {}) => ({
+  env: { OOMKIT_STATE_DIR: "/dev/null/nowhere", ...env },
+  wrap: ["timeout", "60"],
+});
 
 /** Each case exits with 2 and one line. */
 async function refused(tree: Tree, cases: readonly Case[]): Promise<void> {
+  const words = (args: readonly string[]) => [...BRIEFLY, "--root", tree.dir, ...args];
+  const usual = cases.filter(([, , env]) => env === undefined);
+  const ran = await runEach(usual.map(([args]) => words(args)), options());
+  for (const [n, [args, message]] of usual.entries()) assertRefused(args, message, ran[n]!);
   for (const [args, message, env] of cases) {
-    const { code, stderr } = await guard(["--root", tree.dir, ...args], env);
-    const what = `${args.join(" ")}: ${stderr}`;
-    assert.equal(code, 2, what);
-    assert.match(stderr, /^oomkit: [^\n]+\n$/, what);
-    assert.doesNotMatch(stderr, /this is a bug|undefined|NaN|\bat [a-z]+:\/\//, what);
-    assert.match(stderr, message, what);
+    if (env === undefined) continue;
+    const inPod = { ...options(env), program: inSharedPidNamespace() };
+    assertRefused(args, message, await runOomkit(words(args), inPod));
   }
+}
+
+function assertRefused(args: readonly string[], message: RegExp, { code, stderr }: Ran): void {
+  const what = `${args.join(" ")}: ${stderr}`;
+  assert.equal(code, 2, what);
+  assert.match(stderr, /^oomkit: [^\n]+\n$/, what);
+  assert.doesNotMatch(stderr, /this is a bug|undefined|NaN|\bat [a-z]+:\/\//, what);
+  assert.match(stderr, message, what);
 }
 
 Deno.test("levels out of range or out of order exit with 2 and one line", async () => {

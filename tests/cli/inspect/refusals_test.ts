@@ -1,23 +1,34 @@
 import assert from "node:assert/strict";
 import { inspectJson } from "../../helpers/inspect_json.ts";
+import { runEach } from "../../helpers/run_each.ts";
 import { asUnprivilegedUser, oomkitForAllUsers, runOomkit } from "../../helpers/run_oomkit.ts";
 import { makeTree, type Tree } from "../../helpers/trees.ts";
 
 const tree = (): Tree => makeTree(2, { "/a": { "memory.max": 4096 }, "/a/b": {}, "/none": {} });
 
-/** One line on stderr, nothing on stdout, exit 2. */
-async function refused(args: readonly string[]): Promise<string> {
-  const { code, stdout, stderr } = await runOomkit(["inspect", ...args]);
-  assert.equal(code, 2, stderr);
-  assert.equal(stdout, "");
-  assert.match(stderr, /^oomkit: [^\n]+\n$/);
-  assert.doesNotMatch(stderr, /this is a bug|\bat [a-z]+:\/\//);
-  return stderr;
+/** One line on stderr, nothing on stdout, exit 2 for each. */
+async function refused(commands: readonly (readonly string[])[]): Promise<string[]> {
+  const ran = await runEach(commands.map((args) => ["inspect", ...args]));
+  return ran.map(({ code, stdout, stderr }, n) => {
+    assert.deepEqual([code, stdout], [2, ""], `${commands[n]!.join(" ")}: ${stderr}`);
+    assert.match(stderr, /^oomkit: [^\n]+\n$/);
+    assert.doesNotMatch(stderr, /this is a bug|\bat [a-z]+:\/\//);
+    return stderr;
+  });
+}
+
+type Case = readonly [args: readonly string[], message: RegExp];
+
+async function refusedWith(cases: readonly Case[]): Promise<void> {
+  const lines = await refused(cases.map(([args]) => args));
+  for (const [n, [args, message]] of cases.entries()) {
+    assert.match(lines[n]!, message, args.join(" "));
+  }
 }
 
 Deno.test("every mistake in a target gets one line and exit 2", async () => {
   using t = tree();
-  const cases: [string, RegExp][] = [
+  const targets: [string, RegExp][] = [
     ["/a/x", /there is no such cgroup/],
     ["/a/../../etc", /has no "\.\."/],
     ["/etc", /is outside the memory hierarchy/],
@@ -33,12 +44,12 @@ Deno.test("every mistake in a target gets one line and exit 2", async () => {
     ["/x/*", /no cgroup matches/],
     ["", /it is empty/],
   ];
-  for (const [target, message] of cases) {
-    assert.match(await refused(["--root", t.dir, target]), message);
-  }
-  assert.match(await refused(["--root", `${t.dir}/nothing`]), /no such directory/);
-  assert.match(await refused(["--root", ""]), /--root "": no such directory; give/);
-  assert.match(await refused(["--root", `${t.dir}/a/memory.max`]), /it is not a directory; give/);
+  await refusedWith([
+    ...targets.map(([target, message]): Case => [["--root", t.dir, target], message]),
+    [["--root", `${t.dir}/nothing`], /no such directory/],
+    [["--root", ""], /--root "": no such directory; give/],
+    [["--root", `${t.dir}/a/memory.max`], /it is not a directory; give/],
+  ]);
 });
 
 Deno.test("every mistake in an option gets one line and exit 2", async () => {
@@ -62,20 +73,21 @@ Deno.test("every mistake in an option gets one line and exit 2", async () => {
     [["--nosuch"], /unknown option "--nosuch"; see: oomkit inspect --help$/m],
     [["--output", "xml"], /text, json/],
   ];
-  for (const [args, message] of cases) {
-    assert.match(await refused(["--root", t.dir, "/a", ...args]), message, args.join(" "));
-  }
+  await refusedWith(
+    cases.map(([args, message]): Case => [["--root", t.dir, "/a", ...args], message]),
+  );
 });
 
 Deno.test("a name that is too long is shown by its ends", async () => {
   using t = tree();
   const name = "/begin" + "x".repeat(5000) + "end";
-  for (const args of [[name], [name.slice(1)], [`${name}/*`], ["--root", name]]) {
-    const line = await refused(["--root", t.dir, ...args]);
+  const long = [[name], [name.slice(1)], [`${name}/*`], ["--root", name]];
+  const lines = await refused(long.map((args) => ["--root", t.dir, ...args]));
+  for (const line of lines) {
     assert.match(line, /begin.*x….*xend/);
-    assert.ok(line.length < 500, `${line.length} characters for ${args.length} arguments`);
+    assert.ok(line.length < 500, `${line.length} characters`);
   }
-  assert.match(await refused(["--root", t.dir, name]), /the name is too long; a name has at most/);
+  assert.match(lines[0]!, /the name is too long; a name has at most/);
 });
 
 Deno.test("of several targets the valid ones are shown, and each invalid one gets a line", async () => {

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { runEach } from "../../helpers/run_each.ts";
 import { runOomkit } from "../../helpers/run_oomkit.ts";
 
 /** Arguments, and a match for the error. */
@@ -55,15 +56,15 @@ const MISTAKES: readonly (readonly [string, RegExp])[] = [
   ["surplus", /cannot use "surplus": simulate takes no arguments/],
 ];
 
-for (const [args, reason] of MISTAKES) {
-  Deno.test(`simulate ${args} ends with one line and exit 2`, async () => {
-    const { code, stdout, stderr } = await runOomkit(["simulate", ...args.split(" ")]);
-    assert.equal(code, 2, stderr);
-    assert.equal(stdout, "");
-    assert.match(stderr, reason);
-    assert.match(stderr, /^oomkit: [^\n]+\n$/);
-  });
-}
+Deno.test("each mistake in the options ends with one line and exit 2", async () => {
+  const ran = await runEach(MISTAKES.map(([args]) => ["simulate", ...args.split(" ")]));
+  for (const [n, [args, reason]] of MISTAKES.entries()) {
+    const { code, stdout, stderr } = ran[n]!;
+    assert.deepEqual([code, stdout], [2, ""], `${args}: ${stderr}`);
+    assert.match(stderr, reason, args);
+    assert.match(stderr, /^oomkit: [^\n]+\n$/, args);
+  }
+});
 
 Deno.test("the variable that has a guard include the machine does not fill it", async () => {
   const args = ["simulate", "--limit", "64K"];

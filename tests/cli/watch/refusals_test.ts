@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { runEach } from "../../helpers/run_each.ts";
 import { runOomkit } from "../../helpers/run_oomkit.ts";
 import { makeTree } from "../../helpers/trees.ts";
 
@@ -100,6 +101,17 @@ Deno.test("an event type that only guard emits cannot end a watch", async () => 
   }
 });
 
+/** Each is refused with one line. */
+async function refused(cases: readonly (readonly [words: string, message: RegExp])[]) {
+  const ran = await runEach(cases.map(([words]) => words.split(" ")));
+  for (const [n, [words, message]] of cases.entries()) {
+    const { code, stderr } = ran[n]!;
+    assert.equal(code, 2, words);
+    assert.match(stderr, message);
+    assert.match(stderr, /^oomkit: [^\n]+\n$/);
+  }
+}
+
 Deno.test("a misspelt word of a closed list is refused with the word that is meant", async () => {
   const cases: [string, RegExp][] = [
     [
@@ -118,12 +130,7 @@ Deno.test("a misspelt word of a closed list is refused with the word that is mea
     ["inspect --output jsno", /it is not one of text, json, yaml, wide; did you mean json\?$/m],
     ["completions zhs", /cannot use zhs: it is not one of bash, zsh, fish; did you mean zsh\?$/m],
   ];
-  for (const [words, message] of cases) {
-    const { code, stderr } = await runOomkit(words.split(" "));
-    assert.equal(code, 2, words);
-    assert.match(stderr, message);
-    assert.match(stderr, /^oomkit: [^\n]+\n$/);
-  }
+  await refused(cases);
   const { code, stderr } = await runOomkit(["watch"], { env: { OOMKIT_UNTIL: "oom-kill" } });
   assert.equal(code, 2);
   assert.match(stderr, /OOMKIT_UNTIL=oom-kill: it is not one of [^;]+; did you mean oom_kill\?$/m);
@@ -142,12 +149,7 @@ Deno.test("a bare number that can only be a mistake is refused with what is mean
     ["guard --cooldown 10", /it has no unit; did you mean 10s or 10ms\?$/m],
     ["guard --margin-ratio 2", /it is not a ratio; did you mean 2%\?$/m],
   ];
-  for (const [words, message] of cases) {
-    const { code, stderr } = await runOomkit(words.split(" "));
-    assert.equal(code, 2, words);
-    assert.match(stderr, message);
-    assert.match(stderr, /^oomkit: [^\n]+\n$/);
-  }
+  await refused(cases);
 });
 
 Deno.test("an option of the other way to watch is refused with its own reason", async () => {
@@ -170,12 +172,7 @@ Deno.test("an option of the other way to watch is refused with its own reason", 
     ["--limit 32 -- true", /--limit 32: it means 32 bytes; did you mean 32M\?$/m],
     ["--limit 0 -- true", /--limit 0: .*at least 1M$/m],
   ];
-  for (const [words, message] of cases) {
-    const { code, stderr } = await runOomkit(["watch", ...words.split(" ")]);
-    assert.equal(code, 2, words);
-    assert.match(stderr, message);
-    assert.match(stderr, /^oomkit: [^\n]+\n$/);
-  }
+  await refused(cases.map(([words, message]) => [`watch ${words}`, message]));
 });
 
 Deno.test("a wait for events that are never reported is refused with what is missing", async () => {
