@@ -1,6 +1,6 @@
 /**
- * Several command lines in one process, one after the other, where each would take 80 ms of CPU to start: for those that are refused.
- * What a command had begun would go on beside the next ones.
+ * Several command lines in one process, one after the other, where each would take 80 ms of CPU to start: for those that are refused, and
+ * those that only read files. What another one has begun would go on beside the next.
  */
 
 import { fileURLToPath } from "node:url";

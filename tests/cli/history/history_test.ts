@@ -8,17 +8,22 @@ import { readHistory } from "../../../core/history/history.ts";
 import { parseSince } from "../../../cli/history/since.ts";
 import schema from "../../../docs/schema/history.schema.json" with { type: "json" };
 import { makeDirectory } from "../../helpers/directory.ts";
-import { runOomkit } from "../../helpers/run_oomkit.ts";
+import { runEach } from "../../helpers/run_each.ts";
+import { type Ran, runOomkit } from "../../helpers/run_oomkit.ts";
 
 const logs = new URL("../../fixtures/kernel_logs/", import.meta.url).pathname;
 const JOURNAL = `${logs}5.15-journal.json`;
 const fits = new Ajv2020({ allowUnionTypes: true }).compile(schema);
 
-const history = (...args: string[]) => runOomkit(["history", ...args], { env: { TZ: "UTC" } });
+const options = { env: { TZ: "UTC" } };
+const history = (...args: string[]) => runOomkit(["history", ...args], options);
+const historyEach = (commands: readonly (readonly string[])[]) =>
+  runEach(commands.map((args) => ["history", ...args]), options);
+
+const document = async (...args: string[]) => documentIn(await history("--json", ...args));
 
 // deno-lint-ignore no-explicit-any
-async function document(...args: string[]): Promise<any> {
-  const { stdout, stderr } = await history("--json", ...args);
+function documentIn({ stdout, stderr }: Ran): any {
   assert.equal(stderr, "");
   const found = JSON.parse(stdout);
   assert.ok(fits(found), JSON.stringify(fits.errors));
@@ -105,8 +110,10 @@ Deno.test("on a terminal every line fits, and the oldest kills are left out with
 });
 
 Deno.test("every log gives a document that fits the published schema", async () => {
-  for (const { name } of Deno.readDirSync(logs)) {
-    const found = await document("--file", logs + name);
+  const names = [...Deno.readDirSync(logs)].map(({ name }) => name);
+  const ran = await historyEach(names.map((name) => ["--json", "--file", logs + name]));
+  for (const [n, name] of names.entries()) {
+    const found = documentIn(ran[n]!);
     assert.equal(found.kills.length, found.kills_total);
     assert.ok(found.kills_total > 0, name);
     for (const [by, groups] of Object.entries<{ kills: number }[]>(found.groups)) {
@@ -198,8 +205,9 @@ Deno.test("--fail-on exits 1 for a kill, 0 without one, and 2 where kills may be
       "/other",
     ]],
   ];
-  for (const [expected, line, args] of cases) {
-    const { code, stdout } = await history(...args);
+  const ran = await historyEach(cases.map(([, , args]) => args));
+  for (const [n, [expected, line, args]] of cases.entries()) {
+    const { code, stdout } = ran[n]!;
     assert.equal(code, expected, args.join(" "));
     assert.match(stdout.split("\n")[0]!, line);
   }
@@ -231,8 +239,9 @@ Deno.test("what cannot be read is one line that says why, and exit 2; other logs
     "/dev/zero": /it is not a regular file/,
     "/nosuch": /No such file/,
   };
-  for (const [path, why] of Object.entries(files)) {
-    const { code, stdout, stderr } = await history("--file", path);
+  const ran = await historyEach(Object.keys(files).map((path) => ["--file", path]));
+  for (const [n, [path, why]] of Object.entries(files).entries()) {
+    const { code, stdout, stderr } = ran[n]!;
     assert.deepEqual([code, stdout], [2, ""], path);
     assert.match(stderr, /^oomkit: cannot read [^\n]+\n$/);
     assert.match(stderr, why);
@@ -244,17 +253,17 @@ Deno.test("what cannot be read is one line that says why, and exit 2; other logs
 });
 
 Deno.test("wrong values are refused: a kind of event that no log has, a time to come, an unknown log", async () => {
-  for (
-    const [args, why] of [
-      [["--fail-on", "pressure"], /cannot use --fail-on pressure: the kernel log has only kills/],
-      [["--since", "2999-01-01"], /it is yet to come/],
-      [["--since", "soon"], /it is neither a duration nor a time/],
-      [["--source", "syslog"], /not one of kmsg, journal/],
-      [["--by", "owners"], /did you mean owner/],
-      [["--latest", "-1"], /not a whole number/],
-    ] as [string[], RegExp][]
-  ) {
-    const { code, stderr } = await history(...args);
+  const cases: [string[], RegExp][] = [
+    [["--fail-on", "pressure"], /cannot use --fail-on pressure: the kernel log has only kills/],
+    [["--since", "2999-01-01"], /it is yet to come/],
+    [["--since", "soon"], /it is neither a duration nor a time/],
+    [["--source", "syslog"], /not one of kmsg, journal/],
+    [["--by", "owners"], /did you mean owner/],
+    [["--latest", "-1"], /not a whole number/],
+  ];
+  const ran = await historyEach(cases.map(([args]) => args));
+  for (const [n, [args, why]] of cases.entries()) {
+    const { code, stderr } = ran[n]!;
     assert.equal(code, 2, args.join(" "));
     assert.match(stderr, why);
   }
