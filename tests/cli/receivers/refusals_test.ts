@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { makeDirectory } from "../../helpers/directory.ts";
+import { runEach } from "../../helpers/run_each.ts";
 import { runOomkit } from "../../helpers/run_oomkit.ts";
 import { makeTree } from "../../helpers/trees.ts";
 
@@ -95,12 +96,13 @@ for (const command of ["watch", "guard"]) {
         /ca\.pem/,
       ],
     ];
-    for (const [flags, expected] of refused) {
-      const words = [command, "--root", tree.dir, "--for", "1ms", ...flags, "/a"];
-      const { code, stdout, stderr } = await runOomkit(words, {
-        env: { OOMKIT_STATE_DIR: "/dev/null/nowhere", NODE_NAME: "", KUBERNETES_SERVICE_HOST: "" },
-        wrap: ["timeout", "60"],
-      });
+    const words = [command, "--root", tree.dir, "--for", "1ms"];
+    const ran = await runEach(refused.map(([flags]) => [...words, ...flags, "/a"]), {
+      env: { OOMKIT_STATE_DIR: "/dev/null/nowhere", NODE_NAME: "", KUBERNETES_SERVICE_HOST: "" },
+      wrap: ["timeout", "60"],
+    });
+    for (const [n, [flags, expected]] of refused.entries()) {
+      const { code, stdout, stderr } = ran[n]!;
       assert.equal(code, 2, `${flags}: ${stderr}`);
       assert.equal(stdout, "", flags.join(" "));
       assert.equal(stderr.trim().split("\n").length, 1, stderr);
