@@ -4,6 +4,7 @@ import { Ajv2020 } from "ajv/dist/2020.js";
 import schema from "../../../docs/schema/recorded_run.schema.json" with { type: "json" };
 import { cgroup, head, textOf } from "../../core/record/recording.ts";
 import { makeDirectory } from "../../helpers/directory.ts";
+import { runEach } from "../../helpers/run_each.ts";
 import { runOomkit } from "../../helpers/run_oomkit.ts";
 import { makeTree } from "../../helpers/trees.ts";
 
@@ -19,14 +20,16 @@ async function shown(...args: readonly string[]): Promise<string> {
   return stdout;
 }
 
-/** One line on stderr, nothing on stdout, exit 2. */
-async function refused(...args: readonly string[]): Promise<string> {
-  const { code, stdout, stderr } = await runOomkit(["inspect", ...args]);
-  assert.equal(code, 2, stderr);
-  assert.equal(stdout, "");
-  assert.match(stderr, /^oomkit: [^\n]+\n$/);
-  assert.doesNotMatch(stderr, /this is a bug|\bat [a-z]+:\/\//);
-  return stderr;
+/** One line on stderr, nothing on stdout, exit 2 for each. */
+async function refused(cases: readonly (readonly [args: readonly string[], message: RegExp])[]) {
+  const ran = await runEach(cases.map(([args]) => ["inspect", ...args]));
+  for (const [n, [args, message]] of cases.entries()) {
+    const { code, stdout, stderr } = ran[n]!;
+    assert.deepEqual([code, stdout], [2, ""], `${args.join(" ")}: ${stderr}`);
+    assert.match(stderr, /^oomkit: [^\n]+\n$/);
+    assert.doesNotMatch(stderr, /this is a bug|\bat [a-z]+:\/\//);
+    assert.match(stderr, message);
+  }
 }
 
 const snapshot = (at: number, id: number, usage: number) => ({
@@ -223,15 +226,15 @@ Deno.test("a target that is not a recording gets one line and exit 2", async () 
     ["newer", textOf([{ ...head, v: 99 }]), /it has version 99, and this oomkit reads version 2/],
     ["notes", "hello\n", /no cgroup has this name, and the file of this name is not a recording;/],
   ];
-  for (const [name, text, message] of cases) {
-    assert.match(await refused(directory.write(name, text)), message);
-  }
   Deno.writeFileSync(`${path}/damaged.gz`, Uint8Array.of(0x1f, 0x8b, 8, 0, 1, 2, 3, 4, 5, 6, 7, 8));
-  assert.match(await refused(`${path}/damaged.gz`), /damaged\.gz/);
   Deno.mkdirSync(`${path}/dir.jsonl`);
-  assert.match(await refused(`${path}/dir.jsonl`), /it is not a regular file/);
-  assert.match(await refused(`${path}/missing.jsonl.gz`), /No such file/);
-  assert.match(await refused(path), /it is outside the memory hierarchy/);
+  await refused([
+    ...cases.map(([name, text, message]) => [[directory.write(name, text)], message] as const),
+    [[`${path}/damaged.gz`], /damaged\.gz/],
+    [[`${path}/dir.jsonl`], /it is not a regular file/],
+    [[`${path}/missing.jsonl.gz`], /No such file/],
+    [[path], /it is outside the memory hierarchy/],
+  ]);
 });
 
 Deno.test("options and targets that make no sense with a recording are refused", async () => {
@@ -249,17 +252,15 @@ Deno.test("options and targets that make no sense with a recording are refused",
     [["--root", "/"], "--root"],
     [["--tree", "--html", "/nowhere/x.html"], "--tree"],
   ];
-  for (const [args, option] of cases) {
-    const stderr = await refused(RACE, ...args);
-    assert.match(
-      stderr,
-      new RegExp(`cannot use ${option} with the recording .*applies to cgroups`),
-    );
-  }
-  assert.match(
-    await refused(RACE, "/"),
-    /cannot inspect 2 targets together: .*is a recording; name/,
-  );
+  await refused([
+    ...cases.map(([args, option]) =>
+      [
+        [RACE, ...args],
+        new RegExp(`cannot use ${option} with the recording .*applies to cgroups`),
+      ] as const
+    ),
+    [[RACE, "/"], /cannot inspect 2 targets together: .*is a recording; name/],
+  ]);
 });
 
 Deno.test("a cgroup with the name of a file stays a cgroup, unless the file is a recording", async () => {
