@@ -12,7 +12,7 @@
 import { parseArgs } from "node:util";
 import { interruption, Mistake, parsed, printLine, progress, run } from "./terminal.ts";
 import { check, compile, soakStage } from "./test_stages/checks.ts";
-import { denoTests, lastLine, type Outcome, total } from "./test_stages/deno_tests.ts";
+import { lastLine, type Outcome, total } from "./test_stages/deno_tests.ts";
 import { chosenCombinations, MATRIX_VARIABLE, type Version } from "./test_stages/kernel_matrix.ts";
 import {
   executableTests,
@@ -23,7 +23,7 @@ import {
   throughExecutable,
   throughLauncher,
 } from "./test_stages/kernels.ts";
-import { newestDenoTests } from "./test_stages/newest_deno.ts";
+import { newestDenoTests, pinnedDenoTests } from "./test_stages/unit.ts";
 
 interface Part {
   readonly run: () => Promise<Outcome>;
@@ -48,12 +48,6 @@ const CHECKS = {
   layers: ["run", "--allow-read", "--no-check", "scripts/layers.ts"],
   words: ["run", "-A", "--no-check", "scripts/words.ts"],
 };
-
-const unitDirectories = ["cli", "core", "deploy", "faults", "fuzz", "scripts", "security"]
-  .map((directory) => `tests/${directory}`);
-
-/** Seconds. */
-const unitLimit = 1800;
 
 async function main(): Promise<number> {
   const { only, help } = options();
@@ -104,7 +98,6 @@ function stagesUnder(signal: AbortSignal): Record<string, Part[]> {
     name,
     [{ run: () => check(name, args, signal), lane: "light" }],
   ]);
-  const units = { paths: unitDirectories, limit: unitLimit, signal };
   return {
     ...Object.fromEntries(checks),
     compile: [
@@ -112,8 +105,8 @@ function stagesUnder(signal: AbortSignal): Record<string, Part[]> {
       { run: () => executableTests("others", signal), lane: "light" },
       { run: () => executableTests("measuring", signal), lane: "alone" },
     ],
-    unit: [{ run: () => denoTests({ what: "unit", ...units }), lane: "light" }],
-    "newest-deno": [{ run: () => newestDenoTests(units), lane: "light" }],
+    unit: [{ run: () => pinnedDenoTests(signal), lane: "light" }],
+    "newest-deno": [{ run: () => newestDenoTests(signal), lane: "light" }],
     v1: kernelParts("v1", signal),
     v2: kernelParts("v2", signal),
     kernels: matrixParts(signal),

@@ -8,9 +8,8 @@ import {
   outcomeOf,
   total,
 } from "../../scripts/test_stages/deno_tests.ts";
-import { testFiles } from "../../scripts/guest_kernel/guest.ts";
 import { shards } from "../../scripts/test_stages/kernels.ts";
-import { newestDenoFiles } from "../../scripts/test_stages/newest_deno.ts";
+import { isSameOnEachDeno, unitTests } from "../../scripts/test_stages/unit.ts";
 
 /** As `deno test --junit-path` writes it: five tests, of which one failed in a step and one holds an ignored step. */
 const report = `<?xml version="1.0" encoding="UTF-8"?>
@@ -117,18 +116,20 @@ Deno.test("in CI a Deno that cannot be fetched is a failure, with npm's last wor
 });
 
 Deno.test("the newest Deno runs all unit tests but those of other programs and of the launcher", () => {
-  const directories = ["tests/cli", "tests/core", "tests/deploy", "tests/scripts"];
-  const all = directories.flatMap((directory) => testFiles(root + directory));
-  const run = new Set(newestDenoFiles(directories));
-  const leftOut = all.filter((file) => !run.has(file)).map((file) => file.slice(root.length));
-  assert.deepEqual(leftOut.filter((file) => !file.startsWith("tests/deploy/")), [
+  const filesOf = (
+    { paths, modules }: ReturnType<typeof unitTests>,
+  ) => [...paths, ...Object.values(modules).flat()];
+  const run = new Set(filesOf(unitTests(isSameOnEachDeno)));
+  const leftOut = filesOf(unitTests()).filter((file) => !run.has(file))
+    .map((file) => file.slice(root.length));
+  assert.deepEqual(leftOut.filter((file) => !file.startsWith("tests/deploy/")).toSorted(), [
     "tests/core/picture/browser_hostile_test.ts",
     "tests/core/picture/browser_size_test.ts",
     "tests/core/picture/browser_test.ts",
     "tests/scripts/launcher_test.ts",
     "tests/scripts/test_run_test.ts",
   ]);
-  assert.equal(newestDenoFiles(["tests/deploy"]).length, 0);
+  assert.ok(!run.values().some((file) => file.includes("/tests/deploy/")));
 });
 
 Deno.test("an unknown stage is one line", () => {

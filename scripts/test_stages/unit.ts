@@ -1,10 +1,33 @@
-/** The unit tests on the newest Deno too, which npm fetches: the pinned one of scripts/deno.sh runs all stages, and all unit tests. */
+/** The unit tests, on the pinned Deno of scripts/deno.sh, which runs all stages, and on the newest one, which npm fetches. */
 
 import { join } from "node:path";
 import { outputOf, root } from "../command.ts";
 import { testFiles } from "../guest_kernel/guest.ts";
 import { Mistake, note } from "../terminal.ts";
 import { type DenoTests, denoTests, missing, type Outcome } from "./deno_tests.ts";
+
+const directories = ["cli", "core", "deploy", "faults", "fuzz", "scripts", "security"];
+
+/** Small ones, which are one module. Those of the guard replace system calls. */
+const inOneModule = /\/tests\/core\/(?!guard\/)/;
+
+/** Seconds. */
+const limit = 1800;
+
+/** What is run, without the files that `isLeftOut`. */
+export function unitTests(
+  isLeftOut: (file: string) => boolean = () => false,
+): Required<Pick<DenoTests, "paths" | "modules">> {
+  const files = directories.flatMap((directory) => testFiles(join(root, "tests", directory)))
+    .filter((file) => !isLeftOut(file));
+  return {
+    paths: files.filter((file) => !inOneModule.test(file)),
+    modules: { core: files.filter((file) => inOneModule.test(file)) },
+  };
+}
+
+export const pinnedDenoTests = (signal: AbortSignal): Promise<Outcome> =>
+  denoTests({ what: "unit", ...unitTests(), limit, signal });
 
 /** The newest version that the tests are known to pass on. */
 const VERSION = "2.9.6";
@@ -19,18 +42,14 @@ const PRINT_PATH = 'console.log("deno=" + Deno.execPath())';
 const sameOnEachDeno =
   /\/tests\/(deploy\/|core\/picture\/browser\w*_test\.ts$|scripts\/(launcher|test_run)_test\.ts$)/;
 
-/** The unit tests that depend on the version of Deno. @param directories relative to the project. */
-export const newestDenoFiles = (directories: readonly string[]): string[] =>
-  directories.flatMap((directory) => testFiles(join(root, directory)))
-    .filter((file) => !sameOnEachDeno.test(file));
+/** Whether the version of Deno does not matter for the tests of a file. */
+export const isSameOnEachDeno = (file: string): boolean => sameOnEachDeno.test(file);
 
-export async function newestDenoTests(
-  { paths, limit, signal }: Omit<DenoTests, "what">,
-): Promise<Outcome> {
+export async function newestDenoTests(signal: AbortSignal): Promise<Outcome> {
   const what = `unit, Deno ${VERSION}`;
   try {
     const deno = await fetchDeno(signal);
-    return await denoTests({ what, paths: newestDenoFiles(paths), limit, signal, deno });
+    return await denoTests({ what, ...unitTests(isSameOnEachDeno), limit, signal, deno });
   } catch (error) {
     if (error instanceof Mistake) return missing(what, error.message);
     throw error;
