@@ -1,5 +1,7 @@
 /**
- * Builds the executable: `deno task compile [--target TARGET] [--denort=npm] [--output FILE]`.
+ * Builds the executable: `deno task compile [--target TARGET] [--denort=npm] [--output FILE] [--no-check]`.
+ *
+ * `--no-check` is for scripts/test, which checks the types of all sources beside other stages.
  *
  * Bundled first, into files of which each command loads only its own: see bundle.ts and docs/performance.md.
  */
@@ -30,7 +32,7 @@ const workerModules = { "worker.ts": "core/guard/thread/worker.ts" };
 const STEPS = 4;
 
 async function main(): Promise<number> {
-  const { target, denort, output } = parse(Deno.args);
+  const { target, denort, output, checksTypes } = parse(Deno.args);
   let made: string | undefined;
   // A program that still writes into it may keep it; the next compilation uses another directory.
   endWithProgress(() => void (made !== undefined && removeIfThere(made)));
@@ -41,9 +43,11 @@ async function main(): Promise<number> {
     environment: Deno.env.get("DENORT_BIN"),
     cacheDirectory: join(dist, "denort"),
   });
-  note("compile: checking the types");
-  progress.show("compile: checking the types", 1, STEPS);
-  await deno(["check", "--quiet", "--frozen", "cli/main.ts", ...Object.values(workerModules)]);
+  if (checksTypes) {
+    note("compile: checking the types");
+    progress.show("compile: checking the types", 1, STEPS);
+    await deno(["check", "--quiet", "--frozen", "cli/main.ts", ...Object.values(workerModules)]);
+  }
   Deno.mkdirSync(dist, { recursive: true });
   // A directory per run, so that two runs do not collide; its depth is part of the source maps.
   const work = made = Deno.makeTempDirSync({ dir: dist, prefix: "build-" });
@@ -69,9 +73,11 @@ async function main(): Promise<number> {
 
 function parse(args: string[]) {
   const option = { type: "string" } as const;
+  const flag = { type: "boolean" } as const;
+  const options = { target: option, denort: option, output: option, "no-check": flag };
   const { values } = parsed(
-    () => parseArgs({ args, options: { target: option, denort: option, output: option } }),
-    "known are --target, --denort and --output",
+    () => parseArgs({ args, options }),
+    "known are --target, --denort, --output and --no-check",
   );
   const target = targets.find((known) => known === (values.target ?? hostTarget()));
   if (target === undefined) {
@@ -82,7 +88,8 @@ function parse(args: string[]) {
     throw new Mistake(`cannot use --denort=${values.denort}: it must be ${wishes.join(" or ")}`);
   }
   const name = target === hostTarget() ? "oomkit" : `oomkit-${target.split("-")[0]}`;
-  return { target, denort, output: resolve(values.output ?? join(dist, name)) };
+  const output = resolve(values.output ?? join(dist, name));
+  return { target, denort, output, checksTypes: !values["no-check"] };
 }
 
 /** No time of day, no path of this machine: the same commit gives the same bytes. */

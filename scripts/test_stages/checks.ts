@@ -10,10 +10,11 @@ export async function check(what: string, args: string[], signal: AbortSignal): 
   return code === 0 ? passed(what) : failed(what, said);
 }
 
-/** On the official runtime base, or DENORT_BIN; else on the one from npm. */
+/** On the official runtime base, or DENORT_BIN; else on the one from npm. The stage "check" checks the types meanwhile. */
 export async function compile(signal: AbortSignal): Promise<Outcome> {
   const what = "compile";
-  const args = ["run", "-A", "--quiet", "--no-check", "scripts/build/compile.ts"];
+  const script = "scripts/build/compile.ts";
+  const args = ["run", "-A", "--quiet", "--no-check", script, "--no-check"];
   const first = await run(args, signal);
   const finished = noBase(first) ? await run([...args, "--denort=npm"], signal) : first;
   if (noBase(finished)) return missing(what, lastLine(finished.said));
