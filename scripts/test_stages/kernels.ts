@@ -19,8 +19,8 @@ const guestLimit = 2600;
 /** One machine runs all that {@link onKernel} chooses. */
 const matrixLimit = 2600;
 
-/** A machine takes some ten seconds to start, and the last one to end should not be alone for long. */
-const FILES_IN_GUEST = 6;
+/** A machine takes some twenty seconds of CPU to start itself and Deno, and the last one to end should not be alone for long. */
+const FILES_IN_GUEST = 9;
 
 /** Why this machine's own kernel cannot be used; undefined if it can. */
 export function hostObstacle(version: Version): string | undefined {
@@ -122,7 +122,8 @@ export async function inGuest(
     return missing(`real ${version}${part}`, noHost ? `${noHost}, and ${noGuest}` : noGuest);
   }
   const what = `real ${version}, executable, guest${part}`;
-  return await guestTests(what, files, { cgroup: version, signal });
+  const environment = hostRunsTests() ? { OOMKIT_BESIDE_HOST: "1" } : {};
+  return await guestTests(what, files, { cgroup: version, environment, signal });
 }
 
 /** Seconds. Deno names a test that takes longer than 1, 2, 4 and 8 minutes: only a machine that is stuck prints nothing at all. */
@@ -138,7 +139,7 @@ const EMULATOR_FAULT = /Oops: int3|No irq handler for vector/;
 async function guestTests(
   what: string,
   files: readonly string[],
-  run: Pick<Run, "architecture" | "cgroup" | "kernel" | "limit" | "signal">,
+  run: Pick<Run, "architecture" | "cgroup" | "environment" | "kernel" | "limit" | "signal">,
   options: readonly string[] = [],
 ): Promise<Outcome> {
   const out = Deno.makeTempDirSync({ prefix: "oomkit-test-" });
@@ -247,15 +248,15 @@ const launcherTests = /\/(inspect|watch|watch_command|guard|simulate|simulate_en
 const guestOnly =
   /\/(clock|hotplug|guard_machine|guard_machine_harmless|guard_victim_order|simulate_machine)_test\.ts$/;
 
-/** Of those, in the machine of v2 only: how it is filled, and what is no reason to kill for it. */
-const onceInGuests = /\/(guard_machine_harmless|simulate_machine)_test\.ts$/;
+/** Of those, in the machine of v2 only: a clock that is set, how the machine is filled, and what is no reason to kill for it. */
+const onceInGuests = /\/(clock|guard_machine_harmless|simulate_machine)_test\.ts$/;
 
 /**
  * Tests that measure time, or in which a guard must come before the kernel at a rate that the emulated machine is too slow for. The
  * others wait for what has to happen, however long it takes: nearly all of them run in the emulated machine too.
  */
 const measuring =
-  /\/(docs_sequences|guard_hold|guard_page_cache|guard_rest|image|scale|simulate|simulate_live|start_up)_test\.ts$/;
+  /\/(docs_sequences|guard_hold|guard_page_cache|guard_rest|image_realtime|scale|simulate|simulate_live|start_up)_test\.ts$/;
 
 /** Takes all memory, CPU and disk of the machine: run by hand, in the emulated machine. */
 const onDemand = /\/starvation_test\.ts$/;
@@ -270,7 +271,8 @@ const hostOnly =
 
 /**
  * What becomes of events, figures and configuration once they are read, of output that is not read and of a simulation by signals, which
- * no version and no kernel changes: run on the host, where that can run tests of any version.
+ * no version and no kernel changes: run on the host, where that can run tests of any version. In other files `anyVersionTest` marks the
+ * tests of which that is true.
  */
 const sameOnEachVersion =
   /\/(guard_cluster|guard_config|guard_output|history_journal|history_namespace|kernel_log|live|picture|record|simulate_end|watch_annotate)_test\.ts$/;
@@ -280,7 +282,7 @@ const sameOnEachVersion =
  * history and watch.
  */
 const repeated =
-  /\/(guard\w*|hostile|image|inspect|layouts|live|own_limits|picture|record|sandbox|simulate|status|watch_(?!test)\w*)_test\.ts$/;
+  /\/(guard\w*|hostile|image\w*|inspect|layouts|live|own_limits|picture|record|sandbox|simulate|status|watch_(?!test)\w*)_test\.ts$/;
 
 const isAmong = (which: HostTests) => (file: string): boolean =>
   measuring.test(file) === (which === "measuring");
@@ -289,14 +291,16 @@ const hostFiles = (which: HostTests) => kernelFiles().filter(isAmong(which));
 
 const kernelFiles = () => testFiles(join(root, directory)).filter((file) => !onDemand.test(file));
 
+const hostRuns = (version: Version) => hostObstacle(version) === undefined;
+const hostRunsTests = () => hostRuns("v1") || hostRuns("v2");
+
 /** All of them, except for what the host runs and need not be repeated. */
 function guestFiles(version: Version): string[] {
-  const hasRun = (one: Version) => hostObstacle(one) === undefined;
   const isLeftOut = (file: string) =>
     hostOnly.test(file) ||
     (version === "v1" && onceInGuests.test(file)) ||
-    (hasRun(version) && repeated.test(file) && !guestOnly.test(file)) ||
-    ((hasRun("v1") || hasRun("v2")) && sameOnEachVersion.test(file));
+    (hostRuns(version) && repeated.test(file) && !guestOnly.test(file)) ||
+    (hostRunsTests() && sameOnEachVersion.test(file));
   return kernelFiles().filter((file) => !isLeftOut(file));
 }
 

@@ -15,7 +15,13 @@ import {
   WIDE,
 } from "../helpers/guarded.ts";
 import { startHungryProcess } from "../helpers/hungry_process.ts";
-import { faultUntilKilled, kernelTest, MIB, ofType } from "../helpers/kernel_cases.ts";
+import {
+  anyVersionTest,
+  faultUntilKilled,
+  kernelTest,
+  MIB,
+  ofType,
+} from "../helpers/kernel_cases.ts";
 import { makeRealCgroup, type RealCgroup, setAttribute } from "../helpers/real_cgroup.ts";
 import type { Json } from "../helpers/event_stream.ts";
 
@@ -128,7 +134,7 @@ for (
     ["when --ignore matches the larger one", ["--ignore", "/heavy$"]],
   ] as const
 ) {
-  kernelTest(`the smaller process is killed ${when}`, async () => {
+  anyVersionTest(`the smaller process is killed ${when}`, async () => {
     assert.equal(await victimOf(() => flags), "light");
   });
 }
@@ -195,7 +201,7 @@ kernelTest(
   },
 );
 
-kernelTest("a process that exits on SIGTERM gets no SIGKILL", async () => {
+anyVersionTest("a process that exits on SIGTERM gets no SIGKILL", async () => {
   await using cgroup = makeRealCgroup("obedient");
   cgroup.limit(LIMIT);
   await using process = await startHungryProcess(cgroup);

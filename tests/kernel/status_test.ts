@@ -10,7 +10,7 @@ import {
   WIDE,
 } from "../helpers/guarded.ts";
 import { startHungryProcess } from "../helpers/hungry_process.ts";
-import { faultUntilKilled, kernelTest, MIB } from "../helpers/kernel_cases.ts";
+import { anyVersionTest, faultUntilKilled, kernelTest, MIB } from "../helpers/kernel_cases.ts";
 import { makeRealCgroup } from "../helpers/real_cgroup.ts";
 import { asUnprivilegedUser, oomkitForAllUsers, runOomkit } from "../helpers/run_oomkit.ts";
 import { statusJson } from "../helpers/status_json.ts";
@@ -103,7 +103,7 @@ kernelTest(
   { only: 2 },
 );
 
-kernelTest(
+anyVersionTest(
   "two guards are shown by their pids; one that is killed is not, and its socket is removed",
   async () => {
     await using one = makeRealCgroup("status-one");
@@ -138,7 +138,7 @@ kernelTest(
   },
 );
 
-kernelTest(
+anyVersionTest(
   "another user may neither connect nor look, and status says so with exit 2",
   async () => {
     await using cgroup = makeRealCgroup("status-user");
@@ -171,7 +171,7 @@ kernelTest(
   },
 );
 
-kernelTest("a status that is asked for again and again does not delay a kill", async () => {
+anyVersionTest("a status that is asked for again and again does not delay a kill", async () => {
   await using cgroup = makeRealCgroup("status-kill");
   cgroup.limit(LIMIT);
   using state = makeStateDirectory();

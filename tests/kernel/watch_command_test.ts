@@ -6,7 +6,7 @@ import { Ajv2020 } from "ajv/dist/2020.js";
 import { openCgroup } from "../../core/cgroup/cgroup.ts";
 import { discover } from "../../core/cgroup/hierarchy.ts";
 import schema from "../../docs/schema/run.schema.json" with { type: "json" };
-import { keepsPeak, kernelTest, MIB } from "../helpers/kernel_cases.ts";
+import { anyVersionTest, keepsPeak, kernelTest, MIB } from "../helpers/kernel_cases.ts";
 import { oomkit } from "../helpers/run_oomkit.ts";
 import type { Json } from "../helpers/watched.ts";
 
@@ -167,7 +167,7 @@ kernelTest("a command survives the OOM of its child, and keeps its own exit code
   assert.deepEqual([report.verdict, report.oom_kill, report.exit_code], ["oom_killed", 1, 3]);
 });
 
-kernelTest("stdin and stdout of a command are passed through unchanged", async () => {
+anyVersionTest("stdin and stdout of a command are passed through unchanged", async () => {
   const bytes = new Uint8Array(300_000).map((_, n) => (n * 31 + (n >> 8)) & 0xff);
   const { code, stdout, stderr } = await run(
     ["--", "sh", "-c", 'cat; printf "own words\\n" >&2'],
@@ -179,20 +179,23 @@ kernelTest("stdin and stdout of a command are passed through unchanged", async (
 });
 
 for (const signal of ["SIGTERM", "SIGINT"] as const) {
-  kernelTest(`${signal} is forwarded to the command, and its own exit code counts`, async () => {
-    const name = signal.slice(3);
-    const script = `trap 'echo got ${name}; exit 5' ${name}; echo ready; sleep 30 & wait; exit 1`;
-    await using running = start(["--", "sh", "-c", script]);
-    await running.printed("ready\n");
-    Deno.kill(running.pid, signal);
-    const { code, stdout, report } = await running.ended();
-    assert.equal(new TextDecoder().decode(stdout), `ready\ngot ${name}\n`);
-    assert.equal(code, 5);
-    assert.deepEqual([report.exit_code, report.signal, report.verdict], [5, null, "fine"]);
-  });
+  anyVersionTest(
+    `${signal} is forwarded to the command, and its own exit code counts`,
+    async () => {
+      const name = signal.slice(3);
+      const script = `trap 'echo got ${name}; exit 5' ${name}; echo ready; sleep 30 & wait; exit 1`;
+      await using running = start(["--", "sh", "-c", script]);
+      await running.printed("ready\n");
+      Deno.kill(running.pid, signal);
+      const { code, stdout, report } = await running.ended();
+      assert.equal(new TextDecoder().decode(stdout), `ready\ngot ${name}\n`);
+      assert.equal(code, 5);
+      assert.deepEqual([report.exit_code, report.signal, report.verdict], [5, null, "fine"]);
+    },
+  );
 }
 
-kernelTest(
+anyVersionTest(
   "a command that does not handle SIGTERM is terminated by it, and the exit code is 143",
   async () => {
     await using running = start(["--", "sh", "-c", "echo ready; exec sleep 30"]);

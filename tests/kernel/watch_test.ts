@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { startHungryProcess } from "../helpers/hungry_process.ts";
 import {
   allocateUntilKilled,
+  anyVersionTest,
   keepsPeak,
   kernelTest,
   killOf,
@@ -204,7 +205,7 @@ kernelTest(
   },
 );
 
-kernelTest("--until ends the watch, and --fail-on makes it exit with 1", async () => {
+anyVersionTest("--until ends the watch, and --fail-on makes it exit with 1", async () => {
   await using cgroup = makeRealCgroup("until");
   cgroup.limit(10 * MIB);
   await using watched = await startWatched(

@@ -22,7 +22,8 @@ Deno.test("each line of the threat model names an existing test", () => {
       assert.ok(found, row[2]);
       const [, file, sentence] = found;
       const text = Deno.readTextFileSync(new URL(file!, root));
-      const pattern = /(?:Deno\.test|kernelTest)\(\s*(?:"((?:[^"\\]|\\.)*)"|`([^`]*)`)/g;
+      const pattern =
+        /(?:Deno\.test|kernelTest|anyVersionTest)\(\s*(?:"((?:[^"\\]|\\.)*)"|`([^`]*)`)/g;
       const sentences = [...text.matchAll(pattern)].map(([, plain, template]) =>
         (plain ?? template)!.replace(/\$\{[^}]*\}/g, "…")
       );
