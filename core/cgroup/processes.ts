@@ -4,6 +4,7 @@ import { omitUndefined } from "../omit_undefined.ts";
 import {
   mayBeRemoved,
   parseCmdline,
+  parseKilobytes,
   parseProcStat,
   parseProcStatus,
   type ProcStatus,
@@ -203,6 +204,10 @@ export function oomScores(): OomScore[] {
 /** proc(5), /proc/PID/statm: the second number. 0 for a process without memory of its own, and for one that is gone. */
 export const residentPagesOf = (pid: number): number =>
   Number(tryReadText(`/proc/${pid}/statm`)?.split(" ")[1]) || 0;
+
+/** Of this program. */
+export const ownAnonymousBytes = (): number =>
+  parseKilobytes(/^RssAnon:(.*)$/m.exec(tryReadText("/proc/self/status") ?? "")?.[1]) ?? 0;
 
 /** The pids of this program and of all its ancestors in this pid namespace. */
 export function selfAndAncestors(): Set<number> {

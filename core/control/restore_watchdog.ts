@@ -11,8 +11,12 @@ export interface RestoreWatchdog {
   dismiss(): Promise<void>;
 }
 
-/** Waits with the shell's own commands: a child for that would outlive the dismissed shell. */
-const SCRIPT = 'trap "" INT TERM HUP QUIT; while read -r _; do :; done; exec "$@"';
+/**
+ * Waits with the shell's own commands: a child for that would outlive the dismissed shell. Neither the kernel nor a guard of the machine
+ * kills what has -1000; where that is refused, it has the value of the guard.
+ */
+const SCRIPT = "echo -1000 >/proc/self/oom_score_adj; " +
+  'trap "" INT TERM HUP QUIT; while read -r _; do :; done; exec "$@"';
 
 /** Fails where there is no shell. */
 export function startRestoreWatchdog(

@@ -146,3 +146,19 @@ Deno.test("a baseline that is read in parts is complete before another is begun"
   while (ranking.isReading) ranking.keepUpToDate(2);
   assert.deepEqual(placesIn(ranking, 3), { "/b": 0 });
 });
+
+Deno.test("victims are selected by the growth of now, where usage has changed by a mebibyte", () => {
+  using tree = makeTree(2, { "/a": holding(10), "/b": holding(10) });
+  const ranking = new CgroupRanking(openCgroup(discover(tree.dir), "/")!, "growth", 0);
+  do ranking.keepBaseline(0); while (ranking.isReading);
+  hold(tree, "/b", 2 ** 21);
+  assert.deepEqual(placesIn(ranking, 150), { "/b": 0 });
+  assert.ok(ranking.isReading, "the next reading is not complete");
+  hold(tree, "/a", 2 ** 22);
+  hold(tree, "/b", 2 ** 21 + 1000);
+  const ranks = ranking.ranks(300);
+  assert.deepEqual([...ranks].map(([path, { value }]) => [path, value]), [
+    ["/a", 2 ** 22 - 10],
+    ["/b", 2 ** 21 - 10],
+  ]);
+});
