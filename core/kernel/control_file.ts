@@ -4,7 +4,7 @@
  */
 
 import { withinFdBudget } from "./fd_budget.ts";
-import { libc, unlessFailed } from "./libc.ts";
+import { cString, libc, unlessFailed } from "./libc.ts";
 import { type Fd, type LazyDirectory, O_NONBLOCK, O_RDONLY, openFd, openIn } from "./fd.ts";
 
 export interface OpenControlFile extends ControlFile, Disposable {
@@ -48,6 +48,14 @@ export function openControlFile(path: string): OpenControlFile {
 /** `undefined` if the file does not exist or may not be opened. */
 export const tryOpenControlFile = (path: string): OpenControlFile | undefined =>
   unlessFailed(() => openControlFile(path));
+
+/** For a file that is rarely there: a failed attempt costs a call of access(2), and no exception. */
+export function openerOf(path: string): () => OpenControlFile | undefined {
+  const name = cString(path);
+  return () => libc().access(name, F_OK) === 0 ? tryOpenControlFile(path) : undefined;
+}
+
+const F_OK = 0;
 
 /** Stays open if there are enough descriptors; reads of a file that cannot be opened return `undefined`. */
 export function openWithinBudget(path: string): ControlFile {

@@ -4,6 +4,7 @@ import type { MachineFiles } from "../../cgroup/machine.ts";
 import {
   type ControlFile,
   type LazyControlFile,
+  openerOf,
   openWithinBudget,
   tryOpenControlFile,
 } from "../../kernel/control_file.ts";
@@ -31,10 +32,11 @@ export interface OpenMachineFiles {
 export function openMachineFiles({ meminfo, arcstats, pressure }: MachineFiles): OpenMachineFiles {
   const file = openWithinBudget(meminfo);
   let zfs: ControlFile | undefined;
+  const openZfs = openerOf(arcstats);
   let limit = NaN;
   const read = (): MachineUsage | undefined => {
     // The module may be loaded later.
-    zfs ??= tryOpenControlFile(arcstats);
+    zfs ??= openZfs();
     const found = parseMachineUsage(file.text() ?? "", zfs?.text());
     if (found) limit = found.limit;
     return found;
