@@ -39,6 +39,7 @@ import { actionEvent, type ActionResult, rounded } from "../events.ts";
 import {
   type CgroupState,
   isOomKillerDisabled,
+  lacksPressure,
   observe,
   readStat,
   reportHead,
@@ -256,7 +257,9 @@ export class KillExecutor {
         return step.until;
       case "end":
         this.#endReclaim(state, now);
-        if (pinned.kills.length === 0 && phase !== "exhausted") {
+        if (
+          pinned.kills.length === 0 && phase !== "exhausted" && hasRecovered(state, observation)
+        ) {
           this.#reportSkip(state, now, "recovered");
         }
         this.finish(state, now);
@@ -539,6 +542,10 @@ export class KillExecutor {
     this.options.report({ type: "event", ...reportHead(state), body });
   }
 }
+
+/** Not where a kill cycle ends because processes no longer wait for memory. */
+const hasRecovered = (state: CgroupState, { usage, killLevelBytes }: Observation): boolean =>
+  !lacksPressure(state) || usage < killLevelBytes;
 
 /** A stream of page cache in a small cgroup is reclaimed for weeks: the same is reported once per cooldown, as a level is. */
 function isReportDue(

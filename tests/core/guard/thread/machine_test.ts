@@ -250,6 +250,26 @@ Deno.test("with --psi the imminent level kills without pressure", async () => {
   assert.equal(killsIn(guarded.poll())[0]?.level, "imminent");
 });
 
+Deno.test("the end of the pressure is not reported as a recovery of usage", async () => {
+  const swapping = { MemAvailable: 1400, SwapTotal: 8000, SwapFree: 7000, "Inactive(anon)": 9000 };
+  using guarded = guardMachine([], swapping, { ...UNDER_PRESSURE, dryRun: false });
+  guarded.poll();
+  await delay(2);
+  guarded.stall(60_000);
+  const reasons: (string | undefined)[] = [];
+  // Until the pressure is over.
+  for (const _ of [1, 2, 3]) {
+    const skipped = guarded.poll().flatMap((report) =>
+      report.type === "event" ? [report.body] : []
+    );
+    reasons.push(
+      ...skipped.map((body) => body.type === "action_skipped" ? body.reason : body.type),
+    );
+    await delay(2);
+  }
+  assert.deepEqual(reasons, ["swap"]);
+});
+
 // process_mrelease runs on another thread.
 const killing = { sanitizeOps: false };
 
