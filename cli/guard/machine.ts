@@ -43,6 +43,7 @@ const ESSENTIALS: readonly string[] = [
     "gdm*",
     "sddm*",
     "lightdm",
+    "greetd",
     "Xorg",
     "Xwayland",
     "gnome-shell",
@@ -50,8 +51,10 @@ const ESSENTIALS: readonly string[] = [
     "plasmashell",
     "sway",
   ],
-  ...["containerd", "containerd-shim*", "dockerd", "docker-proxy", "crio", "conmon", "podman"],
-  ...["kubelet", "k3s", "oomkit"],
+  ...["containerd", "containerd-shim*", "dockerd", "docker-proxy", "cri-dockerd"],
+  ...["crio", "conmon", "conmonrs", "podman"],
+  // Also as k3s names itself for the kernel: k3s-server, k3s-agent.
+  ...["kubelet", "kubelite", "k3s", "k3s-*", "k0s", "rke2", "oomkit"],
 ];
 
 /** The names of the essentials, the default ones in the place of the word `default`. */

@@ -23,6 +23,8 @@ Deno.test("the essentials are matched by the name of the program", () => {
     "/usr/bin/containerd-shim-runc-v2 -namespace moby",
     "/usr/local/bin/kubelet --config=/etc/kubelet.yaml",
     "-login",
+    "/usr/local/bin/k3s server",
+    "k3s-agent",
   ];
   for (const line of essential) assert.ok(isEssential(line), line);
   const others = [
