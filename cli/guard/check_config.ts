@@ -18,7 +18,7 @@ import { wantsJson } from "../options/subcommand.ts";
 import { formatBytes } from "../options/units.ts";
 import { print, printable } from "../output/output.ts";
 import { checkReceivers, describeReceivers } from "../receivers/receivers.ts";
-import { essentialName, targetsBeside } from "./machine.ts";
+import { targetsBeside } from "./machine.ts";
 import { buildGuardSetup, type GuardRequest, type GuardSetup } from "./setup.ts";
 
 /** @returns the exit status. Throws {@link OomkitError} for mistakes in the configuration. */
@@ -169,6 +169,7 @@ function policyDocument(policy: GuardPolicy) {
     prefer: sources(prefer),
     avoid: sources(avoid),
     ignore: sources(ignore),
+    essentials: (preferences.essentials ?? []).map(({ name }) => name),
   };
 }
 
@@ -181,7 +182,7 @@ function policyText(policy: GuardPolicy): string {
     ...margin.min === undefined ? [] : [`at least ${formatBytes(margin.min)}`],
     ...margin.max === undefined ? [] : [`at most ${formatBytes(margin.max)}`],
   ];
-  const essentials = policy.preferences.ignore.flatMap((each) => essentialName(each) ?? []);
+  const { essentials = [] } = policy.preferences;
   return [
     `mode ${mode}`,
     `warn ${warn}% ${words(actions.warn)}`,
@@ -202,9 +203,10 @@ function policyText(policy: GuardPolicy): string {
     ...policy.preferences.byName ? ["names matched"] : [],
     ...policy.preferences.cgroupOrder ? [`victim order ${policy.preferences.cgroupOrder}`] : [],
     ...(["prefer", "avoid", "ignore"] as const).flatMap((name) =>
-      policy.preferences[name].filter((each) => !essentialName(each))
-        .map(({ source }) => `${name} ${printable(source)}`)
+      policy.preferences[name].map(({ source }) => `${name} ${printable(source)}`)
     ),
-    ...essentials.length > 0 ? [`never kills ${essentials.map(printable).join(" ")}`] : [],
+    ...essentials.length > 0
+      ? [`never kills ${essentials.map(({ name }) => printable(name)).join(" ")}`]
+      : [],
   ].join(", ");
 }

@@ -14,6 +14,7 @@ import {
 import { OomkitError } from "../../core/errors.ts";
 import { type GuardPolicy, killLevel } from "../../core/guard/policy.ts";
 import { KILL_ACTIONS } from "../../core/policy/actions.ts";
+import type { Essential } from "../../core/policy/victims.ts";
 import type { GuardStatus } from "../../core/status/format.ts";
 import type { Scope } from "../../core/watch/scopes.ts";
 import type { Rule } from "../config/rules.ts";
@@ -57,30 +58,24 @@ const ESSENTIALS: readonly string[] = [
   ...["kubelet", "kubelite", "k3s", "k3s-*", "k0s", "rke2", "oomkit"],
 ];
 
-/** The names of the essentials, the default ones in the place of the word `default`. */
+/** The default ones are in the place of the word `default`. */
 export const essentialsOf = (
   { essentials = [DEFAULT] }: Pick<GuardFlags, "essentials">,
-): string[] => essentials.flatMap((name) => name === DEFAULT ? ESSENTIALS : [name]);
-
-const essentialNames = new WeakMap<RegExp, string>();
-
-/** Of {@link essentialExpression}. */
-export const essentialName = (expression: RegExp): string | undefined =>
-  essentialNames.get(expression);
+): Essential[] =>
+  essentials.flatMap((name) => name === DEFAULT ? ESSENTIALS : [name])
+    .map((name) => ({ name, expression: essentialExpression(name) }));
 
 /** The kernel cuts off the name of a process after so many bytes: linux/sched.h, TASK_COMM_LEN. */
 const MAX_COMM_BYTES = 15;
 
 /** Matches the command line, or the title, of a process of this name, with any directory before it; also a name that is cut off. */
-export function essentialExpression(name: string): RegExp {
+function essentialExpression(name: string): RegExp {
   const glob = sourceOf(name);
   const literal = name.split("*")[0]!;
   const short = literal.length > MAX_COMM_BYTES
     ? `|${sourceOf(literal.slice(0, MAX_COMM_BYTES))}$`
     : "";
-  const expression = new RegExp(`^-?([^ ]*/)?(${glob}(?=[ :]|$)${short})`, "u");
-  essentialNames.set(expression, name);
-  return expression;
+  return new RegExp(`^-?([^ ]*/)?(${glob}(?=[ :]|$)${short})`, "u");
 }
 
 /** Of a glob, within a line. */
@@ -221,7 +216,7 @@ export async function printMachineNotes(
   { preferences }: Pick<GuardPolicy, "preferences">,
   isQuiet: boolean,
 ): Promise<void> {
-  const names = preferences.ignore.flatMap((each) => essentialName(each) ?? []);
+  const names = (preferences.essentials ?? []).map(({ name }) => name);
   if (!isQuiet) {
     const all = ["pid 1", "kernel threads", "oomkit", names.map(printable).join(" ")];
     printStderr(`never killed for the machine: ${all.filter((each) => each !== "").join(", ")}`);

@@ -21,7 +21,7 @@ import { rankOf } from "../options/option.ts";
 import { DEFAULT_CONFIG_PATH } from "../options/subcommand.ts";
 import { formatBytes, parseDuration } from "../options/units.ts";
 import { printStderr } from "../output/output.ts";
-import { essentialExpression, essentialsOf } from "./machine.ts";
+import { essentialsOf } from "./machine.ts";
 import type { GuardFlags } from "./options.ts";
 
 /** Where the value of an option comes from, by its attribute name. */
@@ -159,10 +159,13 @@ export function policySetOf(
     );
     if (rule.selector.machine) {
       const { essentials } = { ...flags, ...rule.flags } as GuardFlags;
-      const ignored = essentialsOf({ essentials }).map(essentialExpression);
       const hasTimeout = "killTimeout" in rule.flags || flags.guardMs !== undefined ||
         (sourceOf("killTimeout") ?? "default") !== "default";
-      const ofMachine = policyOfMachine(policy, ignored, hasTimeout ? undefined : EXIT_TIMEOUT_MS);
+      const ofMachine = policyOfMachine(
+        policy,
+        essentialsOf({ essentials }),
+        hasTimeout ? undefined : EXIT_TIMEOUT_MS,
+      );
       return rule.number === 0 ? ofMachine : { ...ofMachine, rule: rule.name };
     }
     // A rule that kills nothing uses mode auto unless it sets a mode: in hold mode allocators would wait forever.

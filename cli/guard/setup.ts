@@ -43,7 +43,6 @@ import {
   checkMachineOptions,
   checkMachinePolicy,
   checkNoMachine,
-  essentialName,
   guardsMachine,
   IMPLICIT_RULE,
   machineScope,
@@ -338,10 +337,9 @@ function checkPreferences(policies: readonly GuardPolicy[], scopes: readonly Sco
   const expressions = new Map(
     policies.flatMap(({ preferences }) =>
       (["prefer", "avoid", "ignore"] as const).flatMap((name) =>
-        preferences[name].filter((each) => !essentialName(each))
-          .map((each) =>
-            [`--${name} ${each.source}`, { each, byName: preferences.byName }] as const
-          )
+        preferences[name].map((each) =>
+          [`--${name} ${each.source}`, { each, byName: preferences.byName }] as const
+        )
       )
     ),
   );

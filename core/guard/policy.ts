@@ -15,7 +15,7 @@ import {
 } from "../policy/levels.ts";
 import type { PressureCondition } from "../policy/pressure_window.ts";
 import { type Labels, type Rule, ruleFor } from "../policy/rules.ts";
-import type { VictimPreferences } from "../policy/victims.ts";
+import type { Essential, VictimPreferences } from "../policy/victims.ts";
 
 /** For one cgroup; cgroups under different rules have different policies. */
 export interface GuardPolicy {
@@ -72,7 +72,7 @@ export function actingLevels(actions: GuardPolicy["actions"]): ReadonlySet<Level
 /** The kernel reclaims by itself what counts as available, and no control file changes what the machine does. */
 export function policyOfMachine(
   policy: GuardPolicy,
-  essentials: readonly RegExp[],
+  essentials: readonly Essential[],
   exitTimeoutMs = policy.killSettings.exitTimeoutMs,
 ): GuardPolicy {
   const { preferences, killSettings, levels } = policy;
@@ -83,7 +83,7 @@ export function policyOfMachine(
     softLimit: false,
     metric: "usage",
     killSettings: { ...killSettings, reclaimFirst: false, exitTimeoutMs },
-    preferences: { ...preferences, ignore: [...preferences.ignore, ...essentials] },
+    preferences: { ...preferences, essentials },
   };
 }
 

@@ -102,10 +102,19 @@ export interface VictimPreferences {
   readonly prefer: readonly RegExp[];
   readonly avoid: readonly RegExp[];
   readonly ignore: readonly RegExp[];
+  /** Programs that are never killed, whatever cgroup they are in: that may have the name of one. */
+  readonly essentials?: readonly Essential[];
   /** Only the comm is matched, as by earlyoom: it can be read also when the process's memory is swapped out. */
   readonly byName?: true;
   /** The order of cgroups, before that of their processes. */
   readonly cgroupOrder?: CgroupOrder;
+}
+
+export interface Essential {
+  /** As the user knows it. */
+  readonly name: string;
+  /** On the command line, or on the comm. */
+  readonly expression: RegExp;
 }
 
 /** The extended attributes of a cgroup that systemd-oomd and oomd read; see `core/cgroup/preference.ts`. */
@@ -205,11 +214,14 @@ export type Identity = Pick<Process, "pid" | "comm" | "cmdline" | "cgroup" | "oo
 function protectionReason(
   process: Identity,
   { protectedPids, attributes, pidOneIsInit }: CandidatePool,
-  { ignore, byName }: VictimPreferences,
+  { ignore, essentials = [], byName }: VictimPreferences,
 ): string | undefined {
   if (protectedPids.has(process.pid)) return "oomkit itself, or one of its parents";
   if (process.pid === 1 && pidOneIsInit) return "init of the machine";
   if (process.oomScoreAdj === OOM_SCORE_ADJ_MIN) return "oom_score_adj is -1000";
+  const line = byName ? process.comm : matchedLine(process);
+  const essential = essentials.find(({ expression }) => expression.test(line));
+  if (essential) return `--essentials ${essential.name}`;
   const expression = matching(process, ignore, byName);
   if (expression) return `--ignore ${expression.source}`;
   const attribute = attributes.get(process.cgroup);

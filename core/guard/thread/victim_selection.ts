@@ -315,8 +315,9 @@ function readPool(
 ): ReadPool {
   const { limitOwner, policy, oomTotalBytes, isExcluded, signalled, known: { first } } = context;
   const { preferences, protectedPids } = policy;
-  const { prefer, avoid, ignore, byName } = preferences;
-  const withCmdline = !byName && [prefer, avoid, ignore].some(({ length }) => length > 0);
+  const { prefer, avoid, ignore, essentials = [], byName } = preferences;
+  const withCmdline = !byName &&
+    [prefer, avoid, ignore, essentials].some(({ length }) => length > 0);
   const read = (pid: number, path: string) =>
     readCandidate(pid, path, withCmdline && !protectedPids.has(pid));
   const cgroups: Cgroup[] = [];

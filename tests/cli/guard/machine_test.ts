@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { essentialExpression, essentialsOf, killsForMachine } from "../../../cli/guard/machine.ts";
+import { essentialsOf, killsForMachine } from "../../../cli/guard/machine.ts";
 import { oomDaemons } from "../../../core/cgroup/oom_daemons.ts";
 import { unlessRefused } from "../../../core/cgroup/files.ts";
 import { discover } from "../../../core/cgroup/hierarchy.ts";
@@ -8,8 +8,8 @@ import { cgroupStatus, guardStatus } from "../../helpers/guard_status.ts";
 import { runOomkit } from "../../helpers/run_oomkit.ts";
 import { makeTree } from "../../helpers/trees.ts";
 
-const isEssential = (line: string, names = essentialsOf({})) =>
-  names.some((name) => essentialExpression(name).test(line));
+const isEssential = (line: string, essentials = essentialsOf({})) =>
+  essentials.some(({ expression }) => expression.test(line));
 
 Deno.test("the essentials are matched by the name of the program", () => {
   const essential = [
@@ -48,7 +48,7 @@ Deno.test("a list of essentials replaces the default ones, or adds to them after
 });
 
 Deno.test("the name of an essential is found where the kernel has cut it off", () => {
-  const names = ["prometheus-node-exporter", "postgres-backup-*"];
+  const names = essentialsOf({ essentials: ["prometheus-node-exporter", "postgres-backup-*"] });
   assert.ok(isEssential("prometheus-node", names));
   assert.ok(isEssential("postgres-backup", names));
   assert.ok(isEssential("/usr/bin/prometheus-node-exporter --web", names));

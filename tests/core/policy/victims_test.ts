@@ -289,6 +289,21 @@ Deno.test("each process is a candidate or excluded, and all candidates are candi
   );
 });
 
+Deno.test("an essential is a process of that name, not what runs in a cgroup of that name", () => {
+  const all = [
+    process(1001, { comm: "sshd", cmdline: ["sshd: jane"], cgroup: "/session" }),
+    process(1002, { comm: "eater", cmdline: ["eater"], cgroup: "/docker/init" }),
+  ];
+  const essentials = [
+    { name: "sshd", expression: /^sshd(?=[ :]|$)/ },
+    { name: "init", expression: /^(.*\/)?init$/ },
+  ];
+  const preferences = { prefer: [], avoid: [], ignore: [], essentials };
+  const { candidates, excluded } = rankCandidates(pool(all), preferences);
+  assert.deepEqual(candidates.map(({ process }) => process.pid), [1002]);
+  assert.equal(excluded[0]?.preferenceReason, "--essentials sshd");
+});
+
 Deno.test("by name an expression is matched against the comm, not against the command line or the cgroup", () => {
   const all = [
     process(1001, {

@@ -12,6 +12,7 @@ import {
   selectVictims,
   type VictimSelection,
 } from "../../../../core/guard/thread/victim_selection.ts";
+import type { Essential } from "../../../../core/policy/victims.ts";
 import { WARM_UP_POLICY } from "../../../../core/guard/thread/warmup.ts";
 import { libc } from "../../../../core/kernel/libc.ts";
 import { until } from "../../../helpers/guarded.ts";
@@ -29,10 +30,10 @@ const SESSION = "/user.slice/session.scope";
 const CONTAINER = `/kubepods/pod1/${"a".repeat(64)}`;
 
 /** The victims of the machine that `root` is of. */
-function selectIn(root: Cgroup, ignore: RegExp[] = []): VictimSelection {
+function selectIn(root: Cgroup, essentials: Essential[] = []): VictimSelection {
   const actions = { warn: [], critical: [], imminent: [{ kind: "container" }] } as const;
   const selection = selectVictims({ ...root, machine: MACHINE_FILES }, {
-    policy: policyOfMachine({ ...WARM_UP_POLICY, actions }, ignore),
+    policy: policyOfMachine({ ...WARM_UP_POLICY, actions }, essentials),
     isExcluded: () => false,
     limitOwner: { ...root, machine: MACHINE_FILES },
     oomTotalBytes: 2 ** 34,
@@ -68,8 +69,8 @@ function treeOf(cgroups: Cgroups): Tree {
 }
 
 /** What is killed with each process as a container, by pid. */
-function containersIn({ dir }: Tree, ignore: RegExp[] = []) {
-  const { victims } = selectIn(openCgroup(discover(dir), "/")!, ignore);
+function containersIn({ dir }: Tree, essentials: Essential[] = []) {
+  const { victims } = selectIn(openCgroup(discover(dir), "/")!, essentials);
   return new Map(victims.map(({ pid, killScopes }) => [pid, killScopes.container]));
 }
 
@@ -92,7 +93,7 @@ Deno.test("with a process its container is killed, else its own cgroup, and neve
 });
 
 /** An essential program of these tests. */
-const ESSENTIAL = [/sleep 600$/];
+const ESSENTIAL = [{ name: "sleep", expression: /sleep 600$/ }];
 
 async function startEssential(): Promise<AsyncDisposable & { readonly pid: number }> {
   const child = new Deno.Command("sleep", { args: ["600"] }).spawn();

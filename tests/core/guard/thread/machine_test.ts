@@ -17,6 +17,7 @@ import {
   type GuardSettings,
   type Report,
 } from "../../../../core/guard/thread/protocol.ts";
+import type { Essential } from "../../../../core/policy/victims.ts";
 import { WARM_UP_POLICY } from "../../../../core/guard/thread/warmup.ts";
 import { levelBytesIn } from "../../../../core/policy/levels.ts";
 import { libc } from "../../../../core/kernel/libc.ts";
@@ -55,7 +56,7 @@ function guardMachine(
   pids: readonly number[],
   rows: MeminfoRows,
   part: Partial<GuardPolicy> = {},
-  essentials: readonly RegExp[] = [],
+  essentials: readonly Essential[] = [],
   rootFiles: Files = {},
   files: Files = {},
 ): GuardedMachine {
@@ -218,7 +219,10 @@ Deno.test("swappiness 0 keeps the machine from swapping only with the multi-gene
 Deno.test("an essential program is not killed, however large it is", async () => {
   await using processes = startWaitingProcesses();
   for (const pid of processes.pids) await until("it has a command line", hasStarted(pid));
-  using guarded = guardMachine(processes.pids, NEARLY_FULL, {}, [/^(.*\/)?cat$/]);
+  using guarded = guardMachine(processes.pids, NEARLY_FULL, {}, [{
+    name: "cat",
+    expression: /^(.*\/)?cat$/,
+  }]);
   const [kill] = killsIn(guarded.poll());
   assert.equal(kill?.outcome, "failed");
   assert.equal(kill?.victim, null);
