@@ -13,9 +13,7 @@ import {
 } from "../../core/control/state_directory.ts";
 import { OomkitError } from "../../core/errors.ts";
 import { type GuardPolicy, killLevel } from "../../core/guard/policy.ts";
-import { KILL_ACTIONS } from "../../core/policy/actions.ts";
 import type { Essential } from "../../core/policy/victims.ts";
-import type { GuardStatus } from "../../core/status/format.ts";
 import type { Scope } from "../../core/watch/scopes.ts";
 import type { Rule } from "../config/rules.ts";
 import { printable, printStderr } from "../output/output.ts";
@@ -234,19 +232,8 @@ export async function printMachineNotes(
 async function otherGuards(): Promise<OomDaemon[]> {
   const isOther = ({ kind, pid }: RecordFile) => kind === "socket" && pid !== Deno.pid;
   if (!listRecords(stateDirectory()).some(isOther)) return [];
-  const { findGuards } = await import("../../core/status/running_guards.ts");
+  const { findGuards, killsForMachine } = await import("../../core/status/running_guards.ts");
   const { guards } = await findGuards([], undefined, ANSWER_MS);
   return guards.filter((status) => status.pid !== Deno.pid && killsForMachine(status))
     .map(({ pid }) => ({ pid, comm: "oomkit" }));
-}
-
-/** Whether a guard kills processes for the machine. */
-export function killsForMachine({ cgroups, policies }: GuardStatus): boolean {
-  const machine = cgroups.find(({ cgroup, limit_owner: owner }) =>
-    cgroup === "/" && owner === null
-  );
-  const policy = policies.find(({ rule }) => machine !== undefined && rule === machine.rule);
-  const actions = Object.values(policy?.actions ?? {}).flat();
-  return policy?.dry_run === false &&
-    KILL_ACTIONS.some((kill) => actions.includes(kill));
 }

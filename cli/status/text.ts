@@ -1,6 +1,11 @@
 /** The text of `status`: for each guard a block of facts, and a table of its cgroups. */
 
-import type { CgroupStatus, GuardStatus, LastAction } from "../../core/status/format.ts";
+import {
+  type CgroupStatus,
+  type GuardStatus,
+  isMachine,
+  type LastAction,
+} from "../../core/status/format.ts";
 import { localTime } from "../history/text.ts";
 import { formatBytes, formatCount, formatDuration, shortBytes } from "../options/units.ts";
 import { printable } from "../output/output.ts";
@@ -89,11 +94,8 @@ function headLines(status: GuardStatus, layout: TextLayout): string[] {
 
 function targetsText({ targets, recursive, cgroups }: GuardStatus): string {
   const more = targets.length - MAX_TARGETS;
-  const isMachine = cgroups.some(({ cgroup, limit_owner: owner }) =>
-    cgroup === "/" && owner === null
-  );
   const names = targets.length === 0
-    ? (isMachine ? "the machine" : "none named")
+    ? (cgroups.some(isMachine) ? "the machine" : "none named")
     : targets.slice(0, MAX_TARGETS).map(printable).join(" ");
   return [names, ...more > 0 ? [`and ${more} more`] : [], ...recursive ? ["recursive"] : []].join(
     ", ",

@@ -96,6 +96,10 @@ const guard = v.object({
 
 export type GuardStatus = v.InferOutput<typeof guard>;
 export type CgroupStatus = v.InferOutput<typeof cgroup>;
+
+/** No other cgroup of this name has the machine's memory as its limit. */
+export const isMachine = ({ cgroup, limit_owner: owner }: CgroupStatus): boolean =>
+  cgroup === "/" && owner === null;
 export type LastAction = v.InferOutput<typeof lastAction>;
 
 /** @returns `undefined` for anything else than the answer of a guard. */

@@ -4,8 +4,9 @@ import { tryReadText } from "../cgroup/files.ts";
 import { listRecords, stateDirectory, untrustedReason } from "../control/state_directory.ts";
 import { reasonOf } from "../control/write.ts";
 import { parseProcStat } from "../parse/procfs.ts";
+import { KILL_ACTIONS } from "../policy/actions.ts";
 import { withDeadline } from "../timing.ts";
-import { type GuardStatus, parseGuardStatus } from "./format.ts";
+import { type GuardStatus, isMachine, parseGuardStatus } from "./format.ts";
 
 export interface FoundGuards {
   /** Where sockets were looked for. */
@@ -142,4 +143,13 @@ async function readAll(path: string, budget: Budget): Promise<string> {
     text += decoder.decode(buffer.subarray(0, count), { stream: true });
   }
   return text + decoder.decode();
+}
+
+/** Whether a guard kills processes for the machine. */
+export function killsForMachine({ cgroups, policies }: GuardStatus): boolean {
+  const machine = cgroups.find(isMachine);
+  const policy = policies.find(({ rule }) => machine !== undefined && rule === machine.rule);
+  const actions = Object.values(policy?.actions ?? {}).flat();
+  return policy?.dry_run === false &&
+    KILL_ACTIONS.some((kill) => actions.includes(kill));
 }

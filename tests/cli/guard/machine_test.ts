@@ -1,10 +1,9 @@
 import assert from "node:assert/strict";
-import { essentialsOf, killsForMachine } from "../../../cli/guard/machine.ts";
+import { essentialsOf } from "../../../cli/guard/machine.ts";
 import { oomDaemons } from "../../../core/cgroup/oom_daemons.ts";
 import { unlessRefused } from "../../../core/cgroup/files.ts";
 import { discover } from "../../../core/cgroup/hierarchy.ts";
 import { check, stateless, write } from "../../helpers/configured.ts";
-import { cgroupStatus, guardStatus } from "../../helpers/guard_status.ts";
 import { runOomkit } from "../../helpers/run_oomkit.ts";
 import { makeTree } from "../../helpers/trees.ts";
 
@@ -112,17 +111,6 @@ Deno.test("the essentials that are printed are those of the rule for the machine
   const text = await guardMachine(words);
   if (text === undefined) return;
   assert.match(text, /^never killed for the machine: pid 1, kernel threads, oomkit, postgres$/m);
-});
-
-Deno.test("another guard that kills for the machine is recognized", () => {
-  const cgroups = [cgroupStatus("/", { limit_owner: null }), cgroupStatus("/a")];
-  assert.ok(killsForMachine(guardStatus({ cgroups })));
-  assert.ok(!killsForMachine(guardStatus({ cgroups: cgroups.slice(1) })));
-  const [policy] = guardStatus().policies;
-  const dry = [{ ...policy!, dry_run: true }];
-  assert.ok(!killsForMachine(guardStatus({ cgroups, policies: dry })));
-  const reporting = [{ ...policy!, actions: { warn: [], critical: [], imminent: ["exec"] } }];
-  assert.ok(!killsForMachine(guardStatus({ cgroups, policies: reporting })));
 });
 
 Deno.test("the root of a tree that is not the machine's is a cgroup like others", async () => {

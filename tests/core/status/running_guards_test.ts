@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
-import { findGuards, type Place } from "../../../core/status/running_guards.ts";
+import { findGuards, killsForMachine, type Place } from "../../../core/status/running_guards.ts";
 import { StatusSocket } from "../../../core/status/socket.ts";
 import { parseProcStat } from "../../../core/parse/procfs.ts";
 import { delay } from "../../../core/timing.ts";
 import { makeDirectory } from "../../helpers/directory.ts";
-import { guardStatus } from "../../helpers/guard_status.ts";
+import { cgroupStatus, guardStatus } from "../../helpers/guard_status.ts";
 
 const OTHER_UID = 65534;
 const asRoot = { ignore: Deno.uid() !== 0 };
@@ -216,4 +216,15 @@ Deno.test("root sees the guard of a user, in a directory of that user", asRoot, 
   for (const each of [path, state.path]) Deno.chownSync(each, OTHER_UID, OTHER_UID);
   const places = [{ directory: state.path, uid: OTHER_UID }];
   assert.deepEqual((await findGuards([], places)).guards, [status]);
+});
+
+Deno.test("another guard that kills for the machine is recognized", () => {
+  const cgroups = [cgroupStatus("/", { limit_owner: null }), cgroupStatus("/a")];
+  assert.ok(killsForMachine(guardStatus({ cgroups })));
+  assert.ok(!killsForMachine(guardStatus({ cgroups: cgroups.slice(1) })));
+  const [policy] = guardStatus().policies;
+  const dry = [{ ...policy!, dry_run: true }];
+  assert.ok(!killsForMachine(guardStatus({ cgroups, policies: dry })));
+  const reporting = [{ ...policy!, actions: { warn: [], critical: [], imminent: ["exec"] } }];
+  assert.ok(!killsForMachine(guardStatus({ cgroups, policies: reporting })));
 });
