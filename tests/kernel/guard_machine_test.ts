@@ -1,7 +1,8 @@
 /** The machine itself, guarded: only in the emulated machine, which is filled. */
 
 import assert from "node:assert/strict";
-import { isAlive, isKillAction, killActionsOf, startGuarded } from "../helpers/guarded.ts";
+import { isAlive, isKillAction, killActionsOf, startGuarded, until } from "../helpers/guarded.ts";
+import { isThere } from "../helpers/is_there.ts";
 import { machineKills, meminfo, startAllocator, whyNotFilled } from "../helpers/filled_machine.ts";
 import { startHungryProcess } from "../helpers/hungry_process.ts";
 import { makeRealCgroup } from "../helpers/real_cgroup.ts";
@@ -96,6 +97,44 @@ kernelTest(
     }
   },
   { why },
+);
+
+/** Of v1, where a frozen process does not exit. */
+const FREEZER = "/sys/fs/cgroup/freezer";
+
+/** A process that was sent SIGKILL and cannot exit, as one that waits for a file server that does not answer. */
+async function startStuck(): Promise<AsyncDisposable> {
+  const child = new Deno.Command("sleep", { args: ["1000"] }).spawn();
+  const dir = `${FREEZER}/oomkit-test-${child.pid}`;
+  const set = (state: string) => Deno.writeTextFileSync(`${dir}/freezer.state`, state);
+  Deno.mkdirSync(dir);
+  Deno.writeTextFileSync(`${dir}/cgroup.procs`, String(child.pid));
+  set("FROZEN");
+  const isFrozen = () => Deno.readTextFileSync(`${dir}/freezer.state`) === "FROZEN\n";
+  await until("it is frozen", isFrozen);
+  child.kill("SIGKILL");
+  return {
+    async [Symbol.asyncDispose]() {
+      set("THAWED");
+      await child.status;
+      Deno.removeSync(dir);
+    },
+  };
+}
+
+kernelTest(
+  "a small process that was sent SIGKILL and cannot exit keeps no other one from being killed",
+  async () => {
+    const before = machineKills();
+    await using guarded = await startGuarded(["--machine", "--policy", "process", ...WIDE]);
+    await guarded.next(isArmedMachine);
+    await using _ = await startStuck();
+    const allocator = startAllocator();
+    await allocator.status;
+    assert.equal(machineKills(), before, "the kernel has killed");
+    await guarded.next((event) => isKillAction(event) && event.victim?.pid === allocator.pid);
+  },
+  { only: 1, why: why ?? (isThere(FREEZER) ? undefined : "there is no freezer hierarchy") },
 );
 
 kernelTest(

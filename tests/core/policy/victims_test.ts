@@ -292,7 +292,7 @@ Deno.test("each process is a candidate or excluded, and all candidates are candi
 Deno.test("an essential is a process of that name, not what runs in a cgroup of that name", () => {
   const all = [
     process(1001, { comm: "sshd", cmdline: ["sshd: jane"], cgroup: "/session" }),
-    process(1002, { comm: "eater", cmdline: ["eater"], cgroup: "/docker/init" }),
+    process(1002, { comm: "allocator", cmdline: ["allocator"], cgroup: "/docker/init" }),
   ];
   const essentials = [
     { name: "sshd", expression: /^sshd(?=[ :]|$)/ },
