@@ -60,6 +60,8 @@ export interface Spared {
    * killed; `undefined` where it cannot be read, as of a process that has exited.
    */
   readonly isSparedProcess?: (pid: number, path: string) => boolean | undefined;
+  /** Whether that takes no read. */
+  readonly isKnown?: (pid: number) => boolean;
 }
 
 const isSparedCgroup = ({ path }: Cgroup, spared: Spared): boolean =>
@@ -107,7 +109,9 @@ export function killCgroup(
   try {
     using directory = openDirectory(cgroup.dir);
     if (inodeOfFd(directory) !== cgroup.inode) return "gone";
-    if (signal === SIGKILL && holdsNone(cgroup, spared)) {
+    // Without the file it does not matter, and takes a walk.
+    const mayKillAll = signal === SIGKILL && tryExists(`${cgroup.dir}/cgroup.kill`);
+    if (mayKillAll && holdsNone(cgroup, spared)) {
       using file = openIn(directory, "cgroup.kill", O_WRONLY);
       if (!dryRun) writeText(file, "1");
       return undefined;
@@ -161,28 +165,48 @@ function signalEach(
   let isAnySignalled = false;
   for (const each of walkAccessible(cgroup)) {
     if (isSparedCgroup(each, spared)) continue;
-    const pinned: { readonly pid: number; readonly pidfd: Fd | undefined }[] = [];
-    try {
-      for (const pid of readWholePids(each) ?? []) {
-        if (!isSparedPid(pid, each, spared, true)) pinned.push({ pid, pidfd: openPidfd(pid) });
-      }
-    } catch (error) {
-      failure = failureOf(error);
-    }
-    // Check membership after opening the pidfds: from then on no pid can be reused.
-    const present = new Set(readWholePids(each));
-    for (const { pid, pidfd } of pinned) {
-      if (pidfd === undefined) continue;
-      try {
-        if (present.has(pid) && signalPidfd(pidfd, signal)) isAnySignalled = true;
-      } catch (error) {
-        failure = failureOf(error);
-      } finally {
-        pidfd.close();
-      }
+    const pids = readWholePids(each) ?? [];
+    const isKnown = (pid: number) => spared.isKnown?.(pid) ?? true;
+    // What has to be read first must not delay the others: a fork bomb goes on meanwhile.
+    for (const some of [pids.filter(isKnown), pids.filter((pid) => !isKnown(pid))]) {
+      if (some.length === 0) continue;
+      const signalled = signalThese(some, each, signal, spared);
+      failure = signalled.failure ?? failure;
+      isAnySignalled ||= signalled.isAny;
     }
   }
   return isAnySignalled ? undefined : failure;
+}
+
+function signalThese(
+  pids: readonly number[],
+  cgroup: Cgroup,
+  signal: number,
+  spared: Spared,
+): { readonly failure: KillFailure | undefined; readonly isAny: boolean } {
+  let failure: KillFailure | undefined;
+  let isAny = false;
+  const pinned: { readonly pid: number; readonly pidfd: Fd | undefined }[] = [];
+  try {
+    for (const pid of pids) {
+      if (!isSparedPid(pid, cgroup, spared, true)) pinned.push({ pid, pidfd: openPidfd(pid) });
+    }
+  } catch (error) {
+    failure = failureOf(error);
+  }
+  // Check membership after opening the pidfds: from then on no pid can be reused.
+  const present = new Set(readWholePids(cgroup));
+  for (const { pid, pidfd } of pinned) {
+    if (pidfd === undefined) continue;
+    try {
+      if (present.has(pid) && signalPidfd(pidfd, signal)) isAny = true;
+    } catch (error) {
+      failure = failureOf(error);
+    } finally {
+      pidfd.close();
+    }
+  }
+  return { failure, isAny };
 }
 
 /** `undefined` when the cgroup is gone, cannot be read, or was read in part. */

@@ -128,7 +128,7 @@ function isExcludedIn(
 }
 
 /** What is not killed with the others of a cgroup. */
-interface Immunity extends Pick<Spared, "isSparedProcess"> {
+interface Immunity extends Pick<Spared, "isSparedProcess" | "isKnown"> {
   readonly immune: readonly number[];
 }
 
@@ -153,7 +153,8 @@ function immunityIn<T>(
   for (const each of walkAccessible(cgroup)) {
     for (const pid of tryListPids(each)) isSparedProcess(pid, each.path);
   }
-  return { immune: [...known].flatMap(([pid, is]) => is ? [pid] : []), isSparedProcess };
+  const immune = [...known].flatMap(([pid, is]) => is ? [pid] : []);
+  return { immune, isSparedProcess, isKnown: (pid) => known.has(pid) };
 }
 
 /** What the kernel spares also when it kills a group (mm/oom_kill.c, oom_kill_memcg_member). */
