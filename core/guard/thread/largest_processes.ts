@@ -52,14 +52,17 @@ export function readLargest<T>(
   const present = () => [...known.values()].filter((process) => process !== undefined);
   for (let count = MAX_CANDIDATES_OF_MACHINE;; count *= MORE) {
     readAll(largest.of(members.keys(), count));
-    const isEnough = present().filter(mayBeFirst).length >= MIN_FIRST_CHOICES;
-    if (isEnough || count >= members.size) break;
+    const choices = present().values().filter(mayBeFirst).take(MIN_FIRST_CHOICES);
+    if (choices.toArray().length === MIN_FIRST_CHOICES || count >= members.size) break;
   }
   const isFirst = ([, path]: [number, string]) =>
     (cgroupRanks.get(path)?.place ?? Infinity) < MAX_CGROUPS_READ;
   const byPath = Map.groupBy([...members].filter(isFirst), ([, path]) => path);
   for (const inCgroup of byPath.values()) {
-    readAll(largest.of(inCgroup.map(([pid]) => pid), MAX_CANDIDATES_OF_CGROUP));
+    const pids = inCgroup.map(([pid]) => pid);
+    // Those are the largest ones already. In a fork bomb all have the same score.
+    if (pids.filter((pid) => known.has(pid)).length >= MAX_CANDIDATES_OF_CGROUP) continue;
+    readAll(largest.of(pids, MAX_CANDIDATES_OF_CGROUP));
   }
   return present();
 }

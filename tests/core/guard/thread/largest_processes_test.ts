@@ -71,6 +71,10 @@ Deno.test("resident memory is not read where there are enough processes with a h
   assert.equal(pids.length, 64);
   assert.deepEqual(sized, []);
   assert.deepEqual(largestOf(numbered(20, 1, 666, 10)).sized, []);
+  const bomb = largestOf([...numbered(50, 1, 677, 1), ...numbered(50, 100, 666, 1)], {
+    isInFirst: () => true,
+  });
+  assert.deepEqual(bomb.sized, [], "a fork bomb in the first cgroup");
 });
 
 Deno.test("before Linux 5.9 a process with less than a thousandth of memory may be a victim too", () => {
