@@ -256,7 +256,7 @@ const onceInGuests = /\/(clock|guard_machine_harmless|simulate_machine)_test\.ts
  * others wait for what has to happen, however long it takes: nearly all of them run in the emulated machine too.
  */
 const measuring =
-  /\/(docs_sequences|guard_hold|guard_page_cache|guard_rest|image_realtime|scale|simulate|simulate_live|start_up)_test\.ts$/;
+  /\/(guard_hold|guard_page_cache|guard_rest|image_realtime|scale|simulate|simulate_live|start_up)_test\.ts$/;
 
 /** Takes all memory, CPU and disk of the machine: run by hand, in the emulated machine. */
 const onDemand = /\/starvation_test\.ts$/;
