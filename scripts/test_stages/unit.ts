@@ -8,8 +8,8 @@ import { type DenoTests, denoTests, missing, type Outcome } from "./deno_tests.t
 
 const directories = ["cli", "core", "deploy", "faults", "fuzz", "scripts", "security"];
 
-/** Small ones, which are one module. Those of the guard replace system calls. */
-const inOneModule = /\/tests\/core\/(?!guard\/)/;
+/** By the name of a module, the files that it consists of. Those of tests/core/guard replace system calls. */
+const modules = { cli: /\/tests\/cli\//, core: /\/tests\/core\/(?!guard\/)/ };
 
 /** Seconds. */
 const limit = 1800;
@@ -20,9 +20,10 @@ export function unitTests(
 ): Required<Pick<DenoTests, "paths" | "modules">> {
   const files = directories.flatMap((directory) => testFiles(join(root, "tests", directory)))
     .filter((file) => !isLeftOut(file));
+  const filesOf = (module: RegExp) => files.filter((file) => module.test(file));
   return {
-    paths: files.filter((file) => !inOneModule.test(file)),
-    modules: { core: files.filter((file) => inOneModule.test(file)) },
+    paths: files.filter((file) => !Object.values(modules).some((module) => module.test(file))),
+    modules: { cli: filesOf(modules.cli), core: filesOf(modules.core) },
   };
 }
 
