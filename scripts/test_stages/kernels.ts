@@ -122,7 +122,7 @@ export async function inGuest(
     return missing(`real ${version}${part}`, noHost ? `${noHost}, and ${noGuest}` : noGuest);
   }
   const what = `real ${version}, executable, guest${part}`;
-  const environment = hostRunsTests() ? { OOMKIT_BESIDE_HOST: "1" } : {};
+  const environment = hostRunsTests() ? { BESIDE_HOST: "1" } : {};
   return await guestTests(what, files, { cgroup: version, environment, signal });
 }
 

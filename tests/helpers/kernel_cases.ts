@@ -52,8 +52,11 @@ export function kernelTest(name: string, run: () => Promise<void>, needs: Needs 
   });
 }
 
-/** Whether this is a guest beside a host that runs the tests of its own version: scripts/test_stages/kernels.ts. */
-const isBesideHost = Deno.env.has("OOMKIT_BESIDE_HOST");
+/**
+ * Whether this is a guest beside a host that runs the tests of its own version: scripts/test_stages/kernels.ts. Without the prefix of
+ * oomkit's variables, of which it refuses those that it does not know.
+ */
+const isBesideHost = Deno.env.has("BESIDE_HOST");
 
 /** Registers a test of what no cgroup version changes, which the host runs where there is a guest beside it. */
 export const anyVersionTest: typeof kernelTest = (...test) => {

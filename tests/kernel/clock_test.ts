@@ -36,7 +36,6 @@ kernelTest(
     for (const hours of [0, 5, -9, -100, 104]) {
       if (hours !== 0) clock.step(hours * HOURS);
       await using allocator = await startHungryProcess(cgroup);
-      await allocator.feed(LIMIT / 3);
       await feedSlowly(allocator, () => false);
       const { pid } = allocator;
       const action = await guarded.next((event) =>

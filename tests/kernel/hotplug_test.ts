@@ -37,7 +37,6 @@ kernelTest("a guard continues while a CPU is switched off and on", async () => {
     await using allocator = await startHungryProcess(cgroup);
     const { pid } = allocator;
     // Near its level the monitor thread follows the allocator to its CPU, which may be the one that is switched off.
-    await allocator.feed(LIMIT / 3);
     await feedSlowly(allocator, () => usageOf(cgroup) > 0.6 * LIMIT);
     if (phase !== "with both") cpu.online(phase !== "without one");
     await feedSlowly(allocator, () => false);
