@@ -351,7 +351,7 @@ export async function runTestsInGuest(
 }
 
 /** The tests that need {@link programForSteps}; the others run the executable. */
-const countingSteps = /\/guard_steps_test\.ts$/;
+const countingSteps = /\bguard_steps_test\.ts$/;
 
 /** The program as Deno can run it, and what counts its steps: tests/steps/count.ts. */
 async function programForSteps(directory: string): Promise<Record<string, string>> {

@@ -19,7 +19,7 @@ const guestLimit = 2600;
 /** One machine runs all that {@link onKernel} chooses. */
 const matrixLimit = 2600;
 
-/** A machine takes some twenty seconds of CPU to start itself and Deno, and the last one to end should not be alone for long. */
+/** A machine takes some thirteen seconds of CPU to start itself and Deno, and the last one to end should not be alone for long. */
 const FILES_IN_GUEST = 9;
 
 /** Why this machine's own kernel cannot be used; undefined if it can. */
