@@ -80,8 +80,9 @@ async function* bytesOf(path: string, name: string): AsyncGenerator<Uint8Array> 
     // Opening a FIFO would block, and a device has no end.
     if (!(await Deno.stat(path)).isFile) throw failed(name, "it is not a regular file");
     using file = await Deno.open(path);
+    await using chunks = chunksOf(file);
     let isEmpty = true;
-    const content = gunzipped(file.readable, {
+    const content = gunzipped(chunks, {
       fail(why) {
         throw failed(name, why);
       },
@@ -96,6 +97,25 @@ async function* bytesOf(path: string, name: string): AsyncGenerator<Uint8Array> 
   } catch (error) {
     throw error instanceof OomkitError ? error : failed(name, errorText(error));
   }
+}
+
+/** Damaged content ends the decompression while a read is under way, which the disposal waits for. */
+function chunksOf({ readable }: Deno.FsFile): AsyncIterable<Uint8Array> & AsyncDisposable {
+  const reader = readable.getReader();
+  let last: ReturnType<typeof reader.read> | undefined;
+  return {
+    async *[Symbol.asyncIterator]() {
+      for (;;) {
+        last = reader.read();
+        const { value, done } = await last;
+        if (done) return;
+        yield value;
+      }
+    },
+    async [Symbol.asyncDispose]() {
+      await last?.catch(() => {});
+    },
+  };
 }
 
 /** Such as the last line of a run that was killed while it wrote. */
