@@ -2,7 +2,7 @@
 
 import { tryReadText } from "../../core/cgroup/files.ts";
 import { delay } from "../../core/timing.ts";
-import { figure } from "./statistics.ts";
+import { figure, summarize } from "./statistics.ts";
 
 export interface Costs {
   /** Anonymous and resident bytes: proc(5), RssAnon and VmRSS. */
@@ -137,12 +137,17 @@ const ROUNDS = 5;
 
 /**
  * Bytes that each run of `action` allocates on V8's heap in steady state, whether or not they are collected in between: the
- * average rise from one run to the next, in the best of several rounds. A run with a garbage collection counts as 0; with little
- * garbage that is rare.
+ * average rise from one run to the next, in the median of several rounds: other work of the runtime falls into some of them. A run with a
+ * garbage collection counts as 0; with little garbage that is rare.
  */
 export function allocatedBy(action: () => void, runs: number): number {
-  const each = Array.from({ length: ROUNDS }, () => rises(action, runs) - rises(() => {}, runs));
-  return Math.max(0, Math.min(...each)) / runs;
+  const rounds = Array.from({ length: ROUNDS }, () => ({
+    all: rises(action, runs),
+    idle: rises(() => {}, runs),
+  }));
+  const median = (values: readonly number[]) => summarize(values).median;
+  const all = median(rounds.map((round) => round.all));
+  return Math.max(0, all - median(rounds.map(({ idle }) => idle))) / runs;
 }
 
 function rises(action: () => void, runs: number): number {
