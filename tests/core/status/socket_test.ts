@@ -108,19 +108,18 @@ Deno.test("no socket is created where other users may write", () => {
   assert.deepEqual([...Deno.readDirSync(directory.path)], []);
 });
 
-Deno.test("a hundred clients at once are answered with one reading", async () => {
+/** Timers that never run out: a busy machine takes any time for what happens meanwhile. */
+function withoutTimers(): Disposable {
+  const { setTimeout } = globalThis;
+  globalThis.setTimeout = (() => 0) as unknown as typeof setTimeout;
+  return { [Symbol.dispose]: () => void (globalThis.setTimeout = setTimeout) };
+}
+
+Deno.test("a hundred clients are answered with one reading until that is too old", async () => {
   let readings = 0;
-  const waiting = Promise.withResolvers<void>();
-  using served = serve(async () => {
-    readings += 1;
-    await waiting.promise;
-    return { reading: readings };
-  });
-  // A reading serves for ten times as long as it took: here, as all connections did.
-  const connections = await Promise.all(Array.from({ length: 100 }, () => connect(served)));
-  waiting.resolve();
-  const answers = await Promise.all(connections.map((conn) => rest(conn)));
-  for (const conn of connections) conn.close();
+  using served = serve(() => Promise.resolve({ reading: ++readings }));
+  using _ = withoutTimers();
+  const answers = await Promise.all(Array.from({ length: 100 }, () => ask(served)));
   assert.deepEqual(new Set(answers), new Set(['{"reading":1}\n']));
   assert.equal(readings, 1);
 });
