@@ -130,6 +130,14 @@ export function childrenOf(pid: number): number[] {
   });
 }
 
+export function restoreWatchdogOf(guard: number): number {
+  const watchdog = childrenOf(guard).find((pid) =>
+    Deno.readTextFileSync(`/proc/${pid}/cmdline`).includes("oomkit-restore")
+  );
+  if (watchdog === undefined) throw new Error("the guard has no restore watchdog");
+  return watchdog;
+}
+
 /** Waits for a condition that nothing notifies of. Throws when it does not become true within 300 s. */
 export async function until(what: string, isSo: () => boolean): Promise<void> {
   const deadline = performance.now() + 300_000;

@@ -1,7 +1,14 @@
 /** The machine itself, guarded: only in the emulated machine, which is filled. */
 
 import assert from "node:assert/strict";
-import { isAlive, isKillAction, killActionsOf, startGuarded, until } from "../helpers/guarded.ts";
+import {
+  isAlive,
+  isKillAction,
+  killActionsOf,
+  restoreWatchdogOf,
+  startGuarded,
+  until,
+} from "../helpers/guarded.ts";
 import { isThere } from "../helpers/is_there.ts";
 import { machineKills, meminfo, startAllocator, whyNotFilled } from "../helpers/filled_machine.ts";
 import { startHungryProcess } from "../helpers/hungry_process.ts";
@@ -191,6 +198,19 @@ kernelTest(
     await guarded.next(isArmedMachine);
     const degraded = await guarded.next(({ type }) => type === "degraded");
     assert.match(degraded.message, /^program locked in memory → none: mlock2: (ENOMEM|EPERM) /);
+  },
+  { why },
+);
+
+kernelTest(
+  "the watchdog that restores for a guard is never killed for the machine, nor by the kernel",
+  async () => {
+    await using guarded = await startGuarded(["--machine", "--policy", "process"]);
+    const watchdog = restoreWatchdogOf(guarded.pid);
+    await until(
+      "it is protected",
+      () => Deno.readTextFileSync(`/proc/${watchdog}/oom_score_adj`).trim() === "-1000",
+    );
   },
   { why },
 );

@@ -4,7 +4,6 @@ import assert from "node:assert/strict";
 import {
   changedFileOf,
   changingModeOf,
-  childrenOf,
   feedWhileItLives,
   isAlive,
   isChanged,
@@ -12,6 +11,7 @@ import {
   isLevel,
   kernelKills,
   makeStateDirectory,
+  restoreWatchdogOf,
   startGuarded,
   type StateDirectory,
   until,
@@ -40,14 +40,6 @@ function startChanging(
   cgroup.limit(LIMIT);
   const words = ["--mode", changingModeOf(cgroup), "--policy", "process", ...flags, cgroup.path];
   return startGuarded(words, { stateDirectory: state.path, env });
-}
-
-function restoreWatchdogOf(guard: number): number {
-  const watchdog = childrenOf(guard).find((pid) =>
-    Deno.readTextFileSync(`/proc/${pid}/cmdline`).includes("oomkit-restore")
-  );
-  assert.ok(watchdog !== undefined, "the guard has no restore watchdog");
-  return watchdog;
 }
 
 /** Nothing restores the changes then, as after a power failure. */

@@ -87,22 +87,3 @@ Deno.test("without a shell there is no watchdog, and a reason", () => {
     Deno.env.set("PATH", path);
   }
 });
-
-Deno.test("neither the kernel nor a guard of the machine kills the watchdog, where oom_score_adj may be lowered", async () => {
-  const adjOf = (pid: number | "self") =>
-    Deno.readTextFileSync(`/proc/${pid}/oom_score_adj`).trim();
-  // Another shell may do what that of the watchdog may.
-  const lower = "echo -1000 >/proc/self/oom_score_adj";
-  const { success } = await new Deno.Command("sh", {
-    args: ["-c", lower],
-    stdin: "null",
-    stderr: "null",
-  }).output();
-  const watchdog = start(["true"]);
-  try {
-    const expected = success ? "-1000" : adjOf("self");
-    await until("it is protected", () => adjOf(watchdog.pid) === expected);
-  } finally {
-    await watchdog.dismiss();
-  }
-});
